@@ -1,0 +1,132 @@
+"""Settings: which door is which, where things lie, and the few numbers a team may want to change.
+
+Put here: `Settings`, read from `signals.toml` and SIGNALS_* variables (variables win; nested names with two
+underscores, e.g. SIGNALS_ANALYST=rules, SIGNALS_TICKETS__OPEN_LIMIT=5).
+Not here: secrets' values in code, the choice of door implementations (see `resources/__init__.py`).
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Audience = Literal["self", "team", "company", "public"]
+
+
+class SelectionSettings(BaseModel):
+    """Which sessions are sent to the analyst, and how many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    min_steps: int = Field(30, ge=0, description="Least agentic steps (assistant messages and tool calls).")
+    daily_token_budget: int = Field(50_000_000, ge=0, description="Input tokens a day; above it a sample is drawn.")
+    seed: int = 0
+
+
+class ThresholdSettings(BaseModel):
+    """When a friction partition is over its threshold."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    default_ceiling: float = Field(0.35, gt=0, le=1, description="Share of sessions a type may reach.")
+    ceilings: dict[str, float] = Field(default_factory=dict, description="Per type, e.g. {error_event = 0.5}.")
+    consecutive: int = Field(2, ge=1, description="Evaluations over the threshold before it counts as crossed.")
+    cooldown_days: int = Field(7, ge=0)
+    act_within_days: int = Field(3, ge=0, description="Older crossings (a backfill) are recorded as stale.")
+
+
+class TicketSettings(BaseModel):
+    """Brakes on filing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    per_day: int = Field(3, ge=0)
+    open_limit: int = Field(10, ge=0)
+    per_component_and_day: int = Field(1, ge=0)
+    failed_fixes_until_suppressed: int = Field(2, ge=1)
+    reopen_within_days: int = Field(30, ge=0)
+    kill_switch: bool = Field(False, description="True stops all filing.")
+
+
+class UserFrom(BaseModel):
+    """Where the user of a session comes from when its format knows none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["none", "folder", "setting", "field"] = "none"
+    value: str = Field("", description="Folder level (0 = first below the path), the user's name, or a field name.")
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults: a laptop, no key, no network."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SIGNALS_",
+        env_nested_delimiter="__",
+        toml_file=os.environ.get("SIGNALS_TOML", "signals.toml"),
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Field(Path(".signals"), description="Where everything local lies.")
+    sessions: list[Path] = Field(default_factory=list, description="Files and folders of sessions.")
+    records: Path | None = Field(None, description="Folder of releases, error logs, feedback, pull requests.")
+    session_format: str | None = Field(None, description="Force a reader; default: recognised by itself.")
+    user_from: UserFrom = Field(default_factory=UserFrom)
+    start_day: date = Field(date(2026, 1, 1), description="First day of the partitions.")
+    end_day: date | None = Field(None, description="Last day of the partitions; default: yesterday.")
+    agent_name: str | None = Field(None, description="Name for sessions whose format knows none.")
+
+    audience: Audience = "company"
+    pseudonym_key: SecretStr | None = Field(None, description="Key of the pseudonyms; default: made once in home.")
+    min_confidence: float = Field(0.5, ge=0, le=1, description="Detections below it are stored but not counted.")
+
+    session_source: Literal["files", "bigquery"] = "files"
+    warehouse: Literal["parquet", "bigquery"] = "parquet"
+    ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in home.")
+    analyst: Literal["rules", "openai", "openai-compatible"] = "rules"
+    embedder: Literal["sentence-transformers", "openai", "none"] = "sentence-transformers"
+    embedding_model: str = Field("all-MiniLM-L6-v2", description="Model name, or a folder with its weights.")
+    compute: Literal["processes", "serial", "dask"] = "processes"
+    workers: int = Field(0, ge=0, description="Worker processes; 0: one per core, at most 8.")
+    tracker: Literal["files", "linear"] = "files"
+    code_host: Literal["git", "github"] = "git"
+    notifier: Literal["files", "slack"] = "files"
+    code_repository: Path | None = Field(None, description="The agent's own repository, for the git code host.")
+
+    selection: SelectionSettings = Field(default_factory=SelectionSettings)
+    thresholds: ThresholdSettings = Field(default_factory=ThresholdSettings)
+    tickets: TicketSettings = Field(default_factory=TicketSettings)
+    components: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="Component name -> tool names, path patterns and log services that belong to it.",
+    )
+    allowed_labels: list[str] = Field(
+        default_factory=list, description="Services, tools and versions that may be named in the published zone."
+    )
+    accept_new_types: bool = Field(False, description="Accept ready taxonomy proposals without a person.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then variables, then signals.toml."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def restricted(self) -> Path:
+        """Folder of the restricted zone."""
+        return self.home / "restricted"
