@@ -75,6 +75,8 @@ class Session:
     segment: int = 0
     start_known_from: str = "session"
     """"session", "first_step", "file" or "unknown": where `started_at` comes from; counted in coverage."""
+    source_format: str = "canonical"
+    """Name of the reader that understood it."""
     notes: dict[str, int] = field(default_factory=dict)
     """What the reader did to make this session readable, e.g. {"nul_replaced": 2}; counts only."""
 
@@ -264,5 +266,6 @@ def segments(session: Session, gap_seconds: float = SEGMENT_GAP_SECONDS) -> Iter
             ],
             segment=session.segment + number,
             start_known_from=session.start_known_from if number == 0 else "first_step",
+            source_format=session.source_format,
             notes=session.notes if number == 0 else {},
         )

@@ -1,0 +1,300 @@
+"""Stage 1 · records. The outside's own records, and raw sessions, as rows of their tables.
+
+Put here: pure functions from what the doors deliver to row models, with people replaced by pseudonyms.
+Not here: reading files or services (see `resources/records.py`, `resources/session_source.py`).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
+
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.identity import content_id, pseudonym
+from signals_assets.core.readers import Rejected
+from signals_assets.core.sessions import Session, to_json
+from signals_assets.tables import (
+    ErrorLog,
+    FeedbackRecord,
+    PullRequest,
+    Quarantined,
+    RawSession,
+    Release,
+    UserOutcome,
+)
+
+TICKET_KEY: Final = re.compile(r"\bSIG-[A-Z0-9]{4,16}\b", re.IGNORECASE)
+"""How a pull request names a ticket: in its branch, title or body."""
+
+Record = Mapping[str, Any]
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def session_pseudonym(session_key: str, key: bytes) -> str:
+    """The pseudonym under which a session's rows are stored in every table."""
+    return pseudonym("session", session_key, key)
+
+
+def user_pseudonym(user_id: str | None, key: bytes) -> str | None:
+    """The pseudonym of a user, or None where the source knows none."""
+    return None if user_id is None else pseudonym("user", user_id, key)
+
+
+def raw_session_row(session: Session, *, day: date, known_on: date, key: bytes) -> RawSession:
+    """One row of `raw_sessions`. The JSON keeps the session's own ids: the table is restricted."""
+    return RawSession(
+        day=day,
+        known_on=known_on,
+        session_id=session_pseudonym(session.key, key),
+        user_id=user_pseudonym(session.user_id, key),
+        organization_id=(
+            None if session.organization_id is None else pseudonym("organization", session.organization_id, key)
+        ),
+        source_session_id=session.session_id,
+        segment=session.segment,
+        agent_name=session.agent.name,
+        agent_version=session.agent.version,
+        agent_model=session.agent.model,
+        prompt_version=session.agent.prompt_version,
+        started_at=_moment(session.started_at or 0.0),
+        ended_at=None if session.ended_at is None else _moment(session.ended_at),
+        start_known_from=session.start_known_from,
+        steps=len(session.steps),
+        agentic_steps=session.agentic_steps,
+        source_format=session.source_format,
+        session=to_json(session).decode(),
+    )
+
+
+def quarantined_row(rejected: Rejected, *, day: date, known_on: date, key: bytes) -> Quarantined:
+    """One row of `quarantine`: reason and size, the place as a keyed hash."""
+    return Quarantined(
+        day=day,
+        known_on=known_on,
+        record_id=pseudonym("quarantine", f"{rejected.source}\x00{rejected.position}\x00{rejected.reason}", key),
+        source_format=rejected.source_format,
+        reason=rejected.reason,
+        count=rejected.count,
+        bytes=rejected.bytes,
+    )
+
+
+def release_rows(
+    day: date,
+    records: Iterable[Record],
+    *,
+    sessions: Sequence[Record],
+    known: Iterable[tuple[str, str, str]],
+    known_on: date,
+) -> tuple[list[Release], Coverage]:
+    """The day's releases: what records tell, and versions, prompts and models first seen in a session.
+
+    Args:
+        day: The partition's day.
+        records: Normalised release records of the day (or `{"rejected": code}`).
+        sessions: Rows with agent_name, agent_version, agent_model, prompt_version and started_at of the day.
+        known: (agent, kind, version) that earlier days hold already.
+        known_on: Day these rows became known.
+    """
+    rows: dict[tuple[str, str, str], Release] = {}
+    earlier = set(known)
+    asked = rejected = skipped = 0
+    for record in records:
+        asked += 1
+        if "rejected" in record:
+            rejected += 1
+            continue
+        identity = (record["agent_name"] or "unknown", record.get("kind") or "version", record["version"])
+        if identity in rows:
+            skipped += 1
+            continue
+        rows[identity] = Release(
+            day=day,
+            known_on=known_on,
+            agent_name=identity[0],
+            kind=identity[1],
+            version=identity[2],
+            released_at=_moment(record["released_at"]),
+            origin="record",
+            pull_request_ids=list(record.get("pull_request_ids") or ()),
+        )
+    told = {version for _, _, version in earlier | set(rows)}
+    first_seen = 0
+    for session in sessions:
+        for kind, column in (("version", "agent_version"), ("prompt", "prompt_version"), ("model", "agent_model")):
+            value = session[column]
+            identity = (session["agent_name"], kind, value)
+            if value is None or identity in earlier or identity in rows or (kind == "version" and value in told):
+                continue
+            first_seen += 1
+            rows[identity] = Release(
+                day=day,
+                known_on=known_on,
+                agent_name=identity[0],
+                kind=kind,
+                version=value,
+                released_at=session["started_at"],
+                origin="first_sight",
+            )
+    coverage = Coverage(
+        asked=asked,
+        answered=asked - rejected - skipped,
+        rejected=rejected,
+        skipped={"duplicate": skipped} if skipped else {},
+        notes={"first_sight": first_seen},
+    )
+    return [rows[identity] for identity in sorted(rows)], coverage
+
+
+def error_log_rows(
+    day: date, records: Iterable[Record], *, key: bytes, known_on: date
+) -> tuple[list[ErrorLog], Coverage]:
+    """The day's error log lines; ids of sessions and users become their pseudonyms."""
+    rows: list[ErrorLog] = []
+    asked = rejected = 0
+    for record in records:
+        asked += 1
+        if "rejected" in record:
+            rejected += 1
+            continue
+        session_id = record.get("session_id")
+        rows.append(
+            ErrorLog(
+                day=day,
+                known_on=known_on,
+                log_id=content_id("log", day, asked, record["logged_at"], record["service"]),
+                logged_at=_moment(record["logged_at"]),
+                service=record["service"],
+                level=record["level"],
+                message=record["message"],
+                session_id=None if session_id is None else session_pseudonym(session_id, key),
+                user_id=user_pseudonym(record.get("user_id"), key),
+            )
+        )
+    return rows, Coverage(asked=asked, answered=len(rows), rejected=rejected)
+
+
+def feedback_rows(
+    day: date, records: Iterable[Record], *, sessions: Iterable[Session], key: bytes, known_on: date
+) -> tuple[list[FeedbackRecord], Coverage]:
+    """Thumbs from records and from the sessions themselves, each once."""
+    rows: dict[str, FeedbackRecord] = {}
+    asked = rejected = duplicates = 0
+    given: list[Record] = list(records)
+    given += [
+        {
+            "session_id": session.key,
+            "user_id": session.user_id,
+            "step": item.step,
+            "rating": item.rating,
+            "comment": item.comment,
+            "given_at": item.at,
+        }
+        for session in sessions
+        for item in session.feedback
+    ]
+    for record in given:
+        asked += 1
+        if "rejected" in record or record.get("rating") not in (1, -1):
+            rejected += 1
+            continue
+        session_id = session_pseudonym(record["session_id"], key)
+        feedback_id = content_id("feedback", session_id, record.get("step"), record.get("given_at"), record["rating"])
+        if feedback_id in rows:
+            duplicates += 1
+            continue
+        given_at = record.get("given_at")
+        rows[feedback_id] = FeedbackRecord(
+            day=day,
+            known_on=known_on,
+            feedback_id=feedback_id,
+            session_id=session_id,
+            user_id=user_pseudonym(record.get("user_id"), key),
+            step=record.get("step"),
+            rating=record["rating"],
+            comment=record.get("comment"),
+            given_at=None if given_at is None else _moment(given_at),
+        )
+    coverage = Coverage(
+        asked=asked,
+        answered=len(rows),
+        rejected=rejected,
+        skipped={"duplicate": duplicates} if duplicates else {},
+    )
+    return [rows[feedback_id] for feedback_id in sorted(rows)], coverage
+
+
+def pull_request_rows(day: date, records: Iterable[Record], *, known_on: date) -> tuple[list[PullRequest], Coverage]:
+    """The newest state, as of the day, of each pull request that moved on it."""
+    newest: dict[str, Record] = {}
+    asked = rejected = superseded = 0
+    for record in records:
+        asked += 1
+        if "rejected" in record:
+            rejected += 1
+            continue
+        identity = record["pull_request_id"]
+        if identity in newest:
+            superseded += 1
+            if (record.get("moved_at") or 0) < (newest[identity].get("moved_at") or 0):
+                continue
+        newest[identity] = record
+    rows = [
+        PullRequest(
+            day=day,
+            known_on=known_on,
+            pull_request_id=identity,
+            title=record["title"],
+            branch=record.get("branch"),
+            body=record.get("body"),
+            state=record["state"],
+            opened_at=_moment(record["opened_at"]),
+            merged_at=None if record.get("merged_at") is None else _moment(record["merged_at"]),
+            files=list(record.get("files") or ()),
+            ticket_keys=ticket_keys(record.get("branch"), record.get("title"), record.get("body")),
+            released_in=record.get("released_in"),
+        )
+        for identity, record in sorted(newest.items())
+    ]
+    coverage = Coverage(
+        asked=asked,
+        answered=len(rows),
+        rejected=rejected,
+        skipped={"superseded": superseded} if superseded else {},
+    )
+    return rows, coverage
+
+
+def ticket_keys(*texts: str | None) -> list[str]:
+    """The ticket keys that the texts of a pull request name, upper-case, each once, in order of appearance."""
+    found = [match.upper() for text in texts if text for match in TICKET_KEY.findall(text)]
+    return list(dict.fromkeys(found))
+
+
+def user_outcome_rows(
+    day: date, records: Iterable[Record], *, key: bytes, known_on: date
+) -> tuple[list[UserOutcome], Coverage]:
+    """The day's user outcomes, users as pseudonyms, each once."""
+    rows: dict[tuple[str, str, datetime], UserOutcome] = {}
+    asked = rejected = 0
+    for record in records:
+        asked += 1
+        if "rejected" in record:
+            rejected += 1
+            continue
+        user_id = pseudonym("user", record["user_id"], key)
+        happened_at = _moment(record["happened_at"])
+        rows[(user_id, record["outcome"], happened_at)] = UserOutcome(
+            day=day, known_on=known_on, user_id=user_id, outcome=record["outcome"], happened_at=happened_at
+        )
+    duplicates = asked - rejected - len(rows)
+    coverage = Coverage(
+        asked=asked,
+        answered=len(rows),
+        rejected=rejected,
+        skipped={"duplicate": duplicates} if duplicates else {},
+    )
+    return [rows[identity] for identity in sorted(rows)], coverage
