@@ -4,16 +4,28 @@ Put here: `Warehouse` and the embedded implementation (Parquet files with DuckDB
 Not here: row models (see `tables.py`), what rows mean (see `core/`).
 """
 
+import contextlib
+import hashlib
+import itertools
+import os
+import re
+import time
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from signals_assets.tables import Row
-from signals_assets.zones import Zone
+from signals_assets.tables import TABLES, Row, arrow_schema, to_arrow
+from signals_assets.zones import ZONES, Zone
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
+
+ANALYST_ZONES: Final[tuple[Zone, ...]] = ("abstracted", "published")
+"""What a query sees unless it asks for more: raw text is never a slip of the keyboard away."""
 
 
 class Warehouse(ABC):
@@ -46,8 +58,11 @@ class Warehouse(ABC):
         """The same for one day in batches, in bounded memory."""
 
     @abstractmethod
-    def query(self, sql: str, parameters: Sequence[object] = ()) -> "pa.Table":
-        """A read-only query over views named like the tables. Raises `WarehouseError` for anything that writes."""
+    def query(self, sql: str, parameters: Sequence[object] = (), zones: Sequence[Zone] = ANALYST_ZONES) -> "pa.Table":
+        """A read-only query over views named like the tables of the zones.
+
+        Raises `WarehouseError` for anything that writes, and for tables of other zones.
+        """
 
     @abstractmethod
     def delete_days(self, model: type[Row], days: Sequence[date]) -> int:
@@ -57,6 +72,402 @@ class Warehouse(ABC):
     def limited_to(self, zones: Sequence[Zone]) -> "Warehouse":
         """The same warehouse, refusing to write tables of other zones with `WarehouseError`."""
 
+    @abstractmethod
+    def check(self) -> str:
+        """One harmless call for `signals doctor`: says what answered. Raises `WarehouseError`."""
+
 
 class WarehouseError(RuntimeError):
     """A refusal by the warehouse: names table, day and what to do; holds no row content."""
+
+
+# --- Parquet files with DuckDB views ---------------------------------------------------------------------------
+
+GROUP_ROWS: Final = 8_192
+GROUP_BYTES: Final = 8 * 2**20
+"""A row group holds at most so much: bounds the memory of writers and of streaming readers (sessions are big)."""
+
+ABANDONED_SECONDS: Final = 6 * 3600
+"""A temporary file this old belongs to a process that died: it may hold raw text, so the next write removes it."""
+
+QUERY_MEMORY: Final = "1GB"
+QUERY_THREADS: Final = 2
+
+_DAY_FILES: Final = "????-??-??.parquet"
+
+
+class ParquetWarehouse(Warehouse):
+    """One Parquet file per table and day, replaced as a whole: `<folder>/<zone>/<table>/<day>.parquet`.
+
+    A rename is the commit, so readers never wait and never see half a day. `schema.parquet` beside the days holds
+    zero rows: views exist before the first day does, and show columns that no stored day has yet. The restricted
+    zone's folder is readable by its owner only.
+    """
+
+    def __init__(self, folder: Path, zones: Sequence[Zone] | None = None) -> None:
+        """Tables under `folder` (made at the first write); writes only to `zones` (default: all)."""
+        self.folder = Path(folder)
+        self.zones: tuple[Zone, ...] = ZONES if zones is None else tuple(zones)
+        self._schemas_written: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"ParquetWarehouse({str(self.folder)!r}, zones={self.zones!r})"
+
+    def replace(self, model: type[Row], day: date, rows: "Iterable[Row] | pa.Table | Iterable[pa.RecordBatch]") -> int:
+        """See `Warehouse.replace`. Also refuses a key that occurs twice (about 100 bytes of memory a row)."""
+        if model.zone not in self.zones:
+            raise WarehouseError(
+                f"{model.table} ({day}): this door may write to {', '.join(self.zones)} only, and the table is "
+                f"{model.zone}; write it from an asset of its own zone"
+            )
+        folder = self._table_folder(model)
+        _remove_abandoned(folder)
+        temporary = folder / f".tmp-{uuid.uuid4().hex}"
+        try:
+            count = _write(temporary, model, day, rows)
+            temporary.replace(folder / f"{day.isoformat()}.parquet")
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(folder)
+        return count
+
+    def days(self, model: type[Row]) -> list[date]:
+        """See `Warehouse.days`."""
+        return sorted(date.fromisoformat(path.stem) for path in self._path(model).glob(_DAY_FILES))
+
+    def read(self, model: type[Row], days: Sequence[date] | date, columns: Sequence[str] | None = None) -> "pa.Table":
+        """See `Warehouse.read`; days come in ascending order, each once."""
+        import pyarrow as pa
+
+        schema = _selected(model, columns)
+        wanted = [days] if isinstance(days, date) else sorted(set(days))
+        batches = [batch for day in wanted for batch in self._batches(model, day, schema, GROUP_ROWS)]
+        return pa.Table.from_batches(batches, schema=schema)
+
+    def stream(
+        self, model: type[Row], day: date, columns: Sequence[str] | None = None, rows_per_batch: int = 64
+    ) -> "Iterator[pa.RecordBatch]":
+        """See `Warehouse.stream`; holds one row group (8 MB of values) at a time."""
+        return self._batches(model, day, _selected(model, columns), rows_per_batch)
+
+    def query(self, sql: str, parameters: Sequence[object] = (), zones: Sequence[Zone] = ANALYST_ZONES) -> "pa.Table":
+        """See `Warehouse.query`; DuckDB's SQL, one statement, no access to any other file."""
+        import duckdb
+
+        try:
+            return self._query_once(sql, parameters, zones)
+        except duckdb.IOException:
+            # A day was deleted between listing and opening the files; a second look lists anew.
+            try:
+                return self._query_once(sql, parameters, zones)
+            except duckdb.Error as error:
+                raise _refusal(error) from None
+        except duckdb.Error as error:
+            raise _refusal(error) from None
+
+    def views_sql(self, zones: Sequence[Zone] = ANALYST_ZONES) -> str:
+        """Statements that open the tables in any DuckDB shell: `duckdb -init views.sql`. Files stay where they are."""
+        views = "".join(f"{self._view_sql(model)};\n" for model in _models(zones))
+        return f"SET TimeZone = 'UTC';\n{views}"
+
+    def delete_days(self, model: type[Row], days: Sequence[date]) -> int:
+        """See `Warehouse.delete_days`; what died while it wrote this table is removed, too."""
+        if model.zone not in self.zones:
+            raise WarehouseError(f"{model.table}: this door may not delete days of the {model.zone} zone")
+        folder, deleted = self._path(model), 0
+        for day in set(days):
+            with contextlib.suppress(FileNotFoundError):
+                (folder / f"{day.isoformat()}.parquet").unlink()
+                deleted += 1
+        if folder.is_dir():
+            _remove_abandoned(folder)
+            _sync(folder)
+        return deleted
+
+    def limited_to(self, zones: Sequence[Zone]) -> "ParquetWarehouse":
+        """See `Warehouse.limited_to`; never widens an earlier limit."""
+        return ParquetWarehouse(self.folder, [zone for zone in zones if zone in self.zones])
+
+    def check(self) -> str:
+        """Writes and removes an empty file in the folder of each zone and counts what is stored."""
+        try:
+            for zone in self.zones:
+                probe = self._zone_folder(zone) / f".tmp-{uuid.uuid4().hex}"
+                probe.touch()
+                probe.unlink()
+        except OSError as error:
+            raise WarehouseError(
+                f"the folder of the tables cannot be written ({type(error).__name__}); set SIGNALS_HOME to one that can"
+            ) from None
+        stored = [len(self.days(model)) for model in TABLES.values()]
+        return f"Parquet files: {sum(n > 0 for n in stored)} tables, {sum(stored)} table days"
+
+    # --- paths
+
+    def _path(self, model: type[Row]) -> Path:
+        return self.folder / model.zone / model.table
+
+    def _zone_folder(self, zone: Zone) -> Path:
+        folder = self.folder / zone
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            if zone == "restricted":
+                folder.chmod(0o700)
+        return folder
+
+    def _table_folder(self, model: type[Row]) -> Path:
+        """The table's folder, with its schema file in its present form."""
+        folder = self._zone_folder(model.zone) / model.table
+        if model.table not in self._schemas_written:
+            folder.mkdir(exist_ok=True)
+            _write_schema(folder, model)
+            self._schemas_written.add(model.table)
+        return folder
+
+    # --- reading
+
+    def _batches(self, model: type[Row], day: date, schema: "pa.Schema", size: int) -> "Iterator[pa.RecordBatch]":
+        import pyarrow.parquet as pq
+
+        try:
+            # Without pre_buffer=False all row groups are held until the last one is read.
+            file = pq.ParquetFile(self._path(model) / f"{day.isoformat()}.parquet", pre_buffer=False)
+        except FileNotFoundError:
+            return
+        with file:
+            present = [name for name in schema.names if name in file.schema_arrow.names]
+            for batch in file.iter_batches(batch_size=size, columns=present, use_threads=False):
+                yield _conformed(batch, schema)
+
+    def _query_once(self, sql: str, parameters: Sequence[object], zones: Sequence[Zone]) -> "pa.Table":
+        import duckdb
+
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": QUERY_THREADS,
+                "memory_limit": QUERY_MEMORY,
+                "temp_directory": "",  # nothing spills to disk outside the zones
+                "python_enable_replacements": False,  # a name in SQL is never a Python variable
+                "autoinstall_known_extensions": False,  # never a download
+            },
+        )
+        with connection:
+            _refuse_writing(connection, sql)
+            models = _models(zones)
+            # Binding a view opens every file of its table; so only those are made that the statement names.
+            named = [model for model in models if re.search(rf"\b{model.table}\b", sql, re.IGNORECASE)]
+            for model in named or models:
+                connection.execute(self._view_sql(model))
+            folders = ", ".join(_quoted(f"{self._path(model).resolve()}/") for model in models)
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET allowed_directories = [{folders}]")
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
+            answer = connection.sql(sql, params=list(parameters))
+            return answer.to_arrow_table()
+
+    def _view_sql(self, model: type[Row]) -> str:
+        folder = self._table_folder(model).resolve()
+        files = ", ".join(_quoted(str(folder / name)) for name in ("schema.parquet", _DAY_FILES))
+        columns = ", ".join(f'"{name}"' for name in model.model_fields)
+        if not self.days(model):  # a pattern without a file is an error in DuckDB
+            files = _quoted(str(folder / "schema.parquet"))
+        return (
+            f'CREATE OR REPLACE VIEW "{model.table}" AS SELECT {columns} '
+            f"FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
+        )
+
+
+def _models(zones: Sequence[Zone]) -> list[type[Row]]:
+    return [model for model in TABLES.values() if model.zone in zones]
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _selected(model: type[Row], columns: Sequence[str] | None) -> "pa.Schema":
+    import pyarrow as pa
+
+    schema = arrow_schema(model)
+    if columns is None:
+        return schema
+    foreign = sorted(set(columns) - set(schema.names))
+    if foreign:
+        raise WarehouseError(f"{model.table} has no column {', '.join(foreign)}; see its row model in tables.py")
+    return pa.schema([schema.field(name) for name in columns])
+
+
+def _conformed(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
+    """The batch with exactly the schema's columns: others dropped, missing ones null, types cast safely."""
+    import pyarrow as pa
+
+    columns = [
+        batch.column(field.name).cast(field.type)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _refuse_writing(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
+    """One statement that reads. The parser knows; words in a string or comment do not matter."""
+    import duckdb
+
+    statements = connection.extract_statements(sql)
+    reads = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+    if len(statements) != 1 or statements[0].type not in reads:
+        raise WarehouseError(
+            "only one reading statement is allowed here (SELECT, WITH, FROM, DESCRIBE, SHOW, SUMMARIZE, EXPLAIN); "
+            "tables are written by the assets alone"
+        )
+
+
+def _refusal(error: "duckdb.Error") -> WarehouseError:
+    """DuckDB's words where they can only be about the statement; else its kind, since values may be quoted."""
+    import duckdb
+
+    about_sql = isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException)
+    detail = str(error) if about_sql else type(error).__name__
+    return WarehouseError(f"the query failed: {detail}")
+
+
+# --- writing
+
+
+def _write(path: Path, model: type[Row], day: date, rows: "Iterable[Row] | pa.Table | Iterable[pa.RecordBatch]") -> int:
+    """Write checked row groups to `path`, synced to disk; returns the number of rows."""
+    import pyarrow.parquet as pq
+
+    where, schema = f"{model.table} ({day})", arrow_schema(model)
+    count, keys = 0, _Keys(model, where)
+    with path.open("wb") as file:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in _as_batches(model, rows, where):
+                checked = _checked(batch, model, schema, day, where)
+                keys.add(checked)
+                writer.write_batch(checked)
+                count += checked.num_rows
+        file.flush()
+        os.fsync(file.fileno())
+    return count
+
+
+def _as_batches(
+    model: type[Row], rows: "Iterable[Row] | pa.Table | Iterable[pa.RecordBatch]", where: str
+) -> "Iterator[pa.RecordBatch]":
+    """Whatever came as record batches that fit a row group."""
+    import pyarrow as pa
+
+    if isinstance(rows, pa.Table):
+        yield from _cut(rows)
+        return
+    stream = iter(rows)
+    first = next(stream, None)
+    if first is None:
+        return
+    every = itertools.chain([first], stream)
+    if isinstance(first, pa.RecordBatch):
+        for batch in every:
+            yield from _cut(pa.Table.from_batches([batch]))  # type: ignore[list-item]
+        return
+    for group in _grouped(model, every, where):
+        yield from to_arrow(model, group).combine_chunks().to_batches()
+
+
+def _cut(table: "pa.Table") -> "Iterator[pa.RecordBatch]":
+    bytes_per_row = max(1, table.nbytes // max(1, table.num_rows))
+    yield from table.to_batches(max_chunksize=max(1, min(GROUP_ROWS, GROUP_BYTES // bytes_per_row)))
+
+
+def _grouped(model: type[Row], rows: Iterable[Any], where: str) -> Iterator[list[Row]]:
+    """Rows in lists that fit a row group; refuses anything that is not of the model."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        if type(row) is not model:
+            raise WarehouseError(f"{where}: got {type(row).__name__}, not {model.__name__}; old rows are kept")
+        group.append(row)
+        size += sum(len(value) for value in row.__dict__.values() if isinstance(value, str))
+        if len(group) >= GROUP_ROWS or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _checked(batch: "pa.RecordBatch", model: type[Row], schema: "pa.Schema", day: date, where: str) -> "pa.RecordBatch":
+    """The batch with the model's schema, or `WarehouseError` (without any value in it)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    given = batch.schema.names
+    foreign = sorted(set(given) - set(schema.names))
+    missing = sorted(field.name for field in schema if not field.nullable and field.name not in given)
+    if foreign or missing or len(set(given)) != len(given):
+        raise WarehouseError(
+            f"{where}: foreign columns {foreign or 'none'}, missing columns {missing or 'none'}; columns are those of "
+            f"{model.__name__} in tables.py, each once; old rows are kept"
+        )
+    try:
+        conformed = _conformed(batch, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise WarehouseError(
+            f"{where}: a column does not have the type of {model.__name__} in tables.py; old rows are kept"
+        ) from None
+    empty = [field.name for field in schema if not field.nullable and conformed.column(field.name).null_count]
+    if empty:
+        raise WarehouseError(f"{where}: nulls in {', '.join(empty)}, which may not be null; old rows are kept")
+    if conformed.num_rows and not pc.all(pc.equal(conformed.column("day"), pa.scalar(day, pa.date32()))).as_py():
+        raise WarehouseError(f"{where}: rows of another day; write each day by itself; old rows are kept")
+    return conformed
+
+
+class _Keys:
+    """Remembers a short digest of every key written, to refuse the second."""
+
+    def __init__(self, model: type[Row], where: str) -> None:
+        self._columns, self._where = list(model.key), where
+        self._seen: set[bytes] = set()
+        self._rows = 0
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        columns = [batch.column(name).to_pylist() for name in self._columns]
+        for key in zip(*columns, strict=True):
+            self._seen.add(hashlib.blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=12).digest())
+        self._rows += batch.num_rows
+        if len(self._seen) != self._rows:
+            raise WarehouseError(
+                f"{self._where}: a key ({', '.join(self._columns)}) occurs more than once; old rows are kept"
+            )
+
+
+def _write_schema(folder: Path, model: type[Row]) -> None:
+    """The zero-row file, unless it is there in this form."""
+    import pyarrow.parquet as pq
+
+    schema, path = arrow_schema(model), folder / "schema.parquet"
+    if path.exists() and pq.read_schema(path).equals(schema, check_metadata=True):
+        return
+    temporary = folder / f".tmp-{uuid.uuid4().hex}"
+    pq.write_table(schema.empty_table(), temporary)
+    temporary.replace(path)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what a process that died left behind."""
+    for path in folder.glob(".tmp-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+
+
+def _sync(folder: Path) -> None:
+    """Make renames and removals in the folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
