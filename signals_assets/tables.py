@@ -763,6 +763,12 @@ class FrictionLevel(Row):
     crossed: bool = Field(description="True on the day the threshold is crossed: the sensor acts on this.")
     episode: str = Field("", description="Id of the episode; one filing per episode and cause.")
     days_over: int = Field(0, description="Consecutive evaluations over the threshold.")
+    days_below: int = Field(0, description="Consecutive evaluations under the closing level.")
+    closing_level: float | None = Field(None, description="Level under which the open episode recovers; null: none.")
+    crossed_on: date | None = Field(None, description="Day of the newest crossing: the cooldown counts from it.")
+    versions_blamed: list[str] = Field(
+        default_factory=list, description="Releases whose rise opened an episode: each opens at most one."
+    )
     users: str = Field(description="Distinct users concerned, as a band.")
     sessions: str = Field(description="Sessions concerned, as a band.")
     causes: list[str] = Field(default_factory=list, description="Ticket-sized causes, largest first.")
