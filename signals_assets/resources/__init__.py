@@ -1,1 +1,141 @@
-"""Doors to the outside, one file per door; `resources_for` is the only place that chooses."""
+"""Doors to the outside, one per file; `resources_for` is the only place that chooses between them.
+
+Put here: the choice. Not here: the doors, thinking (see `core/`), table shapes (see `tables.py`).
+
+A door is chosen by its name in the settings. Nothing falls back to another door silently: a name whose
+implementation is not part of this installation is an error that says what to install or set.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from signals_assets.settings import Settings
+
+
+class DoorError(RuntimeError):
+    """A door that was asked for by name cannot be opened: names the setting and what to do."""
+
+
+def resources_for(settings: Settings, **overrides: Any) -> dict[str, Any]:
+    """Every door by its resource name, as the settings say; `overrides` replace single doors (tests)."""
+    doors: dict[str, Any] = {"settings": settings}
+    for name, opened in _OPENERS.items():
+        doors[name] = overrides.pop(name) if name in overrides else opened(settings, doors)
+    if overrides:
+        raise DoorError(f"no such door: {', '.join(sorted(overrides))}; there are {', '.join(_OPENERS)}")
+    return doors
+
+
+Doors = dict[str, Any]
+
+
+def _unknown(setting: str, value: str, hint: str) -> DoorError:
+    return DoorError(f"{setting} = {value!r} is not part of this version; {hint}")
+
+
+def _pseudonym_key(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.keys import PseudonymKey
+
+    return PseudonymKey(settings)
+
+
+def _session_source(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.session_source import FileSessionSource
+
+    if settings.session_source != "files":
+        raise _unknown("session_source", settings.session_source, "use files")
+    return FileSessionSource(
+        settings.sessions,
+        session_format=settings.session_format,
+        user_from=settings.user_from,
+        agent_name=settings.agent_name,
+        spool=settings.restricted / "spool",
+    )
+
+
+def _records(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.records import FileRecords
+
+    return FileRecords(settings.records)
+
+
+def _warehouse(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.warehouse import ParquetWarehouse
+
+    if settings.warehouse != "parquet":
+        raise _unknown("warehouse", settings.warehouse, "use parquet")
+    return ParquetWarehouse(settings.home / "warehouse")
+
+
+def _ledger(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.ledger import SqlLedger
+
+    return SqlLedger(settings.ledger_url or f"sqlite:///{(settings.restricted / 'ledger.db').absolute()}")
+
+
+def _compute(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.compute import ProcessCompute, SerialCompute
+
+    if settings.compute == "serial":
+        return SerialCompute()
+    if settings.compute == "processes":
+        return ProcessCompute(settings.workers or min(8, os.cpu_count() or 1))
+    raise _unknown("compute", settings.compute, "use processes or serial")
+
+
+def _analyst(settings: Settings, doors: Doors) -> Any:
+    from signals_assets.resources.analyst import RulesAnalyst
+
+    if settings.analyst != "rules":
+        raise _unknown("analyst", settings.analyst, "use rules")
+    return RulesAnalyst(settings.restricted / "batches", doors["compute"])
+
+
+def _embedder(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.embedder import NoEmbedder, SentenceTransformerEmbedder
+
+    if settings.embedder == "none":
+        return NoEmbedder()
+    if settings.embedder == "sentence-transformers":
+        return SentenceTransformerEmbedder(settings.embedding_model)
+    raise _unknown("embedder", settings.embedder, "use sentence-transformers or none")
+
+
+def _tracker(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.tracker import FileTracker
+
+    if settings.tracker != "files":
+        raise _unknown("tracker", settings.tracker, "use files")
+    return FileTracker(settings.home / "tickets")
+
+
+def _code_host(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.code_host import GitCodeHost
+
+    if settings.code_host != "git":
+        raise _unknown("code_host", settings.code_host, "use git")
+    return GitCodeHost(settings.code_repository)
+
+
+def _notifier(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.notifier import FileNotifier
+
+    if settings.notifier != "files":
+        raise _unknown("notifier", settings.notifier, "use files")
+    return FileNotifier(settings.home / "reports")
+
+
+_OPENERS: dict[str, Callable[[Settings, Doors], Any]] = {
+    "pseudonym_key": _pseudonym_key,
+    "session_source": _session_source,
+    "records": _records,
+    "warehouse": _warehouse,
+    "ledger": _ledger,
+    "compute": _compute,
+    "analyst": _analyst,
+    "embedder": _embedder,
+    "tracker": _tracker,
+    "code_host": _code_host,
+    "notifier": _notifier,
+}

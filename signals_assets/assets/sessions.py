@@ -1,0 +1,225 @@
+"""Stage 1 · sessions. Raw sessions and the outside's own records, users pseudonymised.
+
+Writes  raw_sessions, quarantine; releases, error_logs, feedback, pull_requests, user_outcomes
+Reads   the session source and the records door
+Thinking: core/records.py, core/sessions.py
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+import dagster as dg
+
+from signals_assets.automation import daily_asset, daily_assets
+from signals_assets.core import records as thinking
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.readers import Rejected
+from signals_assets.core.sessions import from_json
+from signals_assets.metadata import record, store
+from signals_assets.partitions import days_of, today
+from signals_assets.resources.keys import PseudonymKey
+from signals_assets.resources.records import Records
+from signals_assets.resources.session_source import SessionSource
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.tables import (
+    ErrorLog,
+    FeedbackRecord,
+    PullRequest,
+    Quarantined,
+    RawSession,
+    Release,
+    Row,
+    UserOutcome,
+)
+
+SHRINK_TAG = "signals/allow_shrink"
+"""Run tag that allows a redone day to hold fewer sessions than before."""
+
+
+class _Day:
+    """One pass over a day's source: streams rows on, keeps what was set aside and counts."""
+
+    def __init__(self, day: date, source: SessionSource, key: bytes, known: dict[str, date] | None) -> None:
+        self.day, self.source, self.key, self.known = day, source, key, known
+        self.added_on = day if known is None else today()
+        self.rejected: list[Quarantined] = []
+        self.read = 0
+        self.notes: dict[str, int] = {}
+
+    def rows(self) -> Iterator[RawSession]:
+        """The day's sessions as rows; rejected records are kept aside."""
+        for item in self.source.sessions(self.day):
+            if isinstance(item, Rejected):
+                self.rejected.append(
+                    thinking.quarantined_row(item, day=self.day, known_on=self.added_on, key=self.key)
+                )
+                continue
+            row = thinking.raw_session_row(item, day=self.day, known_on=self.added_on, key=self.key)
+            if self.known is not None:
+                row = row.model_copy(update={"known_on": self.known.pop(row.session_id, self.added_on)})
+            self.read += 1
+            self._note("without_user", item.user_id is None)
+            self._note("start_from_file", item.start_known_from == "file")
+            self._note("start_unknown", item.start_known_from == "unknown")
+            self._note("cut", bool(item.notes))
+            yield row
+
+    def _note(self, what: str, holds: bool) -> None:
+        if holds:
+            self.notes[what] = self.notes.get(what, 0) + 1
+
+    @property
+    def coverage(self) -> Coverage:
+        """Asked: every record met. Rejected: set aside in quarantine."""
+        rejected = sum(row.count for row in self.rejected)
+        return Coverage(asked=self.read + rejected, answered=self.read, rejected=rejected, notes=self.notes)
+
+
+@daily_assets(RawSession, Quarantined, name="raw_sessions_and_quarantine", kinds=("jsonl",))
+def raw_sessions_and_quarantine(
+    context: dg.AssetExecutionContext,
+    session_source: dg.ResourceParam[SessionSource],
+    warehouse: dg.ResourceParam[Warehouse],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+) -> None:
+    """Read from the session source, one file pass per day; a redone day may not lose sessions without a tag."""
+    stored = set(warehouse.days(RawSession))
+    for day in days_of(context):
+        known = None
+        if day in stored:
+            before = warehouse.read(RawSession, day, columns=["session_id", "known_on"]).to_pylist()
+            known = {row["session_id"]: row["known_on"] for row in before}
+        reading = _Day(day, session_source, pseudonym_key.bytes(), known)
+        if known and SHRINK_TAG not in context.run.tags:
+            present = {
+                thinking.session_pseudonym(item.key, reading.key)
+                for item in session_source.sessions(day)
+                if not isinstance(item, Rejected)
+            }
+            lost = len(set(known) - present)
+            if lost:
+                raise dg.Failure(
+                    f"{day}: the source no longer has {lost} of {len(known)} stored sessions; nothing was written. "
+                    f"Bring the files back, or run again with the tag {SHRINK_TAG}=yes to let them go.",
+                    allow_retries=False,
+                )
+        store(context, warehouse, RawSession, day, reading.rows())
+        record(context, RawSession.table, day, rows=reading.read, coverage=reading.coverage)
+        store(context, warehouse, Quarantined, day, reading.rejected)
+
+
+def _known_on(warehouse: Warehouse, model: type[Row], day: date) -> date:
+    """The day itself at first materialization, the calendar date when the day is redone."""
+    return today() if day in set(warehouse.days(model)) else day
+
+
+def _keep_known_on(warehouse: Warehouse, model: type[Row], day: date, rows: list[Row]) -> list[Row]:
+    """Rows whose key was stored before keep the day on which they became known."""
+    if day not in set(warehouse.days(model)):
+        return rows
+    before = {
+        tuple(row[name] for name in model.key): row["known_on"]
+        for row in warehouse.read(model, day, columns=[*model.key, "known_on"]).to_pylist()
+    }
+    kept = []
+    for row in rows:
+        identity = tuple(getattr(row, name) for name in model.key)
+        kept.append(row.model_copy(update={"known_on": before[identity]}) if identity in before else row)
+    return kept
+
+
+@daily_asset(Release, deps=["raw_sessions"])
+def releases(
+    context: dg.AssetExecutionContext,
+    records: dg.ResourceParam[Records],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> None:
+    """From records, and by first sight of a version, prompt or model in the day's sessions (reads earlier days)."""
+    columns = ["agent_name", "agent_version", "agent_model", "prompt_version", "started_at"]
+    for day in days_of(context):
+        earlier = [stored for stored in warehouse.days(Release) if stored < day]
+        known = warehouse.read(Release, earlier, columns=["agent_name", "kind", "version"]).to_pylist()
+        rows, coverage = thinking.release_rows(
+            day,
+            records.records("releases", day),
+            sessions=warehouse.read(RawSession, day, columns=columns).to_pylist(),
+            known=[(row["agent_name"], row["kind"], row["version"]) for row in known],
+            known_on=_known_on(warehouse, Release, day),
+        )
+        store(context, warehouse, Release, day, _keep_known_on(warehouse, Release, day, list(rows)), coverage)
+
+
+@daily_asset(ErrorLog, kinds=("jsonl",))
+def error_logs(
+    context: dg.AssetExecutionContext,
+    records: dg.ResourceParam[Records],
+    warehouse: dg.ResourceParam[Warehouse],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+) -> None:
+    """From the records door, error level and above."""
+    for day in days_of(context):
+        rows, coverage = thinking.error_log_rows(
+            day,
+            records.records("error_logs", day),
+            key=pseudonym_key.bytes(),
+            known_on=_known_on(warehouse, ErrorLog, day),
+        )
+        store(context, warehouse, ErrorLog, day, _keep_known_on(warehouse, ErrorLog, day, list(rows)), coverage)
+
+
+@daily_asset(FeedbackRecord, deps=["raw_sessions"])
+def feedback(
+    context: dg.AssetExecutionContext,
+    records: dg.ResourceParam[Records],
+    warehouse: dg.ResourceParam[Warehouse],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+) -> None:
+    """From the records door and from the sessions that carry their own."""
+    for day in days_of(context):
+        batches = warehouse.stream(RawSession, day, columns=["session"])
+        rows, coverage = thinking.feedback_rows(
+            day,
+            records.records("feedback", day),
+            sessions=(
+                from_json(text)
+                for batch in batches
+                for text in batch.column("session").to_pylist()
+                if '"feedback":' in text
+            ),
+            key=pseudonym_key.bytes(),
+            known_on=_known_on(warehouse, FeedbackRecord, day),
+        )
+        kept = _keep_known_on(warehouse, FeedbackRecord, day, list(rows))
+        store(context, warehouse, FeedbackRecord, day, kept, coverage)
+
+
+@daily_asset(PullRequest)
+def pull_requests(
+    context: dg.AssetExecutionContext,
+    records: dg.ResourceParam[Records],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> None:
+    """From the records door: the newest state of each pull request that moved on the day."""
+    for day in days_of(context):
+        rows, coverage = thinking.pull_request_rows(
+            day, records.records("pull_requests", day), known_on=_known_on(warehouse, PullRequest, day)
+        )
+        store(context, warehouse, PullRequest, day, _keep_known_on(warehouse, PullRequest, day, list(rows)), coverage)
+
+
+@daily_asset(UserOutcome)
+def user_outcomes(
+    context: dg.AssetExecutionContext,
+    records: dg.ResourceParam[Records],
+    warehouse: dg.ResourceParam[Warehouse],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+) -> None:
+    """From the records door."""
+    for day in days_of(context):
+        rows, coverage = thinking.user_outcome_rows(
+            day,
+            records.records("user_outcomes", day),
+            key=pseudonym_key.bytes(),
+            known_on=_known_on(warehouse, UserOutcome, day),
+        )
+        store(context, warehouse, UserOutcome, day, _keep_known_on(warehouse, UserOutcome, day, list(rows)), coverage)

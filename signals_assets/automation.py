@@ -1,0 +1,162 @@
+"""Automation: how an asset of the flow is declared, when the graph runs by itself.
+
+Put here: the two decorators of daily assets, the jobs, the schedules, freshness.
+Not here: sensors (see `sensors/`), what an asset does (see `assets/`).
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+import dagster as dg
+
+from signals_assets import metadata
+from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, today
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import TABLES, Row
+
+FRESH: Final = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
+)
+"""A daily table is stale when no day of it was materialized for a day and a half."""
+
+LANGUAGE_MODEL_POOL: Final = "analyst"
+
+Body = Callable[..., Any]
+
+
+def daily_asset(
+    model: type[Row], *, deps: Sequence[str] = (), kinds: Sequence[str] = (), code_version: str | None = None,
+    pool: str | None = None,
+) -> Callable[[Body], dg.AssetsDefinition]:
+    """Declare the asset of one table: named like it, in its stage's group, one run for a range of days."""
+
+    def decorate(body: Body) -> dg.AssetsDefinition:
+        return dg.asset(
+            name=model.table,
+            group_name=model.stage,
+            deps=list(deps),
+            partitions_def=DAYS,
+            backfill_policy=WHOLE_RANGE,
+            metadata=metadata.describe(model),
+            kinds={"python", "parquet", *kinds},
+            tags={"zone": model.zone},
+            description=_description(model, body),
+            code_version=code_version,
+            freshness_policy=FRESH,
+            pool=pool,
+        )(body)
+
+    return decorate
+
+
+def daily_assets(
+    *models: type[Row], name: str, deps: Sequence[str] = (), kinds: Sequence[str] = (), code_version: str | None = None
+) -> Callable[[Body], dg.AssetsDefinition]:
+    """Declare several tables that one pass over the sessions makes together."""
+
+    def decorate(body: Body) -> dg.AssetsDefinition:
+        return dg.multi_asset(
+            name=name,
+            specs=[
+                dg.AssetSpec(
+                    key=model.table,
+                    group_name=model.stage,
+                    deps=list(deps),
+                    partitions_def=DAYS,
+                    metadata=metadata.describe(model),
+                    kinds={"python", "parquet", *kinds},
+                    tags={"zone": model.zone},
+                    description=_description(model, body),
+                    code_version=code_version,
+                    freshness_policy=FRESH,
+                )
+                for model in models
+            ],
+            partitions_def=DAYS,
+            backfill_policy=WHOLE_RANGE,
+        )(body)
+
+    return decorate
+
+
+def _description(model: type[Row], body: Body) -> str:
+    return f"{(model.__doc__ or '').strip()}\n\n{(body.__doc__ or '').strip()}\n\nZone: {model.zone}."
+
+
+ACTING: Final = ("diagnoses", "tickets", "fix_drafts")
+"""Assets partitioned by friction type: they act on the outside and write ledger rows."""
+
+_DAILY = dg.AssetSelection.all() - dg.AssetSelection.assets(*ACTING)
+_TO_ANALYST = dg.AssetSelection.groups("sessions", "metrics") | dg.AssetSelection.assets("analysis_batches")
+
+flow = dg.define_asset_job(
+    "flow", selection=_DAILY, partitions_def=DAYS, description="The whole daily graph for a day or a range of days."
+)
+cycle = dg.define_asset_job(
+    "cycle",
+    selection=_TO_ANALYST,
+    partitions_def=DAYS,
+    description="Up to the requests to the analyst; the analysis_collection sensor launches the rest.",
+)
+collection = dg.define_asset_job(
+    "collection",
+    selection=_DAILY - _TO_ANALYST | dg.AssetSelection.assets("analysis_batches"),
+    partitions_def=DAYS,
+    description="Collect the analyst's answers and everything that follows from them.",
+)
+act = dg.define_asset_job(
+    "act",
+    selection=dg.AssetSelection.assets(*ACTING),
+    partitions_def=FRICTION_TYPES,
+    description="Diagnose, file and draft for one friction type. Launched by the friction_threshold sensor.",
+)
+
+
+def stays_inside(settings: Settings) -> bool:
+    """Whether every door is an embedded one, so that nothing leaves the machine."""
+    doors = (settings.analyst, settings.tracker, settings.code_host, settings.notifier, settings.warehouse)
+    return doors == ("rules", "files", "git", "files", "parquet")
+
+
+def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """The daily cycle and retention; running by default only where nothing leaves the machine."""
+    status = dg.DefaultScheduleStatus.RUNNING if stays_inside(settings) else dg.DefaultScheduleStatus.STOPPED
+    daily_cycle = dg.build_schedule_from_partitioned_job(
+        cycle, name="daily_cycle", hour_of_day=2, default_status=status, description="Yesterday, every night at 02:00 UTC."
+    )
+    return [
+        daily_cycle,
+        dg.ScheduleDefinition(
+            name="retention_cycle", job=retention, cron_schedule="0 4 * * *", default_status=status,
+            description="Expired restricted days are removed, every night at 04:00 UTC.",
+        ),
+    ]  # fmt: skip
+
+
+def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
+    """Sensors run by default only where nothing leaves the machine."""
+    return dg.DefaultSensorStatus.RUNNING if stays_inside(settings) else dg.DefaultSensorStatus.STOPPED
+
+
+@dg.op(description="Remove restricted days whose retention is over.")
+def remove_expired_days(
+    context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
+) -> None:
+    """Raw text and vectors expire; a later rebuild of such a day fails clearly before it writes."""
+    expired = today() - timedelta(days=settings.retention_days)
+    for model in TABLES.values():
+        if model.zone == "restricted" and model.table in EXPIRING:
+            days = [day for day in warehouse.days(model) if day < expired]
+            removed = warehouse.delete_days(model, days)
+            context.log.info(f"{model.table}: {removed} days removed")
+
+
+EXPIRING: Final = ("raw_sessions", "quarantine", "error_logs", "feedback", "analyses", "embeddings", "word_support")
+
+
+@dg.job(description="Retention: remove what has expired.")
+def retention() -> None:
+    """One step, safe to repeat and to kill."""
+    remove_expired_days()

@@ -1,0 +1,52 @@
+"""The command line: `signals ...`, one command per module, loaded when it is called.
+
+Put here: the group. Not here: thinking; commands read arguments, call the package and print.
+`signals analyze` and everything it needs must not import Dagster.
+"""
+
+import importlib
+from typing import Final
+
+import click
+
+COMMANDS: Final[dict[str, str]] = {
+    "analyze": "Per-session stages on files, for pipes and quick looks (no Dagster).",
+    "benchmark": "Measure quality and speed; seeded; prints its parameters.",
+    "demo": "Live through four weeks of an agent's life, or read your own sessions.",
+    "doctor": "Which doors are open, what is missing, what your volume can show.",
+    "receive": "A small OpenTelemetry receiver that writes sessions to a folder.",
+    "report": "Where the newest report is, and its first lines.",
+    "run": "Materialize a range of days through Dagster.",
+    "simulate": "Write simulated sessions and records, with the truth beside them.",
+    "sql": "Ask the tables, while runs go on.",
+    "taxonomy": "Proposals, and what a person decides about them.",
+    "tickets": "Every ticket, and why it was or was not filed.",
+    "ui": "The Dagster UI on localhost.",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, alphabetically."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"signals_assets.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.command(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="signals-assets")
+def main() -> None:
+    """Signals reads an AI agent's sessions so that nobody has to."""

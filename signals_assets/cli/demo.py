@@ -1,0 +1,189 @@
+"""`signals demo`: four weeks of a simulated agent's life, or your own sessions, through the real graph.
+
+Put here: the order of events of the demo. Not here: the graph, the simulation, what is printed (`summary.py`).
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from signals_assets.cli.printing import json_option, write_json
+from signals_assets.settings import Settings
+
+WEEKS = 4
+MARK = "# Written by `signals demo`; removed and made again when the demo runs again.\n"
+
+
+@click.command()
+@click.option("--sessions", type=click.Path(exists=True, path_type=Path), help="Your own sessions: a file or folder.")
+@click.option("--records", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of records.")
+@click.option("--format", "session_format", help="Force a reader instead of recognising the format.")
+@click.option("--audience", type=click.Choice(["self", "team", "company", "public"]), help="Default: self for yours.")
+@click.option("--min-steps", type=int, help="Least agentic steps to analyse a session. Default: 0 for yours.")
+@click.option("--user-from", help="User where the format knows none: folder:LEVEL, setting:NAME or field:NAME.")
+@click.option("--sessions-per-day", default=150, show_default=True, help="Of the simulation.")
+@click.option("--seed", default=0, show_default=True, help="Of the simulation.")
+@json_option
+def command(
+    sessions: Path | None, records: Path | None, session_format: str | None, audience: str | None,
+    min_steps: int | None, user_from: str | None, sessions_per_day: int, seed: int, json_file: str | None,
+) -> None:
+    """Run the whole graph on a laptop, without a key or a network, and print what it found."""
+    started = time.monotonic()
+    home = Settings().home.absolute()
+    _make_room(home)
+    if sessions is None:
+        found = _simulated(home, sessions_per_day, seed, audience or "company", min_steps)
+    else:
+        found = _own(home, sessions, records, session_format, audience or "self", min_steps or 0, user_from)
+    click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next: make ui, or signals sql \"show tables\".")
+    write_json(json_file, found)
+
+
+def _make_room(home: Path) -> None:
+    """Remove what an earlier demo left; refuse to touch anything else."""
+    settings = home / "signals.toml"
+    if settings.exists() and not settings.read_text().startswith(MARK):
+        raise click.ClickException(
+            f"{settings} was not written by the demo; set SIGNALS_HOME to another folder for the demo"
+        )
+    if home.exists() and any(home.iterdir()) and not settings.exists():
+        raise click.ClickException(f"{home} holds something else; set SIGNALS_HOME to another folder for the demo")
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+
+
+def _configure(home: Path, values: dict[str, object]) -> Settings:
+    """Write the demo's settings where the UI and every command find them, and read them."""
+    lines = [f"{name} = {_toml(value)}" for name, value in values.items() if not isinstance(value, dict)]
+    for name, value in values.items():
+        if isinstance(value, dict):
+            lines += ["", f"[{name}]", *(f"{key} = {_toml(item)}" for key, item in value.items())]
+    (home / "signals.toml").write_text(MARK + "\n".join(lines) + "\n")
+    os.environ["SIGNALS_HOME"] = str(home)
+    return Settings(home=home)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, int | float):
+        return str(value)
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def _progress() -> Callable[[str], None]:
+    def show(step: str) -> None:
+        click.echo(click.style(f"    {step}", dim=True))
+
+    return show
+
+
+def _simulated(
+    home: Path, sessions_per_day: int, seed: int, audience: str, min_steps: int | None
+) -> dict[str, object]:
+    from signals_assets.simulation import World
+    from signals_assets.simulation.developer import decide, read_tickets
+
+    # Whole weeks from Monday to Sunday, the last one over: the same story on whatever day it is told.
+    monday = datetime.now(UTC).date() - timedelta(days=datetime.now(UTC).weekday() + 7 * WEEKS)
+    world_folder = home / "simulation"
+    settings = _configure(home, {
+        "sessions": [str(world_folder / "sessions")],
+        "records": str(world_folder / "records"),
+        "start_day": monday,
+        "audience": audience,
+        "allowed_labels": list(World.PUBLIC_LABELS),
+        **({"selection": {"min_steps": min_steps}} if min_steps is not None else {}),
+        "components": World.COMPONENTS,
+    })  # fmt: skip
+    from signals_assets.cli import summary
+    from signals_assets.cli.instance import Graph
+
+    world = World(world_folder, seed=seed, sessions_per_day=sessions_per_day, start=monday)
+    graph: Graph | None = None
+    for week in range(WEEKS):
+        first = monday + timedelta(days=7 * week)
+        last = first + timedelta(days=6)
+        click.secho(f"\nWeek {week + 1} of {WEEKS}: {first} to {last}", bold=True)
+        written = world.simulate_days(first, last)
+        click.echo(f"  the agent lived it: {written} sessions")
+        graph = graph or Graph(settings, _progress())
+        click.echo("  Dagster materializes the week")
+        graph.materialize(first, last)
+        for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
+            for request in graph.tick(sensor):
+                click.echo(f"  sensor {sensor} asked for {request.partition_key}")
+        if week < WEEKS - 1:
+            actions = decide(read_tickets(home / "tickets"), world.acted)
+            for action in actions:
+                click.echo(f"  a developer read {action.ticket_key} and opens a pull request")
+            world.developer(actions)
+    assert graph is not None
+    return summary.print_summary(graph.doors, settings)
+
+
+def _own(
+    home: Path, sessions: Path, records: Path | None, session_format: str | None, audience: str, min_steps: int,
+    user_from: str | None,
+) -> dict[str, object]:
+    from signals_assets.resources.session_source import FileSessionSource
+    from signals_assets.settings import UserFrom
+
+    origin = UserFrom()
+    if user_from:
+        kind, _, value = user_from.partition(":")
+        origin = UserFrom.model_validate({"kind": kind, "value": value})
+    click.secho(f"Reading {sessions}", bold=True)
+    source = FileSessionSource(
+        [sessions.absolute()], session_format=session_format, user_from=origin, agent_name=None,
+        spool=home / "restricted" / "spool",
+    )
+    days = source.days()
+    for reason, count in sorted(source.skipped().items()):
+        click.echo(f"  skipped: {count} x {reason}")
+    if not days:
+        raise click.ClickException(
+            f"no session could be read from {sessions}; name the format with --format, or see the readers in the README"
+        )
+    settings = _configure(home, {
+        "sessions": [str(sessions.absolute())],
+        **({"records": str(records.absolute())} if records else {}),
+        **({"session_format": session_format} if session_format else {}),
+        "start_day": days[0],
+        "end_day": days[-1],
+        "audience": audience,
+        "selection": {"min_steps": min_steps},
+        **({"user_from": {"kind": origin.kind, "value": origin.value}} if user_from else {}),
+    })  # fmt: skip
+    from signals_assets.cli import summary
+    from signals_assets.cli.instance import Graph
+
+    graph = Graph(settings, _progress())
+    for first, last in _spans(days):
+        click.echo(f"  Dagster materializes {first} to {last}")
+        graph.materialize(first, last)
+    for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
+        graph.tick(sensor)
+    return summary.print_summary(graph.doors, settings)
+
+
+def _spans(days: list[date], quiet: int = 7) -> list[tuple[date, date]]:
+    """Ranges that cover all days with sessions and leave out gaps of more than `quiet` days."""
+    spans: list[tuple[date, date]] = []
+    for day in days:
+        if spans and (day - spans[-1][1]).days <= quiet:
+            spans[-1] = (spans[-1][0], day)
+        else:
+            spans.append((day, day))
+    return spans

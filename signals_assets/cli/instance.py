@@ -1,0 +1,99 @@
+"""The Dagster instance that the demo, `signals run` and the UI share.
+
+Put here: its folder, its configuration, ranged runs in this process with progress, sensors ticked once.
+Not here: the graph (see `definitions.py`).
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from datetime import date
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signals_assets.resources import resources_for
+from signals_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+
+def dagster_home(settings: Settings) -> Path:
+    """The instance's folder (DAGSTER_HOME, or inside the home), with the project's dagster.yaml in it."""
+    home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_text(_configuration())
+    os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def _configuration() -> str:
+    packaged = resources.files("signals_assets").joinpath("_dagster.yaml")
+    if packaged.is_file():
+        return packaged.read_text()
+    return (Path(__file__).parents[2] / "dagster.yaml").read_text()
+
+
+class Graph:
+    """The code location and its instance, driven from this process: same definitions, same history as the UI."""
+
+    def __init__(self, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> None:
+        """Open the instance and build the definitions; `progress` gets a line when a step starts."""
+        import dagster as dg
+
+        from signals_assets.definitions import build_defs
+
+        dagster_home(settings)
+        self.instance = dg.DagsterInstance.get()
+        self.doors = resources_for(settings)
+        shared = {name: door for name, door in self.doors.items() if name != "settings"}
+        self.definitions = build_defs(settings, loggers={"console": _progress_logger(progress)}, **shared)
+
+    def materialize(self, first: date, last: date, tags: Mapping[str, str] | None = None) -> "dg.ExecuteInProcessResult":
+        """Every daily asset for every day from `first` to `last`, in one ranged run."""
+        from signals_assets.partitions import range_tags
+
+        job = self.definitions.resolve_job_def("flow")
+        return job.execute_in_process(instance=self.instance, tags={**range_tags(first, last), **(tags or {})})
+
+    def tick(self, sensor: str) -> list["dg.RunRequest"]:
+        """One tick of a sensor, with and like the daemon's cursor, and its runs executed here."""
+        import dagster as dg
+
+        definition = self.definitions.resolve_sensor_def(sensor)
+        cursor_key = f"signals/{sensor}"
+        cursor = self.instance.daemon_cursor_storage.get_cursor_values({cursor_key}).get(cursor_key)
+        with dg.build_sensor_context(
+            instance=self.instance, cursor=cursor, definitions=self.definitions, sensor_name=sensor
+        ) as context, dg.partition_loading_context(dynamic_partitions_store=self.instance):
+            result = definition.evaluate_tick(context)
+        for request in result.run_requests or []:
+            job = self.definitions.resolve_job_def(request.job_name or "act")
+            job.execute_in_process(
+                instance=self.instance, partition_key=request.partition_key, tags=dict(request.tags),
+                asset_selection=list(request.asset_selection) if request.asset_selection else None,
+            )
+        if result.cursor:
+            self.instance.daemon_cursor_storage.set_cursor_values({cursor_key: result.cursor})
+        return list(result.run_requests or [])
+
+
+def _progress_logger(progress: Callable[[str], None]) -> "dg.LoggerDefinition":
+    import dagster as dg
+
+    class Steps(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event = getattr(record, "dagster_meta", {}).get("dagster_event")
+            if event is not None and event.event_type_value == "STEP_START" and "contract" not in (event.step_key or ""):
+                progress(event.step_key or "")
+            elif record.levelno >= logging.ERROR:
+                progress(record.getMessage().splitlines()[0][:300])
+
+    @dg.logger(description="One line per step")
+    def steps(_: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("signals.steps", level=logging.DEBUG)
+        logger.addHandler(Steps())
+        return logger
+
+    return steps

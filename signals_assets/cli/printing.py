@@ -1,0 +1,63 @@
+"""What commands print: tables on the terminal, the same as JSON for scripts.
+
+Put here: output helpers shared by the commands. Not here: what is printed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import orjson
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(function: F) -> F:
+    """The `--json FILE` option of every command that prints a table (`-` for standard output)."""
+    return click.option(
+        "--json", "json_file", type=click.Path(dir_okay=False, allow_dash=True), help="Write the same as JSON to FILE."
+    )(function)
+
+
+def show(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "") -> None:
+    """Print rows as a table (columns of the first row), or say that there are none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False, soft_wrap=False)
+    if not rows:
+        console.print(f"[bold]{title}[/bold]: none. {note}")
+        return
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for column in rows[0]:
+        numeric = all(isinstance(row[column], int | float) or row[column] is None for row in rows)
+        table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    console.print(table)
+    if note:
+        console.print(f"[dim]{note}[/dim]")
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, list | tuple):
+        return escape(", ".join(str(item) for item in value))
+    return escape(str(value))
+
+
+def write_json(json_file: str | None, data: Any) -> None:
+    """Write `data` to the file that `--json` named, if one was named."""
+    if json_file is None:
+        return
+    text = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
+    if json_file == "-":
+        click.echo(text.decode())
+    else:
+        Path(json_file).write_bytes(text + b"\n")

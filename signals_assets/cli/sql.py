@@ -1,0 +1,33 @@
+"""`signals sql`: ask the tables with DuckDB, while runs go on."""
+
+import click
+
+from signals_assets.cli.printing import json_option, show, write_json
+from signals_assets.resources import resources_for
+from signals_assets.resources.warehouse import WarehouseError
+from signals_assets.settings import Settings
+from signals_assets.zones import ZONES
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--init", is_flag=True, help="Print the views, for any DuckDB shell: signals sql --init > views.sql")
+@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES), help="Zones to open (default: not restricted).")
+@click.option("--limit", default=200, show_default=True, help="Rows to print at the most.")
+@json_option
+def command(query: str | None, init: bool, zones: tuple[str, ...], limit: int, json_file: str | None) -> None:
+    """Run one read-only QUERY over views named like the tables (`show tables` lists them)."""
+    warehouse = resources_for(Settings())["warehouse"]
+    opened = zones or ("abstracted", "published")
+    if init:
+        click.echo(warehouse.views_sql(zones=opened))
+        return
+    if not query:
+        raise click.UsageError("give a query, e.g. signals sql \"select * from friction_rates limit 5\"")
+    try:
+        table = warehouse.query(query, zones=opened)
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    rows = table.to_pylist()
+    write_json(json_file, rows)
+    show(f"{len(rows)} rows", rows[:limit], note="" if len(rows) <= limit else f"first {limit} shown")

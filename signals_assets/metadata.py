@@ -1,0 +1,100 @@
+"""Metadata: what the Dagster UI shows of a table and of a day.
+
+Put here: column schemas, counts, coverage, small pictures, and storing a day together with its metadata.
+Not here: pictures themselves (see `core/pictures.py`), checks (see `checks.py`).
+
+Everything here becomes visible to everybody who may open the UI: counts, enums, dates and pictures of the
+published zone only. There is deliberately no function that takes free text or rows.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from signals_assets.core.coverage import Coverage
+from signals_assets.tables import Row, to_arrow
+from signals_assets.resources.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+REPUBLISH_TAG = "signals/republish"
+"""Run tag that allows a published day to be written again; its value is the reason and is audited."""
+
+
+def describe(model: type[Row]) -> dict[str, Any]:
+    """Definition metadata of a table: column schema with descriptions, name, zone, key."""
+    columns = []
+    for name, info in model.model_fields.items():
+        constraints = dg.TableColumnConstraints(nullable=not info.is_required() and info.default is None)
+        columns.append(
+            dg.TableColumn(name, _type_name(info.annotation), description=info.description, constraints=constraints)
+        )
+    return {
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/table_name": model.table,
+        "zone": model.zone,
+        "key": ", ".join(model.key),
+    }
+
+
+def _type_name(annotation: Any) -> str:
+    name = getattr(annotation, "__name__", None)
+    return name if name and "[" not in str(annotation) else str(annotation).replace("typing.", "").split(".")[-1]
+
+
+def record(
+    context: dg.AssetExecutionContext, asset: str, day: date, *, rows: int, coverage: Coverage | None = None,
+    **more: int | float | str | bool | None,
+) -> None:
+    """Attach a day's counts and coverage to its materialization. `more` holds numbers, enums and dates only."""
+    values: dict[str, Any] = {"dagster/partition_row_count": rows}
+    if coverage is not None:
+        values |= {f"coverage/{name}": count for name, count in coverage.as_dict().items() if count or name == "asked"}
+        if coverage.share is not None:
+            values["coverage/share"] = round(coverage.share, 4)
+    values |= {name: value for name, value in more.items() if value is not None}
+    context.add_asset_metadata(values, asset_key=asset, partition_key=day.isoformat())
+
+
+def picture(context: dg.AssetExecutionContext, asset: str, day: date, pictures: Mapping[str, bytes]) -> None:
+    """Attach small PNG pictures of the published zone to a day, as Markdown with the image inside."""
+    values = {
+        name: dg.MetadataValue.md(f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})")
+        for name, png in pictures.items()
+    }
+    context.add_asset_metadata(values, asset_key=asset, partition_key=day.isoformat())
+
+
+def store(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    model: type[Row],
+    day: date,
+    rows: "Iterable[Row] | pa.Table",
+    coverage: Coverage | None = None,
+    **more: int | float | str | bool | None,
+) -> int:
+    """Replace the day in the warehouse, as the zone demands, and record its metadata; returns the rows written.
+
+    A published day is written once. When it is stored already, the new rows are compared with it and the stored
+    ones stay (metadata `kept` = same or different), unless the run carries the republish tag.
+    """
+    if model.zone == "published" and day in set(warehouse.days(model)) and REPUBLISH_TAG not in context.run.tags:
+        stored = warehouse.read(model, day)
+        computed = rows if hasattr(rows, "num_rows") else to_arrow(model, rows)
+        same = _canonical(stored, model) == _canonical(computed, model)
+        record(context, model.table, day, rows=stored.num_rows, coverage=coverage,
+               kept="same" if same else "different", **more)  # fmt: skip
+        return int(stored.num_rows)
+    count = warehouse.replace(model, day, rows)
+    record(context, model.table, day, rows=count, coverage=coverage, **more)
+    return count
+
+
+def _canonical(table: "pa.Table", model: type[Row]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return sorted(rows, key=lambda row: tuple(str(row[name]) for name in model.key))
