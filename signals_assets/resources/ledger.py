@@ -8,12 +8,20 @@ personal data, and the newest day that was materialized when it was written. Day
 earlier days, which makes a repeated or simulated day read exactly what it read the first time.
 """
 
+import itertools
+import json
+import os
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, Protocol
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,3 +94,272 @@ class Ledger(ABC):
 
 class LedgerError(RuntimeError):
     """The ledger refused or could not be reached: names the URL's kind and what to do; no payload."""
+
+
+# --- SQLAlchemy --------------------------------------------------------------------------------------------------
+
+BUSY_MILLISECONDS: Final = 60_000
+"""How long a writer waits for another one; transactions here take milliseconds."""
+
+INSERT_ROWS: Final = 2_000
+"""Rows per INSERT of `append_many`: bounds memory, since items are a stream."""
+
+_ADVISORY_LOCK: Final = 7_316_841_295
+"""PostgreSQL: the lock that makes writers queue, so that sequence numbers are in the order of commits."""
+
+
+class SqlLedger(Ledger):
+    """The ledger as one table of a SQL database; SQLite in a file by default, PostgreSQL by URL.
+
+    Writers queue (SQLite: BEGIN IMMEDIATE; PostgreSQL: an advisory lock), so a reader that saw sequence number n
+    never meets a smaller one later. Readers wait for nobody. The engine is made at the first use in each process;
+    the ledger itself can be pickled and survives fork and spawn.
+    """
+
+    _opened: "tuple[int, sa.Engine] | None"
+
+    def __init__(self, url: str) -> None:
+        """`url` is SQLAlchemy's, e.g. sqlite:////path/ledger.db. Nothing is opened yet."""
+        if url in ("sqlite://", "sqlite:///:memory:"):
+            raise LedgerError("a ledger in memory forgets; give SQLite a file, e.g. sqlite:////path/ledger.db")
+        self._url = url
+        self._prepare()
+
+    def __getstate__(self) -> str:
+        return self._url
+
+    def __setstate__(self, url: str) -> None:
+        self._url = url
+        self._prepare()
+
+    def __repr__(self) -> str:
+        return f"SqlLedger({self._url.partition(':')[0]})"
+
+    @contextmanager
+    def transaction(self) -> "Iterator[_SqlWriter]":
+        """See `Ledger.transaction`. One at a time per thread: use the writer for everything within it."""
+        if getattr(self._inside, "open", False):
+            raise LedgerError("a transaction is open in this thread; write through its writer, not beside it")
+        with self._connection(writes=True) as connection:
+            self._inside.open = True
+            try:
+                yield _SqlWriter(connection, self._table)
+            finally:
+                self._inside.open = False
+
+    def entries(self, kinds: Sequence[str], *, before: date | None = None) -> list[Entry]:
+        """See `Ledger.entries`; an entry written before any day was materialized precedes every day."""
+        with self._connection() as connection:
+            return _entries(connection, self._table, kinds, before)
+
+    def find(self, kind: str, key: str) -> Entry | None:
+        """See `Ledger.find`."""
+        with self._connection() as connection:
+            return _find(connection, self._table, kind, key)
+
+    def append_many(self, kind: str, items: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """See `Ledger.append_many`; consumes a stream in bounded memory."""
+        with self.transaction() as writer:
+            return writer.append_many(kind, items)
+
+    def newest_day(self) -> date | None:
+        """See `Ledger.newest_day`."""
+        with self._connection() as connection:
+            return _newest_day(connection, self._table)
+
+    def erase(self, kind: str, keys: Sequence[str]) -> int:
+        """See `Ledger.erase`; on SQLite the freed pages and the write-ahead log are overwritten, too."""
+        table, count = self._table, 0
+        with self._connection(writes=True) as connection:
+            for key in dict.fromkeys(keys):
+                here = (table.c.kind == kind) & (table.c.key == key)
+                count += connection.execute(table.update().where(here).values(payload={})).rowcount
+        if self._url.startswith("sqlite"):
+            with self._engine().connect() as connection:
+                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
+
+    def check(self) -> str:
+        """See `Ledger.check`."""
+        import sqlalchemy as sa
+
+        with self._connection() as connection:
+            count = connection.execute(sa.select(sa.func.count()).select_from(self._table)).scalar_one()
+            version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
+            return f"{connection.dialect.name} {version}: {count} entries"
+
+    def close(self) -> None:
+        """Close what this process holds open; the next use opens it again."""
+        with self._lock:
+            if self._opened is not None and self._opened[0] == os.getpid():
+                self._opened[1].dispose()
+            self._opened = None
+
+    # --- connections
+
+    def _prepare(self) -> None:
+        self._table = _table()
+        self._lock = threading.Lock()
+        self._inside = threading.local()
+        self._opened = None
+
+    def _engine(self) -> "sa.Engine":
+        """This process's engine: one inherited by fork is left to the parent, its connections untouched."""
+        with self._lock:
+            if self._opened is None or self._opened[0] != os.getpid():
+                if self._opened is not None:
+                    self._opened[1].dispose(close=False)
+                self._opened = (os.getpid(), _open(self._url, self._table))
+            return self._opened[1]
+
+    @contextmanager
+    def _connection(self, *, writes: bool = False) -> "Iterator[sa.Connection]":
+        """A connection in a transaction; errors of the database become `LedgerError` without values in them."""
+        import sqlalchemy as sa
+
+        try:
+            with self._engine().connect() as connection, connection.execution_options(writes=writes).begin():
+                if writes and connection.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+                yield connection
+        except sa.exc.SQLAlchemyError as error:
+            raise _refusal(self._url, error) from None
+
+
+class _SqlWriter:
+    """See `Writer`: what one may do inside a transaction."""
+
+    def __init__(self, connection: "sa.Connection", table: "sa.Table") -> None:
+        self._connection, self._table = connection, table
+
+    def append(self, kind: str, key: str, payload: Mapping[str, Any]) -> tuple[Entry, bool]:
+        """See `Writer.append`."""
+        before = self.find(kind, key)
+        if before is not None:
+            return before, False
+        newest = _newest_day(self._connection, self._table)
+        row = _row(kind, key, payload, newest)
+        seq = self._connection.execute(self._table.insert().values(row)).inserted_primary_key[0]  # type: ignore[index]
+        return Entry(seq, kind, key, newest, json.loads(json.dumps(row["payload"]))), True
+
+    def append_many(self, kind: str, items: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
+        """Add those of the items whose keys are new; returns how many were."""
+        import sqlalchemy as sa
+
+        newest = _newest_day(self._connection, self._table)
+        stream = iter(items)
+        insert = _insert_or_ignore(self._connection.dialect.name, self._table)
+        count = sa.select(sa.func.count()).where(self._table.c.kind == kind)
+        before = self._connection.execute(count).scalar_one()
+        while rows := [_row(kind, key, payload, newest) for key, payload in itertools.islice(stream, INSERT_ROWS)]:
+            self._connection.execute(insert, rows)
+        return int(self._connection.execute(count).scalar_one() - before)
+
+    def find(self, kind: str, key: str) -> Entry | None:
+        """See `Writer.find`."""
+        return _find(self._connection, self._table, kind, key)
+
+    def entries(self, kinds: Sequence[str], *, before: date | None = None) -> list[Entry]:
+        """See `Writer.entries`."""
+        return _entries(self._connection, self._table, kinds, before)
+
+
+def _table() -> "sa.Table":
+    import sqlalchemy as sa
+
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
+    return sa.Table(
+        "entries",
+        sa.MetaData(),
+        sa.Column("seq", number, primary_key=True, autoincrement=True),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("newest_day", sa.Date),
+        sa.Column("payload", sa.JSON, nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.UniqueConstraint("kind", "key"),
+        sqlite_autoincrement=True,  # a number is never given twice
+    )
+
+
+def _open(url: str, table: "sa.Table") -> "sa.Engine":
+    """An engine whose table exists. SQLite: a connection per transaction, write-ahead log, explicit BEGIN."""
+    import sqlalchemy as sa
+
+    options: dict[str, Any] = {"hide_parameters": True}
+    if url.startswith("sqlite"):
+        Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+        options["poolclass"] = sa.pool.NullPool
+        options["connect_args"] = {"timeout": BUSY_MILLISECONDS / 1000}
+    engine = sa.create_engine(url, **options)
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _on_sqlite_connect)
+        sa.event.listen(engine, "begin", _on_sqlite_begin)
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        table.metadata.create_all(connection)
+    return engine
+
+
+def _on_sqlite_connect(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # no BEGIN by the driver; see the next function
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _on_sqlite_begin(connection: "sa.Connection") -> None:
+    # A transaction that reads first and writes later could not be upgraded; so writers take the lock at once.
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+
+def _insert_or_ignore(dialect: str, table: "sa.Table") -> Any:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table).on_conflict_do_nothing(index_elements=["kind", "key"])
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert(table).on_conflict_do_nothing(index_elements=["kind", "key"])
+
+
+def _row(kind: str, key: str, payload: Mapping[str, Any], newest: date | None) -> dict[str, Any]:
+    try:
+        json.dumps(payload := dict(payload), allow_nan=False)
+    except (TypeError, ValueError):
+        raise LedgerError(
+            f"the payload of a {kind} entry is not plain JSON (strings, finite numbers, lists, objects); "
+            "write dates as text"
+        ) from None
+    return {"kind": kind, "key": key, "payload": payload, "newest_day": newest, "written_at": datetime.now(UTC)}
+
+
+def _newest_day(connection: "sa.Connection", table: "sa.Table") -> date | None:
+    import sqlalchemy as sa
+
+    newest = connection.execute(sa.select(sa.func.max(table.c.key)).where(table.c.kind == "day")).scalar_one()
+    return None if newest is None else date.fromisoformat(newest)
+
+
+def _find(connection: "sa.Connection", table: "sa.Table", kind: str, key: str) -> Entry | None:
+    row = connection.execute(_columns(table).where(table.c.kind == kind, table.c.key == key)).one_or_none()
+    return None if row is None else Entry(*row)
+
+
+def _entries(connection: "sa.Connection", table: "sa.Table", kinds: Sequence[str], before: date | None) -> list[Entry]:
+    chosen = _columns(table).where(table.c.kind.in_(list(kinds))).order_by(table.c.seq)
+    if before is not None:
+        chosen = chosen.where(table.c.newest_day.is_(None) | (table.c.newest_day < before))
+    return [Entry(*row) for row in connection.execute(chosen)]
+
+
+def _columns(table: "sa.Table") -> Any:
+    import sqlalchemy as sa
+
+    return sa.select(table.c.seq, table.c.kind, table.c.key, table.c.newest_day, table.c.payload)
+
+
+def _refusal(url: str, error: Exception) -> LedgerError:
+    """The kind of database and of error; the error's own words may quote values."""
+    return LedgerError(
+        f"the ledger ({url.partition(':')[0]}) refused: {type(error).__name__}; see SIGNALS_LEDGER_URL, whether the "
+        "database can be reached and written, and whether another writer holds it for long"
+    )

@@ -371,7 +371,7 @@ def _as_batches(
     every = itertools.chain([first], stream)
     if isinstance(first, pa.RecordBatch):
         for batch in every:
-            yield from _cut(pa.Table.from_batches([batch]))  # type: ignore[list-item]
+            yield from _cut(pa.Table.from_batches([batch]))
         return
     for group in _grouped(model, every, where):
         yield from to_arrow(model, group).combine_chunks().to_batches()
