@@ -4,12 +4,26 @@ Put here: `Analyst` and the built-in rules behind it.
 Not here: what is asked and what an answer is (see `core/analysis.py`), admission (see `core/barrier`).
 """
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Literal
 
-from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest
+import orjson
+
+from signals_assets.core.analysis import (
+    RULES_MODEL,
+    AnalysisAnswer,
+    AnalysisRequest,
+    Answer,
+    AnswerChunk,
+    answer_chunk,
+)
+from signals_assets.core.barrier import lexicon
+from signals_assets.core.identity import content_id
+from signals_assets.resources.compute import Compute
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +44,10 @@ class Analyst(ABC):
 
     @abstractmethod
     def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> list[BatchState]:
-        """Send the requests (a stream) in as many batches as it takes. The same label and requests again return
-        the same batches and send nothing twice."""
+        """Send the requests (a stream) in as many batches as it takes.
+
+        The same label and requests again return the same batches and send nothing twice.
+        """
 
     @abstractmethod
     def poll(self, batch_id: str) -> BatchState:
@@ -48,3 +64,117 @@ class Analyst(ABC):
     @abstractmethod
     def check(self) -> str:
         """One harmless call for `signals doctor`: says who answered."""
+
+
+class AnalystError(RuntimeError):
+    """The analyst cannot do what was asked: names the batch and what to do, never content."""
+
+
+BATCH_REQUESTS: Final = 512
+BATCH_CHARACTERS: Final = 64_000_000
+"""A batch is held in memory while it is cut; it closes at so many requests or so much text."""
+CHUNK_REQUESTS: Final = 16
+
+
+class RulesAnalyst(Analyst):
+    """The built-in rules: no model, no key, no network. A batch is a file of answers under `folder`.
+
+    The answers are computed at submission, in chunks through `compute`; a batch that has its file is never computed
+    again. Files appear in one step, so a crash leaves either no batch or a whole one.
+    """
+
+    name = "rules"
+    model = RULES_MODEL
+
+    def __init__(
+        self, folder: Path, compute: Compute, load_vocabulary: Callable[[], Container[str]] = lexicon.load
+    ) -> None:
+        """`load_vocabulary` must be importable by name (it runs in the workers)."""
+        self._folder = folder
+        self._compute = compute
+        self._load_vocabulary = load_vocabulary
+
+    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> list[BatchState]:
+        """See `Analyst.submit`; one batch of the stream is in memory at a time."""
+        return [self._submit_batch(label, batch) for batch in _batches(requests)]
+
+    def poll(self, batch_id: str) -> BatchState:
+        """See `Analyst.poll`; a batch of the rules has always ended."""
+        for line in self._lines(batch_id):
+            return BatchState(batch_id, "ended", line["requests"], line["answered"])
+        raise AnalystError(f"batch {batch_id} is empty; delete its file and submit the day again")
+
+    def collect(self, batch_id: str) -> Iterator[AnalysisAnswer]:
+        """See `Analyst.collect`; in the order of the requests, streamed from the file."""
+        lines = self._lines(batch_id)
+        next(lines, None)
+        for line in lines:
+            answer = line.pop("answer")
+            yield AnalysisAnswer(**line, answer=Answer.model_validate(answer) if answer is not None else None)
+
+    def ask(self, question: str) -> str | None:  # noqa: ARG002 - the rules name nothing
+        """See `Analyst.ask`: None, the rules answer no free questions."""
+        return None
+
+    def check(self) -> str:
+        """See `Analyst.check`."""
+        return f"built-in rules ({self.model}), no model and no network"
+
+    def _submit_batch(self, label: str, batch: list[AnalysisRequest]) -> BatchState:
+        batch_id = content_id("b", self.model, label, *(request.request_id for request in batch))
+        if not self._path(batch_id).exists():
+            self._write(batch_id, batch)
+        return self.poll(batch_id)
+
+    def _write(self, batch_id: str, batch: list[AnalysisRequest]) -> None:
+        import zstandard
+
+        chunks = (
+            AnswerChunk(tuple(batch[start : start + CHUNK_REQUESTS]), self._load_vocabulary)
+            for start in range(0, len(batch), CHUNK_REQUESTS)
+        )
+        answers = [answer for part in self._compute.map(answer_chunk, chunks) for answer in part]
+        head = {"requests": len(batch), "answered": sum(answer.state == "answered" for answer in answers)}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self._folder / f".{batch_id}.{os.getpid()}"
+        with unfinished.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as file:
+            file.write(orjson.dumps(head) + b"\n")
+            for answer in answers:
+                file.write(orjson.dumps(_line(answer)) + b"\n")
+        unfinished.replace(self._path(batch_id))
+
+    def _lines(self, batch_id: str) -> Iterator[dict[str, Any]]:
+        import io
+
+        import zstandard
+
+        path = self._path(batch_id)
+        if not path.exists():
+            raise AnalystError(f"batch {batch_id} is unknown to the rules; submit the day again")
+        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as file:
+            lines: IO[bytes] = io.BufferedReader(file)
+            for line in lines:
+                yield orjson.loads(line)
+
+    def _path(self, batch_id: str) -> Path:
+        if not batch_id.replace("_", "").isalnum():
+            raise AnalystError("a batch id of the rules has letters, digits and underscores only")
+        return self._folder / f"{batch_id}.jsonl.zst"
+
+
+def _line(answer: AnalysisAnswer) -> dict[str, Any]:
+    return asdict(answer) | {"answer": answer.answer.model_dump(mode="json") if answer.answer is not None else None}
+
+
+def _batches(requests: Iterable[AnalysisRequest]) -> Iterator[list[AnalysisRequest]]:
+    """The stream cut into batches that fit into memory; the cuts depend on the stream only."""
+    batch: list[AnalysisRequest] = []
+    characters = 0
+    for request in requests:
+        batch.append(request)
+        characters += sum(len(step.text) for step in request.session.steps if step.text)
+        if len(batch) >= BATCH_REQUESTS or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,556 @@
+"""What a turn's words mean in a conversation: tone, complaint, praise, undoing, asking, refusing.
+
+Put here: `Utterance` and the weighted cues behind its scores; each cue is a pattern of how people speak to an
+agent, not a list of feelings.
+Not here: thresholds and context (each detector has its own), words of a domain.
+
+A score is the sum of the weights of the cues that occur (each once); around 1 is clear. Measured language: English.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from signals_assets.core import text as texts
+
+Cues = tuple[tuple["re.Pattern[str]", float], ...]
+
+
+def _cues(*pairs: tuple[str, float]) -> Cues:
+    return tuple((re.compile(pattern), weight) for pattern, weight in pairs)
+
+
+POINT: Final = 480
+"""Characters within which the point of a turn is looked for: what follows is detail, lists and quotations."""
+UNDO_WITHIN: Final = 220
+"""A wish to undo comes first in a turn; later the words are mostly about undoing as a subject."""
+LACK_WORDS: Final = (
+    "unable",
+    "can't",
+    "cannot",
+    "unfortunately",
+    "n't have",
+    "not have",
+    "not able",
+    "supported",
+    "policy",
+)
+"""One of these is in every refusal; a cheap test before the patterns."""
+
+
+def score(cues: Cues, text: str) -> float:
+    """Sum of the weights of the cues that occur in `text` (already lower-cased)."""
+    return sum(weight for pattern, weight in cues if pattern.search(text))
+
+
+ANGER: Final = _cues(
+    (r"\b(?:ugh+|argh+|fml|wtf|ffs|dude|jesus|seriously|come on|good grief)\b", 0.9),
+    (r"what the (?:hell|heck|fuck)|why on earth|in (?:what|which) world|what are you (?:doing|smoking|thinking)", 1.1),
+    (r"\bfuck|\bshit\b|\bdamn|\bcrap\b|\bbullshit", 0.6),
+    (
+        (
+            r"\b(?:frustrat\w+|ridiculous|unacceptable|stressful|disappoint\w+|terribl[ey]|useless|nonsense|stupid|dumb"
+            r"|horrible|awful|garbage|angry|fed up|sick of|waste of (?:my )?time|upset|unbelievable|flailing)\b"
+        ),
+        1.0,
+    ),
+    (r"\byou were (?:told|supposed|asked)|\bi(?:'ve| have)? (?:already |just |clearly )+(?:told|said|asked|gave)", 0.9),
+    (r"\bi (?:did not|didn't|never) (?:say|ask|tell|want)\b|\bi told you\b|\bas i (?:already )?said\b", 0.9),
+    (r"\bdon't you (?:read|see|understand|know|listen)|\bdid you (?:even|not)\b|\bdo you even\b", 0.9),
+    (r"\bwhy (?:did|do|would|are|must|have) (?:you|i have to|i had to)\b|\bwhy did i have to\b", 0.5),
+    (
+        (
+            r"\byou(?:'re|'ve| are| have)? (?:just|keep|always|still|only|again) (?:break|broke|duplicat"
+            r"|repeat|ignor|miss|cop"
+            r"|delet|mak|chang|guess)\w*"
+        ),
+        0.9,
+    ),
+    (r"\byou(?:'re| are) (?:overcomplicat|ignor|repeat|guess|not listening|not reading|wasting|wrong)\w*", 0.7),
+    (r"\byou (?:should )?know (?:that|better)\b|\byou sure (?:didn't|did not|aren't)\b|\bno, you\b", 0.6),
+    (r"\b(?:broke|ruined|destroyed|killed) (?:everything|it all|all)\b", 1.0),
+    (
+        (
+            r"\b(?:all kinds of|so|completely|totally|absolutely|just) wrong\b|\bmakes no sense\b|\bmiss(?:ed"
+            r"|ing) the point"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\bspeak (?:to|with) (?:a|an|someone|somebody|your)\b|\b(?:your|a) (?:manager|supervisor)\b"
+            r"|\breal person\b|\bsomeone (?:else|above|higher)\b|\bnot ready to give up\b|\btake my business\b"
+        ),
+        0.8,
+    ),
+    (
+        r"\bwhat'?s taking so long\b|\bhow (?:long|many times|often) (?:do|must|will|should) (?:i|it)\b|\bhow hard\b",
+        0.8,
+    ),
+    (
+        (
+            r"\bproperly\b|\bisn't good enough\b|\bnot good enough\b|\bpay attention\b|\bread (?:it|my"
+            r"|what)\b.{0,20}again\b"
+        ),
+        0.5,
+    ),
+)
+COMPLAINT: Final = _cues(
+    (
+        (
+            r"\b(?:does|do|did|is|are|was|were|has|have|would)(?:n't| not) (?:\w+ ){0,2}(?:work|show|appear"
+            r"|match|happen|correct"
+            r"|right|valid|display|do anything|updat|fix|render|compil|pass|look)\w*"
+        ),
+        1.0,
+    ),
+    (
+        (
+            r"\bstill\b.{0,50}\b(?:show|fail|not|get|see|display|broken|same|wrong|missing|happen|say|list"
+            r"|error|appear)\w*"
+        ),
+        0.9,
+    ),
+    (
+        r"\b(?:why|how come) (?:is|does|do|did|are|has) (?:\w+ ){1,3}still\b|\bstill (?:not|the same|doesn't|isn't)\b",
+        0.5,
+    ),
+    (
+        (
+            r"\b(?:wrong|incorrect\w*|misleading|mis(?:interpret|underst|read|s the point)\w*|duplicat\w+"
+            r"|regress\w*|pointless"
+            r"|inconsisten\w+|unnecessar\w+|redundant|overkill|outdated|out of date|worse|nonsense|ignored|malformed)\b"
+        ),
+        0.7,
+    ),
+    (r"\b(?:strange|weird|odd(?:ity|ly)?|unexpected|confusing|suspicious|yuck|ugly|smell)\b", 0.6),
+    (
+        (
+            r"\b(?:is|are|it's|was|were|seems?|now) (?:also |now |still |all |completely )?(?:failing|missing"
+            r"|lost|gone|broken|off)\b"
+        ),
+        0.9,
+    ),
+    (r"^(?:no|nope|nah)\b(?! worries| problem| need| more)", 0.8),
+    (r"^(?:yeah |ok |yes |so |and )?(?:but|wait|huh|nm)\b|\bbut (?:we|you|now|why|what|then|it|this|that|the)\b", 0.5),
+    (r"^(?:yeah |ok |yes |so )?(?:hmm+|hm|uhh*)\b", 0.35),
+    (
+        r"\b(?:recheck|double[- ]check|check .{0,40}again|look (?:once more|again))\b|\bsomehow\b|\bend(?:s|ed) up\b",
+        0.4,
+    ),
+    (
+        r"\b(?:you (?:wrote|said)|i(?:'m| am) talking about|we (?:had|have had) this|no longer|previously|as before)\b",
+        0.5,
+    ),
+    (
+        (
+            r"\b(?:now|i|can|we|also) (?:totally |still |only )?(?:see|get|have|show(?:s|ing)?) (?:now |an? "
+            r"|a lot|no |any )"
+        ),
+        0.3,
+    ),
+    (
+        (
+            r"\bi (?:thought|meant|expected|would have (?:thought|expected)|was expecting|disagree|doubt"
+            r"|question|wonder)\b"
+        ),
+        0.6,
+    ),
+    (r"\bi(?:'m| am| was) (?:questioning|not sure|less worried|confused|talking about|surprised)\b", 0.5),
+    (r"\bi (?:don't|do not|can't|cannot) (?:get|see|like|think|understand|want|believe)\b", 0.5),
+    (r"\bwhy (?:is|are|did|does|do|was|were|isn't|aren't|can't|couldn't|wouldn't|don't|not|would|only|so many)\b", 0.6),
+    (r"\b(?:aren't|isn't|weren't|don't|didn't|doesn't|shouldn't|won't) (?:we|you|it|there|that|this|they)\b", 0.5),
+    (r"\bshould(?:n't| not)\b|\bshould (?:still|always|actually|only|match|be consistent)\b|\bwe should always\b", 0.5),
+    (r"\b(?:doesn't|don't|didn't|isn't|aren't|wasn't|won't|cannot|can't)\b", 0.25),
+    (
+        r"\bnot (?:quite|right|correct|what|really|true|yet|exactly|supposed|good)\b|\bnothing (?:happens|changed)\b",
+        0.6,
+    ),
+    (r"\byou (?:missed|forgot|left|removed|dropped|lost|also said|said|put|ignored|changed|added|broke|made)\b", 0.6),
+    (
+        (
+            r"\b(?:made? (?:it|that|this) up|invent(?:ed)?|assum(?:e|ed|ing|ption)|hallucinat\w*"
+            r"|really testing|make sense)\b"
+        ),
+        0.4,
+    ),
+    (r"\b(?:error|errors|fails?|failed|failing|failure|exception|crash\w*|conflict\w*|broken|broke|bug)\b", 0.35),
+    (r"\b(?:fails|is failing|failed|failing|broke|is broken|is gone|is missing)\b[^.?!]{0,20}$", 0.6),
+    (
+        r"\bfeedback\b|\breview (?:comment|finding)|\banother comment\b|\bcould lead to\b|\bpotential(?:ly)? \w+ issue",
+        0.6,
+    ),
+    (r"\bdon't need\b|\bget rid\b|\binstead of\b|\brather than\b|\bagain\b|\bdouble\b|\btwice\b", 0.3),
+    (r"\bactually\b|\bright ?\?|\byeah ?\?|\bthere is (?:now|no)\b|\bnothing\b|\bthe issue is\b|\bproblem\b", 0.25),
+)
+NEUTRAL: Final = _cues(
+    (
+        (
+            r"^(?:yes|yep|yup|yeah|y|ok|okay|sure|great|perfect|cool|nice|thanks|good|excellent|awesome"
+            r"|lgtm)\b(?!.{0,12}\bbut\b)"
+        ),
+        0.5,
+    ),
+    (
+        (
+            r"^(?:can|could|would) (?:you|we) (?:please )?(?:add|create|write|make|run|commit|push|show"
+            r"|explain|also|help|look)\b"
+        ),
+        0.4,
+    ),
+    (
+        r"^(?:let's|lets|please|now|next|add|create|implement|write|commit|run|update|also|i want|i'd like|i need)\b",
+        0.4,
+    ),
+    (r"\bthank(?:s| you)\b|\bi appreciate\b", 0.4),
+    (r"\b(?:my|user) (?:mistake|error|bad|fault)\b|\bsorry\b|\bi messed\b", 0.8),
+)
+PRAISE: Final = _cues(
+    (
+        (
+            r"\bi (?:absolutely |really )?love (?:it|this|that|the|how)\b|\bwell done\b|\bgreat (?:job|work"
+            r"|news)\b|\bnice (?:job|work)\b"
+        ),
+        1.0,
+    ),
+    (
+        (
+            r"\b(?:amazing|awesome|fantastic|brilliant|incredible|wonderful|beautiful|impressive"
+            r"|excellent work|superb|stellar)\b"
+        ),
+        0.9,
+    ),
+    (
+        r"\bwow\b|\bwoo+(?:hoo+)?\b|\byay\b|\bholy\b|\b(?:it|that) worked!|\bnailed it\b|\bgoodness\b|🎉|🥳|😍|🙌|🔥",
+        0.9,
+    ),
+    (r"\b(?:works?|working|is|that's|it's) (?:now )?(?:perfect(?:ly)?|great|beautifully|like a charm)\b", 0.7),
+    (
+        (
+            r"\bexactly what i (?:need|want|was|had|hop)\w*|\bfinally\b.{0,40}\b(?:work|need|want)\w*"
+            r"|\bsuch a relief|\brelief\b"
+        ),
+        0.7,
+    ),
+    (r"\b(?:thank you|thanks) so much\b|\b(?:really|truly|so) appreciate\b|\bhelp and patience\b", 0.6),
+    (r"^(?:perfect|perfet|excellent|great|lovely|sweet|superb|brilliant)\b", 0.4),
+    (r"!", 0.2),
+)
+APPROVAL: Final = _cues(
+    (
+        (
+            r"^(?:yes|yep|yup|y|yeah|ok|okay|sure|perfect|great|excellent|awesome|cool|lgtm|nice|good|its"
+            r"|it's|thanks|thank you)\b"
+        ),
+        0.5,
+    ),
+    (
+        (
+            r"\b(?:go ahead|proceed|do it|ship it|approved?|sounds (?:good|great|perfect|right|exactly)"
+            r"|looks (?:good|great|perfect))\b"
+        ),
+        0.5,
+    ),
+    (
+        (
+            r"\b(?:that|it|all|everything)(?: was| is|'s)? (?:works?|worked|well|good|great|fine|perfect"
+            r"|it)\b|\bthat covers\b"
+        ),
+        0.5,
+    ),
+)
+APPRECIATION: Final = _cues(
+    (r"\b(?:perfect|great|awesome|excellent|brilliant|love|beautiful|fantastic|amazing|nice)\b", 0.6),
+    (r"\bappreciate\b|\bthank(?:s| you) (?:so|for|very)\b|\bexactly\b|^yes!|^yup!", 0.6),
+)
+UNDO: Final = _cues(
+    (
+        (
+            r"(?<!the )(?<!an )(?<!a )\b(?:undo|revert|roll(?:ing)? back|back out|start over"
+            r"|start (?:from scratch|fresh|again))\b(?! (?:command|feature|function|test|button|logic"
+            r"|commit\b))"
+        ),
+        1.0,
+    ),
+    (
+        (
+            r"\b(?:let's|lets|can we|could we|please|maybe we) (?:just )?go back\b|\b(?:change|put|switch"
+            r"|move) (?:it|that|them|this) back\b"
+        ),
+        0.9,
+    ),
+    (
+        (
+            r"\b(?:restore|bring back|put back|reinstate)\b (?:\w+ )?(?:old|original|previous|former|removed"
+            r"|it|that|them)\b"
+        ),
+        0.9,
+    ),
+    (r"\b(?:remove|delete|drop|take out|get rid of|yank)\b.{0,60}\bagain\b", 1.0),
+    (
+        (
+            r"^(?:no[,.]? |nah[,.]? |please |ok[,.]? |can you |can we |let's |then )*(?:remove|delete|drop"
+            r"|yank) (?:it|this|that|these|those|them|the (?:first|last|two|new|added))\b"
+        ),
+        0.9,
+    ),
+    (
+        (
+            r"\babandon (?:the|this|that)\b|\bi concede\b|\b(?:i've |i have )?(?:just )?reset (?:to"
+            r"|the branch|it)\b|\bscrap (?:it|this|that|the)\b"
+        ),
+        0.9,
+    ),
+    (r"\b(?:leave|keep) (?:it|the others?|them|that) (?:as (?:it|they) (?:is|was|are|were)|then)\b", 0.6),
+    (r"\bthis should still be\b|\bas it was before\b|\bthe way it was\b", 0.8),
+)
+CONFUSION: Final = _cues(
+    (r"\bdo you have (?:access|the ability|a way|any (?:tools?|memory)|permission)\b|\bare you able to\b", 1.0),
+    (
+        (
+            r"\bwhat (?:can|do|are) you (?:do|able|capable)\b(?! (?:think|mean|suggest|recommend))"
+            r"|\bwhat are you\b(?= ?[?.])|\bwho are you\b"
+        ),
+        1.0,
+    ),
+    (
+        (
+            r"\bhow (?:do|did|can|would) you (?:know|remember|see|get access|work)\b|\bcan you (?:remember"
+            r"|see) (?:my|the (?:screen|image))"
+        ),
+        0.8,
+    ),
+    (r"\bwhich (?:model|version) are you\b|\bwhat model\b|\bare you (?:claude|gpt|an ai|a bot|using|running)\b", 1.0),
+    (
+        (
+            r"\b(?:plan mode|slash command|context window|auto-?accept|your (?:memory|context|settings"
+            r"|permissions|tools))\b.{0,80}\?"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\bin this (?:claude |codex |chat )?session\b.{0,40}\benabled\b|\bis (?:it|this|that) (?:enabled"
+            r"|turned on|active)\b ?\?"
+        ),
+        0.7,
+    ),
+    (r"^what is this ?\??$|^tell me in more detail$|^help ?\??$", 0.7),
+    (r"\bwhy (?:can't|cannot|don't) you (?:see|access|remember|open|read|browse|run)\b", 0.9),
+    (
+        (
+            r"\bi don't understand how to (?:see|use|find|open|get)\b|\bwhere (?:do|can) i (?:find|see|turn"
+            r"|enable|change)\b"
+        ),
+        0.7,
+    ),
+)
+INSISTS: Final = _cues(
+    (r"\b(?:is|are) there (?:really |truly |absolutely )?(?:no|any|anything|nothing|another|someone|anyone)\b", 0.7),
+    (r"\b(?:exception|any other (?:way|option)|anything (?:else )?you can do|at least|surely|double-?check)\b", 0.6),
+    (r"\b(?:i|we) (?:really|truly|just|still) (?:need|want|would|prefer)\b|\bimportant (?:to|for) me\b|\binsist", 0.6),
+    (
+        (
+            r"\bi (?:completely |totally )?understand\b.{0,60}\bbut\b|\bi appreciate\b.{0,60}\bbut\b"
+            r"|\bi'd (?:really )?(?:prefer|rather)\b"
+        ),
+        0.6,
+    ),
+    (
+        (
+            r"\b(?:anything|something|what) else\b|\bstill (?:can't|cannot|not|isn't|doesn't|need|shows?)\b"
+            r"|\breally need\b"
+        ),
+        0.4,
+    ),
+    (r"\bplease\b.{0,40}\b(?:remove|cancel|add|change|refund|check|help)\b", 0.4),
+)
+TIME_SAVED: Final = _cues(
+    (
+        (
+            r"\bsav(?:ed|es|ing) (?:me |us )?(?:so much |a lot of |a ton of |hours|days|weeks|time|effort"
+            r"|the trouble|loads)"
+        ),
+        1.0,
+    ),
+    (
+        (
+            r"\b(?:would(?:'ve| have)) taken (?:me|us)\b|\bthat was (?:so |really |super )?(?:quick"
+            r"|fast)\b.{0,30}\b(?:thank|than i)"
+        ),
+        0.9,
+    ),
+)
+LEARNING: Final = _cues(
+    (r"\b(?:ah+|oh+|aha)[,. !]+(?:ok[,. ]+)?(?:i see|got it|that (?:makes|explains)|now i|interesting|right)\b", 0.8),
+    (
+        (
+            r"\b(?:i|we) (?:just )?learn(?:ed|t)\b|\b(?:didn't|did not|never) (?:know|realize"
+            r"|realise) (?:that|you|it)\b|\btil\b"
+        ),
+        0.8,
+    ),
+    (r"\b(?:great|good|clear|nice|helpful|thanks for (?:the|that|your)|thank you for (?:the|your)) explanation\b", 0.9),
+    (
+        (
+            r"\b(?:thanks|thank you) for explaining\b|\bthat (?:really )?(?:clears|helps me understand"
+            r"|explains)\b|\bgood to know\b"
+        ),
+        0.8,
+    ),
+    (r"\bmakes (?:total |perfect |a lot of |so much )?sense now\b|\bnow i (?:get|understand)\b", 0.8),
+)
+
+REFUSES: Final = _cues(
+    (
+        r"\b(?:i'm|i am|we're|we are) (?:unable|not able|not allowed|not permitted)\b|\bi (?:can't|cannot|can not)\b",
+        0.8,
+    ),
+    (r"\bunfortunately\b", 0.5),
+    (
+        (
+            r"\b(?:is|are) (?:not|no longer) (?:possible|available|supported|permitted|allowed|eligible)\b"
+            r"|\b(?:not|isn't) something i can\b"
+        ),
+        0.7,
+    ),
+    (
+        (
+            r"\b(?:no|don't have (?:a|any|the)) (?:tool|way|option|ability|access|exceptions?)\b"
+            r"|\bpolicy\b.{0,60}\b(?:not|strict|no)\b"
+        ),
+        0.6,
+    ),
+)
+LACKS: Final = _cues(
+    (
+        (
+            r"\bi (?:don't|do not) have (?:a |any |the |direct )*(?:tool|way|ability|access|capability"
+            r"|function|means|option)\w*\b"
+        ),
+        1.0,
+    ),
+    (
+        (
+            r"\b(?:there(?:'s| is| isn't| is not)|have|has) (?:no|not any|a|any) (?:tool|api|endpoint"
+            r"|built-?in|supported|native) ?(?:way|method|support|option|for|to|available)\b"
+        ),
+        0.7,
+    ),
+    (
+        (
+            r"\b(?:i'm|i am) (?:not able|unable) to (?:directly |currently )?(?:unlock|access|attach|delete"
+            r"|upload|open|view|send|select|resume|add|change|create|browse|assist with)\b"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\b(?:isn't|is not|aren't|not) (?:currently )?supported (?:by|in|through|via)\b"
+            r"|\bnot something i can (?:do|help|assist)\b"
+        ),
+        0.9,
+    ),
+    (
+        (
+            r"\bi (?:can't|cannot) (?:directly |actually )?(?:access|attach|upload|open|view|see|browse"
+            r"|unlock|delete|send|select|assign)\b"
+        ),
+        0.8,
+    ),
+)
+ELIGIBILITY: Final = re.compile(r"\b(?:policy|policies|eligib\w+|not allowed|not permitted|fare rules?|terms)\b")
+EXPECTS_FAILURE: Final = re.compile(
+    r"\b(?:expect|should|will|must) (?:it |this |the test |tests? )?(?:to )?fail\b|\bfailing test\b"
+    r"|\bred (?:step|phase)\b|\bverify (?:it|they|the tests?) fails?\b|\breproduc(?:e|es"
+    r"|ing) the (?:bug|issue|problem|failure)\b"
+)
+SELF_REVERT: Final = re.compile(
+    r"\b(?:let me|i'll|i will|i need to|i should|going to)\b.{0,20}\b(?:revert|undo|roll back"
+    r"|back out|start over)\b(?!.{0,30}\bdebug)"
+)
+_SHOUT: Final = re.compile(r"\b[A-Z]{2,}(?:'[A-Z]+)?\b")
+_MARKS: Final = re.compile(r"\?!|!\?|\?\?+|!!+")
+_PASTED_ERROR: Final = re.compile(
+    r"^\s*(?:\S+:\d+(?::\d+)?: )?(?:\w+ )?(?:error|failed|fatal|panic|traceback|exception"
+    r"|failed to compile|type ?error)\b"
+    r"|\bfailed to compile\b|\berror:|--- FAIL|\bTraceback \(most",
+    re.I | re.M,
+)
+SHOUTED: Final = frozenset(w.upper() for w in texts.STOP if len(w) > 1 and w not in ("us", "it", "ok", "id")) | {
+    "NOPE",
+    "NOTHING",
+    "STOP",
+    "WRONG",
+    "CARE",
+    "WON'T",
+    "BROKEN",
+    "EVERY",
+    "MUST",
+    "AGAIN",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What a user said in one turn, measured once; scores are sums of cue weights."""
+
+    text: str
+    tokens: tuple[str, ...]
+    stems: frozenset[str]
+    language: str
+    asks: bool
+    pasted_error: bool
+    anger: float = 0.0
+    complaint: float = 0.0
+    praise: float = 0.0
+    approval: float = 0.0
+    appreciation: float = 0.0
+    undo: float = 0.0
+    confusion: float = 0.0
+    insists: float = 0.0
+    time_saved: float = 0.0
+    learning: float = 0.0
+
+
+@lru_cache(maxsize=256)
+def utterance(raw: str, comment: bool = False) -> Utterance:
+    """Measure what a user said. `comment` is true for words typed with a rejection.
+
+    The cache holds the few turns that several folds over the same session ask for; it is bounded.
+    """
+    own = texts.own_words(raw)
+    low = own.lower()
+    tokens = tuple(texts.words(own))
+    pasted_error = bool(_PASTED_ERROR.search(raw[:600]))
+    point = low if len(low) <= POINT else f"{low[:POINT]} {low[-POINT // 4 :]}"
+    complaint = (
+        score(COMPLAINT, point) - score(NEUTRAL, point) + (0.7 if pasted_error else 0.0) + (0.3 if comment else 0.0)
+    )
+    return Utterance(
+        text=low,
+        tokens=tokens,
+        stems=texts.content(tokens),
+        language=texts.language(tokens[:200]),
+        asks="?" in own,
+        pasted_error=pasted_error,
+        anger=score(ANGER, point) + _loudness(own, complaint),
+        complaint=complaint,
+        praise=score(PRAISE, point),
+        approval=score(APPROVAL, point),
+        appreciation=score(APPRECIATION, point),
+        undo=score(UNDO, low[:UNDO_WITHIN]),
+        confusion=score(CONFUSION, point),
+        insists=score(INSISTS, point),
+        time_saved=score(TIME_SAVED, point),
+        learning=score(LEARNING, point),
+    )
+
+
+def _loudness(own: str, complaint: float) -> float:
+    """Capitals on plain words and doubled marks: emphasis, which is anger only beside a complaint."""
+    if complaint < 0.5:
+        return 0.0
+    shouted = sum(word in SHOUTED for word in _SHOUT.findall(own))
+    return min(0.9, 0.35 * shouted) + (0.4 if _MARKS.search(own) else 0.0)

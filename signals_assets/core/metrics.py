@@ -1,0 +1,159 @@
+"""Stage 2 · metrics. What code measures on every session: counts, times, and the detectors' events.
+
+Put here: one pass over a chunk of stored sessions; picklable in and out, so it runs in any pool.
+Not here: the detectors (see `detectors/`), admission of text (there is none in these rows), storage.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date
+from statistics import median
+from typing import Any
+
+from signals_assets.core.components import component_of
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.detectors import Detected, Examined, examine
+from signals_assets.core.detectors.cues import utterance
+from signals_assets.core.sessions import AGENTIC_KINDS, Session, from_json
+from signals_assets.tables import Detection, SessionMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsChunk:
+    """Some of a day's `raw_sessions` rows as dictionaries, and the settings' component map."""
+
+    day: date
+    rows: list[dict[str, Any]]
+    components: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsResult:
+    """What a chunk gave. Coverage counts sessions; a failed one is named by the code of its error only."""
+
+    metrics: list[SessionMetrics]
+    detections: list[Detection]
+    coverage: Coverage
+
+    def __add__(self, other: "MetricsResult") -> "MetricsResult":
+        """Join the results of two chunks of one day."""
+        return MetricsResult(
+            self.metrics + other.metrics, self.detections + other.detections, self.coverage + other.coverage
+        )
+
+
+def measure_chunk(chunk: MetricsChunk) -> MetricsResult:
+    """Measure every session of the chunk; one that cannot be read or examined is counted failed, the rest goes on."""
+    metrics: list[SessionMetrics] = []
+    detections: list[Detection] = []
+    notes: Counter[str] = Counter()
+    for row in chunk.rows:
+        try:
+            measured, found = _measure(row, chunk)
+        except Exception as error:  # noqa: BLE001 - one hostile session must not stop a day; its error has no text here
+            notes[f"failed.{type(error).__name__}"] += 1
+            continue
+        metrics.append(measured)
+        detections.extend(found)
+        if measured.language != "en":
+            notes["other_language"] += 1
+        if measured.user_id is None:
+            notes["without_user"] += 1
+    asked, answered = len(chunk.rows), len(metrics)
+    return MetricsResult(
+        metrics, detections, Coverage(asked=asked, answered=answered, failed=asked - answered, notes=dict(notes))
+    )
+
+
+def _measure(row: Mapping[str, Any], chunk: MetricsChunk) -> tuple[SessionMetrics, list[Detection]]:
+    session = from_json(row["session"])
+    examined = examine(session)
+    measured = _session_metrics(row, chunk.day, session, examined)
+    found = [_detection(row, chunk, session, event) for event in examined.detected]
+    return measured, found
+
+
+def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examined: Examined) -> SessionMetrics:
+    kinds = Counter(step.kind for step in session.steps)
+    statuses = Counter(step.status for step in session.steps if step.kind == "tool_result")
+    started = row["started_at"]
+    if started.tzinfo is None:
+        started = started.replace(tzinfo=UTC)
+    times = [step.at for step in session.steps if step.at is not None]
+    waits = turn_seconds(session)
+    return SessionMetrics(
+        day=day,
+        known_on=row["known_on"],
+        session_id=row["session_id"],
+        user_id=row["user_id"],
+        organization_id=row["organization_id"],
+        agent_name=row["agent_name"],
+        agent_version=row["agent_version"],
+        agent_model=row["agent_model"],
+        prompt_version=row["prompt_version"],
+        started_at=started.astimezone(UTC).replace(second=0, microsecond=0),
+        duration_seconds=round(max(times) - min(times), 3) if times else 0.0,
+        steps=len(session.steps),
+        agentic_steps=sum(kinds[kind] for kind in AGENTIC_KINDS),
+        user_messages=kinds["user_message"],
+        assistant_messages=kinds["assistant_message"],
+        tool_calls=kinds["tool_call"],
+        tool_errors=statuses["error"] + statuses["timeout"],
+        tool_rejections=statuses["rejected"],
+        interruptions=sum(step.kind == "event" and step.name == "interrupt" for step in session.steps),
+        tool_call_confirmations=examined.facets.tool_call_confirmations,
+        median_turn_seconds=round(median(waits), 3) if waits else None,
+        max_turn_seconds=round(max(waits), 3) if waits else None,
+        characters=sum(len(step.text) for step in session.steps if step.text),
+        language=language_of(session),
+    )
+
+
+def _detection(row: Mapping[str, Any], chunk: MetricsChunk, session: Session, event: Detected) -> Detection:
+    return Detection(
+        day=chunk.day,
+        known_on=row["known_on"],
+        session_id=row["session_id"],
+        user_id=row["user_id"],
+        kind=event.kind,
+        type=event.type,
+        severity=event.severity,
+        confidence=event.confidence,
+        steps=list(event.steps),
+        component=component_of(chunk.components, event.tool_names, event.paths),
+        seconds_from_start=seconds_from_start(session, event.steps),
+    )
+
+
+def turn_seconds(session: Session) -> list[float]:
+    """How long the user waited, in seconds: from each user message to the next step of the agent that has a time."""
+    waits: list[float] = []
+    asked: float | None = None
+    for step in session.steps:
+        if step.at is None:
+            continue
+        if step.kind == "user_message":
+            asked = step.at
+        elif asked is not None and step.kind in AGENTIC_KINDS and step.by != "user":
+            waits.append(max(0.0, step.at - asked))
+            asked = None
+    return waits
+
+
+def seconds_from_start(session: Session, steps: Sequence[int]) -> float | None:
+    """Seconds from the session's start to the first of the steps that has a time; None where times are unknown."""
+    if session.started_at is None:
+        return None
+    at = next((at for index in steps if (at := session.steps[index].at) is not None), None)
+    return None if at is None else round(max(0.0, at - session.started_at), 3)
+
+
+def language_of(session: Session) -> str:
+    """The language most of the user's words are in, as detected turn by turn; "en" where the user said nothing."""
+    counts: Counter[str] = Counter()
+    for step in session.steps:
+        if step.kind == "user_message" and step.text:
+            said = utterance(step.text)
+            counts[said.language] += len(said.tokens)
+    return max(counts, key=lambda code: (counts[code], code == "en", code)) if counts else "en"
