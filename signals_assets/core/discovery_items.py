@@ -1,0 +1,173 @@
+"""Stage 5 · discovery, what is discovered from: admitted abstractions, and their vectors.
+
+Put here: `Item`, `Window`, rows of the abstracted tables as items, rows of the table `embeddings`.
+Not here: models (see `resources/embedder.py`), grouping (see `discovery_map.py`, `discovery_proposals.py`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.discovery_vectors import Vectors, unit
+from signals_assets.core.identity import content_id
+from signals_assets.tables import Embedding, ItemKind
+
+WINDOW_DAYS: Final = 28
+"""Trailing days that the map and the proposals look at."""
+
+ITEM_KINDS: Final[tuple[ItemKind, ...]] = ("summary", "friction", "delight", "unmet_need")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One admitted text: a session's summary, the citation of an event, or an unmet need."""
+
+    item_id: str
+    kind: ItemKind
+    session_id: str
+    user_id: str | None
+    organization_id: str | None
+    known_on: date
+    day: date
+    text: str
+    type: str = ""
+    """Taxonomy type the event is stored with; empty for summaries and needs."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Items that have vectors, ordered by day and id, with one unit row per item."""
+
+    items: tuple[Item, ...]
+    vectors: Vectors
+    missing: int = 0
+    """Items that were asked for and have no vector."""
+
+    def of_kind(self, kind: str) -> "Window":
+        """The items of one kind."""
+        rows = [row for row, item in enumerate(self.items) if item.kind == kind]
+        return Window(tuple(self.items[row] for row in rows), self.vectors[rows])
+
+    def rows_of(self, item_ids: Iterable[str]) -> npt.NDArray[np.int64]:
+        """Row numbers of those of the ids that are in the window, ascending."""
+        wanted = set(item_ids)
+        return np.array([row for row, item in enumerate(self.items) if item.item_id in wanted], dtype=np.int64)
+
+
+def items_of(
+    summaries: Iterable[Row], friction: Iterable[Row], delight: Iterable[Row], unmet_needs: Iterable[Row]
+) -> list[Item]:
+    """Items of rows of the four abstracted tables, ordered by day and id, each id once.
+
+    Left out by definition: summaries that the barrier rejected, and events without a citation or from a detector
+    (its citation is a template and says no more than the type). Summaries and needs take their organisation from
+    the events of the same session or user, since their tables have none.
+    """
+    events: list[tuple[ItemKind, Row]] = [("friction", row) for row in friction]
+    events += [("delight", row) for row in delight]
+    organizations: dict[str, str] = {}
+    for _, row in events:
+        if row.get("organization_id"):
+            organizations.setdefault(row["session_id"], row["organization_id"])
+            if row.get("user_id"):
+                organizations.setdefault(row["user_id"], row["organization_id"])
+    found = [
+        _item(row["event_id"], kind, row, row.get("citation"), row.get("organization_id"), row["type"])
+        for kind, row in events
+        if row["source"] == "analyst"
+    ]
+    found += [
+        _item(f"{row['session_id']}:summary", "summary", row, row.get("summary"), _organization(row, organizations))
+        for row in summaries
+    ]
+    found += [
+        _item(
+            f"{row['session_id']}:need:{row['number']}",
+            "unmet_need",
+            row,
+            row.get("need"),
+            _organization(row, organizations),
+        )
+        for row in unmet_needs
+    ]
+    unique = {item.item_id: item for item in found if item.text}
+    return sorted(unique.values(), key=lambda item: (item.day, item.item_id))
+
+
+def embedding_rows(
+    day: date,
+    items: Sequence[Item],
+    embed: Callable[[Sequence[str]], npt.NDArray[np.float32]],
+    known: Mapping[str, Sequence[float]],
+    embedder_name: str,
+) -> tuple[list[Embedding], Coverage]:
+    """Rows of `embeddings` for the day's items, and what became of every item.
+
+    Each distinct text is embedded once; `known` maps content hashes to vectors of the same embedder (see
+    `content_hash`) and is used instead of the model. An embedder without dimensions gives no rows, and the
+    coverage says `skipped: no_embedder`.
+    """
+    if embedder_name == "none":
+        return [], Coverage(asked=len(items), skipped={"no_embedder": len(items)} if items else {})
+    hashes = {item.item_id: content_hash(item.text) for item in items}
+    texts = {hashes[item.item_id]: item.text for item in items}
+    new = sorted(digest for digest in texts if digest not in known)
+    vectors: dict[str, list[float]] = {digest: [float(x) for x in known[digest]] for digest in texts if digest in known}
+    if new:
+        made = embed([texts[digest] for digest in new])
+        vectors.update(zip(new, made.tolist(), strict=True))
+    rows = [
+        Embedding(
+            day=day,
+            known_on=item.known_on,
+            item_id=item.item_id,
+            kind=item.kind,
+            session_id=item.session_id,
+            user_id=item.user_id,
+            content_hash=hashes[item.item_id],
+            embedder=embedder_name,
+            vector=vectors[hashes[item.item_id]],
+        )
+        for item in items
+    ]
+    notes = {"distinct_texts": len(texts), "embedded": len(new), "reused": len(texts) - len(new)}
+    return rows, Coverage(asked=len(items), answered=len(rows), notes=notes)
+
+
+def content_hash(text: str) -> str:
+    """Hash under which a text's vector is known."""
+    return content_id("t", text)
+
+
+def window_of(items: Iterable[Item], vectors: Mapping[str, npt.ArrayLike]) -> Window:
+    """The items with their vectors, given by item id (of one embedder); items without one are counted as missing."""
+    ordered = sorted(items, key=lambda item: (item.day, item.item_id))
+    kept = [item for item in ordered if item.item_id in vectors]
+    array = np.array([vectors[item.item_id] for item in kept], dtype=np.float32) if kept else np.zeros((0, 0))
+    return Window(tuple(kept), unit(array), missing=len(ordered) - len(kept))
+
+
+def _item(item_id: str, kind: ItemKind, row: Row, text: Any, organization_id: str | None, type_: str = "") -> Item:
+    """One item; `text` may be an `Abstracted`, a plain text from a stored row, or None."""
+    return Item(
+        item_id=item_id,
+        kind=kind,
+        session_id=row["session_id"],
+        user_id=row.get("user_id"),
+        organization_id=organization_id,
+        known_on=row["known_on"],
+        day=row["day"],
+        text=str(getattr(text, "text", text) or "").strip(),
+        type=type_,
+    )
+
+
+def _organization(row: Row, known: Mapping[str, str]) -> str | None:
+    return known.get(row["session_id"]) or known.get(row.get("user_id") or "")

@@ -1,0 +1,213 @@
+"""Stage 5 · discovery, the mathematics: unit vectors in; graphs, groups, matches, words and positions out.
+
+Put here: functions over arrays and plain lists that know nothing of items, clusters' ids or the taxonomy.
+Not here: what is grouped and what a group means (see `discovery_map.py`, `discovery_proposals.py`).
+
+Everything is deterministic: randomness comes from a seed, ties go to the lower index.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+NEIGHBOURS: Final = 15
+"""Neighbours per point in the graph (measured: notes on clustering, 15-NN with Leiden)."""
+
+_CHUNK: Final = 2048
+_WORD: Final = re.compile(r"[a-z][a-z'-]+[a-z]")
+_STOP_WORDS: Final = """
+about after again all also and another any are because been before being both but can could did does doing
+done each either for from get gets getting got had has have having her here his how into its itself just
+like made make makes more most much not now of off once one only other our out over own same she should some
+still such than that the their them then there these they this those through too under until very was were
+what when where which while who whom why will with without would you your agent agent's assistant user
+user's users session asked said wanted want wants need needs told tell
+"""
+_STOP: Final = frozenset(_STOP_WORDS.split())
+
+
+def unit(vectors: npt.ArrayLike) -> Vectors:
+    """Rows scaled to length 1, float32; a zero row stays zero."""
+    array = np.asarray(vectors, dtype=np.float32)
+    norms = np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
+    scaled: Vectors = array / norms
+    return scaled
+
+
+def centroid(vectors: Vectors) -> Vectors:
+    """Direction of the mean of unit rows, shape (dimensions,)."""
+    middle: Vectors = unit(vectors.mean(axis=0, keepdims=True, dtype=np.float64))[0]
+    return middle
+
+
+def own_similarities(vectors: Vectors) -> Floats:
+    """Cosine of each unit row to the centroid of the others (of itself where it is alone).
+
+    Leaving the row itself out keeps small groups from looking tighter than they are.
+    """
+    if len(vectors) < 2:
+        return np.ones(len(vectors))
+    rows = vectors.astype(np.float64)
+    rest = rows.sum(axis=0) - rows
+    similar: Floats = np.einsum("ij,ij->i", rows, rest) / np.maximum(np.linalg.norm(rest, axis=1), 1e-12)
+    return similar
+
+
+def gate(vectors: Vectors, quantile: float) -> float:
+    """Similarity to their centroid that all but a share `quantile` of the members reach."""
+    return float(np.quantile(own_similarities(vectors), quantile))
+
+
+def distinct(texts: Sequence[str]) -> tuple[Labels, Labels]:
+    """Index of the first row of each distinct text, and for every row the position of its text among those."""
+    first: dict[str, int] = {}
+    rows: list[int] = []
+    inverse = np.empty(len(texts), dtype=np.int64)
+    for row, text in enumerate(texts):
+        if text not in first:
+            first[text] = len(rows)
+            rows.append(row)
+        inverse[row] = first[text]
+    return np.asarray(rows, dtype=np.int64), inverse
+
+
+def neighbour_graph(vectors: Vectors, neighbours: int = NEIGHBOURS) -> Any:
+    """Symmetric sparse graph of the exact nearest neighbours by cosine; weights are cosines, none negative.
+
+    Few points have fewer neighbours (about the square root of their number), else the graph would be complete and
+    have no communities.
+    """
+    from scipy.sparse import csr_matrix
+
+    count = len(vectors)
+    k = min(neighbours, max(2, round(count**0.5)), count - 1)
+    columns = np.empty((count, k), dtype=np.int64)
+    weights = np.empty((count, k), dtype=np.float64)
+    for start in range(0, count, _CHUNK):
+        stop = min(start + _CHUNK, count)
+        similar = vectors[start:stop] @ vectors.T
+        similar[np.arange(stop - start), np.arange(start, stop)] = -np.inf
+        near = np.argpartition(-similar, k - 1, axis=1)[:, :k]
+        columns[start:stop] = near
+        weights[start:stop] = np.maximum(np.take_along_axis(similar, near, axis=1), 1e-6)
+    rows = np.repeat(np.arange(count), k)
+    directed = csr_matrix((weights.ravel(), (rows, columns.ravel())), shape=(count, count))
+    return directed.maximum(directed.T).tocsr()
+
+
+def communities(graph: Any, resolution: float, seed: int) -> Labels:
+    """Leiden communities of the graph (scikit-network, BSD), labelled 0, 1, ... by size."""
+    from sknetwork.clustering import Leiden
+
+    labels = Leiden(resolution=resolution, modularity="newman", random_state=seed).fit_predict(graph)
+    return np.asarray(labels, dtype=np.int64)
+
+
+def dense_groups(vectors: Vectors, min_size: int) -> Labels:
+    """HDBSCAN's leaves over unit rows; -1 belongs to none. Measured: a good finder of groups, a poor map."""
+    if len(vectors) < max(min_size, 3):
+        return np.full(len(vectors), -1, dtype=np.int64)
+    from sklearn.cluster import HDBSCAN
+
+    model = HDBSCAN(min_cluster_size=min_size, min_samples=1, cluster_selection_method="leaf", copy=True)
+    return np.asarray(model.fit_predict(vectors.astype(np.float64)), dtype=np.int64)
+
+
+def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float) -> list[Labels]:
+    """Groups of row numbers joined while the two nearest centroids have at least the cosine `nearness`."""
+    parts = [np.sort(group) for group in groups]
+    while len(parts) > 1:
+        centres = np.stack([centroid(vectors[part]) for part in parts])
+        similar = centres @ centres.T
+        np.fill_diagonal(similar, -1)
+        one, two = divmod(int(similar.argmax()), len(parts))
+        if similar[one, two] < nearness:
+            break
+        joined = np.sort(np.concatenate([parts[one], parts[two]]))
+        parts = [part for number, part in enumerate(parts) if number not in (one, two)] + [joined]
+    return sorted(parts, key=lambda part: (-len(part), int(part[0])))
+
+
+def best_matches(scores: Floats, least: float) -> list[tuple[int, int]]:
+    """One-to-one pairs (row, column) with the highest total score (Hungarian), those under `least` left out."""
+    if not scores.size:
+        return []
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(-scores)
+    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True) if scores[row, column] >= least]
+
+
+def overlap(one: Iterable[str], two: Iterable[str]) -> float:
+    """Intersection over union of two sets of ids; 0 when both are empty."""
+    left, right = set(one), set(two)
+    return len(left & right) / len(left | right) if left | right else 0.0
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words of at least three letters that carry meaning, in order."""
+    return [word for word in _WORD.findall(text.lower()) if word not in _STOP]
+
+
+def distinctive_terms(groups: Sequence[Sequence[str]], count: int, share: float = 0.0) -> list[list[str]]:
+    """The `count` words that set each group of texts apart from the others, best first.
+
+    Class-based TF-IDF (Grootendorst, BERTopic, arXiv 2203.05794): frequency in the group times
+    log(1 + mean words per group / frequency over all groups). A word must occur in at least the share `share` of
+    the group's texts. Words are counted once per text, so that one long text does not name a group.
+    """
+    counted = [Counter(word for text in texts for word in set(words(text))) for texts in groups]
+    total: Counter[str] = sum(counted, Counter())
+    average = sum(total.values()) / max(len(groups), 1)
+    chosen = []
+    for texts, counts in zip(groups, counted, strict=True):
+        weight = {
+            word: number / max(len(texts), 1) * float(np.log1p(average / total[word]))
+            for word, number in counts.items()
+            if number >= share * len(texts)
+        }
+        chosen.append(sorted(weight, key=lambda word: (-weight[word], word))[:count])
+    return chosen
+
+
+def positions(centres: Vectors, anchors: Sequence[tuple[int, float, float]] = ()) -> Floats:
+    """Positions in the plane, shape (rows, 2): principal components of the centres, the farthest at distance 1.
+
+    `anchors` are (row, x, y) of rows that had a place before: two or more turn, mirror, scale and shift the picture
+    onto them (orthogonal Procrustes), so that a map stays recognisable from week to week.
+    """
+    count = len(centres)
+    flat = np.zeros((count, 2))
+    if count > 1:
+        rows = centres.astype(np.float64)
+        rows = rows - rows.mean(axis=0)
+        left, sizes, _ = np.linalg.svd(rows, full_matrices=False)
+        used = min(2, len(sizes))
+        flat[:, :used] = left[:, :used] * sizes[:used]
+        signs = np.sign(flat[np.abs(flat).argmax(axis=0), [0, 1]])
+        flat *= np.where(signs == 0, 1, signs)
+        flat /= max(float(np.linalg.norm(flat, axis=1).max()), 1e-12)
+    if len(anchors) < 2:
+        return flat
+    before = np.array([(x, y) for _, x, y in anchors])
+    now = flat[[row for row, _, _ in anchors]]
+    return _onto(flat, now, before)
+
+
+def _onto(flat: Floats, now: Floats, before: Floats) -> Floats:
+    """`flat` moved by the similarity transform that brings `now` nearest to `before`."""
+    from_middle, to_middle = now.mean(axis=0), before.mean(axis=0)
+    one, two = now - from_middle, before - to_middle
+    left, sizes, right = np.linalg.svd(one.T @ two)
+    spread = float((one**2).sum())
+    scale = float(sizes.sum()) / spread if spread > 1e-12 else 1.0
+    moved: Floats = (flat - from_middle) @ (left @ right) * max(scale, 1e-6) + to_middle
+    return moved

@@ -1,0 +1,63 @@
+"""Items around chosen directions: what the tests of discovery are made of."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from signals_assets.core.discovery import Item, Window, window_of
+from signals_assets.tables import ItemKind, Row
+
+MONDAY = date(2026, 1, 5)
+DIMENSIONS = 24
+
+
+def direction(number: int) -> np.ndarray:
+    """The same random unit vector for the same number."""
+    vector = np.random.default_rng(1000 + number).standard_normal(DIMENSIONS)
+    return vector / np.linalg.norm(vector)
+
+
+def group(
+    number: int,
+    size: int,
+    *,
+    kind: ItemKind = "friction",
+    type_: str = "other",
+    words: str = "text",
+    day: date = MONDAY,
+    days: int = 1,
+    spread: float = 0.08,
+    users: int = 10,
+    organizations: int | None = 3,
+    start: int = 0,
+) -> list[tuple[Item, np.ndarray]]:
+    """`size` items with their vectors around `direction(number)`, over so many days, users and organisations."""
+    made = []
+    for n in range(start, start + size):
+        noise = np.random.default_rng((number, n)).standard_normal(DIMENSIONS) * spread
+        item = Item(
+            item_id=f"{kind}-{number}-{n:04d}",
+            kind=kind,
+            session_id=f"s-{number}-{n}",
+            user_id=f"u-{n % users}",
+            organization_id=f"o-{n % organizations}" if organizations else None,
+            known_on=day,
+            day=day + timedelta(n % days),
+            text=f"{words} variant{n}",
+            type=type_,
+        )
+        made.append((item, direction(number) + noise))
+    return made
+
+
+def window(*groups: Sequence[tuple[Item, np.ndarray]]) -> Window:
+    """The groups as one window."""
+    pairs = [pair for one in groups for pair in one]
+    return window_of([item for item, _ in pairs], {item.item_id: vector for item, vector in pairs})
+
+
+def dumped(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows as a warehouse gives them back: plain dictionaries, admitted text as text."""
+    return [row.model_dump() for row in rows]

@@ -1,0 +1,81 @@
+import numpy as np
+
+from signals_assets.core import discovery_vectors as dv
+from signals_assets_tests.core.discovery_factories import group, window
+
+
+def blobs(*sizes: int) -> np.ndarray:
+    return window(*(group(number, size) for number, size in enumerate(sizes))).vectors
+
+
+def test_the_graph_is_symmetric_without_loops_and_joins_the_nearest() -> None:
+    vectors = blobs(30, 30)
+    graph = dv.neighbour_graph(vectors, 4)
+    assert abs(graph - graph.T).max() < 1e-6
+    assert graph.diagonal().sum() == 0
+    assert graph[:30, 30:].nnz == 0
+
+
+def test_communities_are_the_blobs() -> None:
+    labels = dv.communities(dv.neighbour_graph(blobs(30, 40)), 1.0, 0)
+    assert len(set(labels[:30])) == len(set(labels[30:])) == 1
+    assert labels[0] != labels[-1]
+
+
+def test_dense_groups_of_too_few_points_are_none() -> None:
+    assert (dv.dense_groups(blobs(4), 15) == -1).all()
+
+
+def test_dense_groups_bear_equal_points() -> None:
+    labels = dv.dense_groups(np.repeat(blobs(1, 1), 10, axis=0), 5)
+    assert len(set(labels.tolist())) == 2
+
+
+def test_pieces_of_one_blob_are_joined_and_other_blobs_are_not() -> None:
+    vectors = blobs(20, 20)
+    pieces = [np.arange(10), np.arange(10, 20), np.arange(20, 40)]
+    joined = dv.merged(pieces, vectors, 0.8)
+    assert [part.tolist() for part in joined] == [list(range(20)), list(range(20, 40))]
+
+
+def test_a_points_own_weight_does_not_count_in_its_similarity() -> None:
+    opposite = np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32)
+    assert np.allclose(dv.own_similarities(opposite), 0)
+    assert dv.own_similarities(opposite[:1]).tolist() == [1.0]
+
+
+def test_matches_are_one_to_one_and_none_is_under_the_least() -> None:
+    scores = np.array([[0.9, 0.8], [0.85, 0.1], [0.2, 0.2]])
+    assert dv.best_matches(scores, 0.3) == [(0, 1), (1, 0)]
+    assert dv.best_matches(np.zeros((0, 2)), 0.3) == []
+
+
+def test_distinctive_terms_are_what_one_group_has_and_the_others_lack() -> None:
+    groups = [["the date was shifted by a timezone"] * 3, ["the search found a wrong file"] * 3, ["a wrong date"] * 3]
+    terms = dv.distinctive_terms(groups, 2)
+    assert set(terms[0]) == {"shifted", "timezone"}
+    assert set(terms[1]) <= {"search", "found", "file"}
+
+
+def test_a_word_of_one_text_does_not_name_a_group() -> None:
+    texts = ["dates shifted"] * 9 + ["zebra dates shifted"]
+    assert "zebra" not in dv.distinctive_terms([texts, ["other words"]], 5, share=0.2)[0]
+
+
+def test_overlap_of_nothing_is_nothing() -> None:
+    assert dv.overlap([], []) == 0
+    assert dv.overlap("ab", "bc") == 1 / 3
+
+
+def test_positions_turned_or_mirrored_are_brought_back_onto_their_anchors() -> None:
+    centres = np.stack([blobs(1), *([blobs(*[1] * n)[-1:] for n in range(2, 7)])])[:, 0]
+    before = dv.positions(centres)
+    turned = before @ np.array([[0.0, -1.0], [-1.0, 0.0]]) + 3
+    anchors = [(row, *turned[row]) for row in range(4)]
+    assert np.allclose(dv.positions(centres, anchors), turned, atol=1e-6)
+
+
+def test_positions_of_one_or_two_points_are_finite() -> None:
+    assert np.isfinite(dv.positions(blobs(1))).all()
+    assert np.isfinite(dv.positions(blobs(1, 1))).all()
+    assert np.isfinite(dv.positions(np.repeat(blobs(1), 3, axis=0), [(0, 0.1, 0.1), (1, 0.1, 0.1)])).all()
