@@ -4,8 +4,15 @@ Put here: `CodeHost` and the embedded implementation over a local git repository
 Not here: what a fix says (see `core/tickets.py`).
 """
 
+import os
+import re
+import shutil
+import subprocess
+import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +23,10 @@ class Draft:
     title: str
     body: str
     diff: str
+
+
+class CodeHostError(RuntimeError):
+    """The code host refused: names the branch or the setting and what to do; never holds content of files."""
 
 
 class CodeHost(ABC):
@@ -38,3 +49,130 @@ class CodeHost(ABC):
     @abstractmethod
     def check(self) -> str:
         """One harmless call for `signals doctor`."""
+
+
+PREFIX: Final = "signals/"
+"""Every drafted branch is below this, so that no draft can be a branch of anybody else."""
+
+_BRANCH: Final = re.compile(rf"{PREFIX}[A-Za-z0-9][A-Za-z0-9_-]{{0,80}}")
+_TIMEOUT_SECONDS: Final = 60
+
+
+class GitCodeHost(CodeHost):
+    """A local git repository through git's command line; drafts are branches below `signals/`.
+
+    The user's working tree, index and branches are not touched: a draft is built in a temporary worktree, and its
+    branch appears in one step when the commit is complete. The repository's hooks do not run.
+    """
+
+    name = "git"
+
+    def __init__(self, repository: Path | None) -> None:
+        """Use the repository that contains `repository`; None: there is none, and drafts are refused."""
+        self._repository = repository
+
+    def files(self) -> list[str]:
+        """Paths in the default branch, sorted; none without a repository or without a commit."""
+        if self._repository is None or not self._has_commits():
+            return []
+        return sorted(filter(None, self._git("ls-tree", "-r", "--name-only", "-z", self._default()).split("\0")))
+
+    def read(self, path: str) -> str | None:
+        """The file as text (bad bytes replaced), or None."""
+        if path not in self.files():
+            return None
+        return self._git("show", f"{self._default()}:{path}")
+
+    def open_draft(self, draft: Draft) -> str:
+        """Commit the diff on a new branch and return `branch <name>`.
+
+        Raises CodeHostError when no repository is configured, the branch is not below `signals/`, or the diff does
+        not apply to the default branch.
+        """
+        if self._repository is None:
+            raise CodeHostError("no code repository is configured; set code_repository to the agent's repository")
+        if not _BRANCH.fullmatch(draft.branch):
+            raise CodeHostError(f"a drafted branch is {PREFIX} and letters, digits, - or _; name the draft like that")
+        if not self._exists(draft.branch):
+            self._commit(draft)
+        return f"branch {draft.branch}"
+
+    def check(self) -> str:
+        """The default branch and the number of files, or that no repository is configured."""
+        if self._repository is None:
+            return "git: no code repository is configured (set code_repository); fixes are not drafted"
+        if not self._has_commits():
+            return "git: the code repository has no commit yet; fixes are not drafted"
+        return f"git: default branch {self._default()}, {len(self.files())} files"
+
+    def _commit(self, draft: Draft) -> None:
+        with tempfile.TemporaryDirectory(prefix="signals-draft-") as folder:
+            tree, patch = Path(folder, "tree"), Path(folder, "draft.diff")
+            patch.write_text(draft.diff, encoding="utf-8")
+            self._git("worktree", "add", "--detach", "--quiet", str(tree), self._default())
+            try:
+                try:
+                    self._git("apply", "--check", "--index", str(patch), at=tree)
+                except CodeHostError:
+                    raise CodeHostError(
+                        f"draft {draft.branch}: the diff does not apply to {self._default()}; draft it again"
+                    ) from None
+                self._git("apply", "--index", str(patch), at=tree)
+                identity = (
+                    "-c",
+                    "user.name=Signals",
+                    "-c",
+                    "user.email=signals@localhost",
+                    "-c",
+                    "commit.gpgSign=false",
+                )
+                message = f"{draft.title}\n\n{draft.body}"
+                self._git(*identity, "commit", "--quiet", "--no-verify", "--cleanup=whitespace", "-m", message, at=tree)
+                # Creating the branch is the last step and one step: a crash before it leaves no branch at all.
+                self._git(
+                    "update-ref", f"refs/heads/{draft.branch}", self._git("rev-parse", "HEAD", at=tree).strip(), ""
+                )
+            finally:
+                self._git("worktree", "remove", "--force", str(tree))
+
+    def _default(self) -> str:
+        """The default branch: what the remote says, else main or master, else what is checked out."""
+        remote = self._try("symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+        candidates = [remote.strip() if remote else "", "main", "master"]
+        for name in candidates:
+            if name and self._try("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+                return name
+        return "HEAD"
+
+    def _exists(self, branch: str) -> bool:
+        return self._try("rev-parse", "--verify", "--quiet", f"refs/heads/{branch}") is not None
+
+    def _has_commits(self) -> bool:
+        return self._try("rev-parse", "--verify", "--quiet", "HEAD^{commit}") is not None
+
+    def _try(self, *arguments: str) -> str | None:
+        try:
+            return self._git(*arguments)
+        except CodeHostError:
+            return None
+
+    def _git(self, *arguments: str, at: Path | None = None) -> str:
+        """Run git and return its output; CodeHostError names the command and the exit code only."""
+        program = shutil.which("git")
+        if program is None:
+            raise CodeHostError("git is not installed; install it or leave code_repository unset")
+        # A caller that is itself a git hook sets GIT_DIR and the like: they would lead to another repository.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        done = subprocess.run(  # noqa: S603  # no shell; every argument is ours or checked
+            [program, "-c", "core.hooksPath=/dev/null", "-C", str(at or self._repository), *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env={**environment, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            timeout=_TIMEOUT_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            command = next((word for word in arguments if word.isalpha()), "")
+            raise CodeHostError(f"git {command} failed with exit code {done.returncode}; check code_repository")
+        return done.stdout

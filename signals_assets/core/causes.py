@@ -1,0 +1,125 @@
+"""Causes: friction events grouped into what one pull request could fix, same symptom and same component.
+
+Put here: the day's cause rows, and how many each cause concerns in a window.
+Not here: when a type is over its threshold (see `core/levels.py`), components (see `core/components.py`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from signals_assets.core.identity import content_id
+from signals_assets.core.taxonomy import Taxonomy, seed
+from signals_assets.core.user_days import source_of
+from signals_assets.tables import Cause
+
+DataRow = Mapping[str, Any]
+"""A row as stored: column name to value."""
+
+WINDOW_DAYS: Final = 7
+"""Trailing days of a level and its causes: one whole week, so that weekdays do not look like changes."""
+
+
+def cause_id(friction_type: str, component: str) -> str:
+    """The stable id of what one pull request could fix: a symptom in a component."""
+    return content_id("cause", friction_type, component)
+
+
+def causes(
+    day: date,
+    friction: Iterable[DataRow],
+    labels: Iterable[DataRow],
+    previous: Iterable[DataRow] = (),
+    *,
+    taxonomy: Taxonomy,
+    min_confidence: float = 0.5,
+) -> list[Cause]:
+    """The day's friction events under their newest labels, each with its cause.
+
+    friction: `friction_events` of the day.  labels: `event_labels` known by the day.  previous: cause rows of the
+    window; those whose label changed are restated in this day (a reader takes the newest row of an event).
+    taxonomy: as of the day; a label of a merged type follows the merge.
+    A type counts from one source only: the built-in ones from the detectors, all others from the analyst.
+    Two components are two causes even where one defect is behind them: two tickets cost less than a wrong merge.
+    """
+    newest, builtin = _newest_labels(labels), seed().slugs("friction")
+    rows = {}
+    for event in friction:
+        friction_type = taxonomy.current("friction", newest.get(event["event_id"]) or event["type"])
+        if event["source"] != source_of(friction_type, builtin) or event["confidence"] < min_confidence:
+            continue
+        rows[event["event_id"]] = _cause(day, day, event, friction_type)
+    for event_id, row in newest_rows(previous).items():
+        friction_type = taxonomy.current("friction", newest.get(event_id) or row["type"])
+        same_source = source_of(friction_type, builtin) == source_of(row["type"], builtin)
+        if event_id not in rows and friction_type != row["type"] and same_source:
+            rows[event_id] = _cause(day, row["about_day"], row, friction_type)
+    return [rows[event_id] for event_id in sorted(rows)]
+
+
+def _cause(day: date, about_day: date, event: DataRow, friction_type: str) -> Cause:
+    component = event.get("component") or "unknown"
+    return Cause(
+        day=day,
+        event_id=event["event_id"],
+        about_day=about_day,
+        cause_id=cause_id(friction_type, component),
+        type=friction_type,
+        component=component,
+        session_id=event["session_id"],
+        user_id=event.get("user_id"),
+        organization_id=event.get("organization_id"),
+    )
+
+
+def _newest_labels(labels: Iterable[DataRow]) -> dict[str, str]:
+    ordered = sorted(
+        (row for row in labels if row["kind"] == "friction"),
+        key=lambda row: (row["taxonomy_version"], row["ledger_seq"], row["day"], row["type"]),
+    )
+    return {row["event_id"]: row["type"] for row in ordered}
+
+
+def newest_rows(rows: Iterable[DataRow]) -> dict[str, DataRow]:
+    """Cause rows by event, each under the newest day that states it."""
+    return {row["event_id"]: row for row in sorted(rows, key=lambda row: (row["day"], row["event_id"]))}
+
+
+@dataclass(frozen=True, slots=True)
+class CauseFacts:
+    """How many a cause concerns in the window. Exact counts: they leave only as bands."""
+
+    cause_id: str
+    type: str
+    component: str
+    users: int
+    sessions: int
+    organizations: int | None
+    events: int
+    first_day: date
+
+
+def cause_facts(causes_rows: Iterable[DataRow]) -> dict[str, CauseFacts]:
+    """Counts by cause over a window of `causes` rows, each event under its newest row.
+
+    Events without a user count as one user together; organisations are None where none is known.
+    """
+    groups: dict[str, list[DataRow]] = defaultdict(list)
+    for row in newest_rows(causes_rows).values():
+        groups[row["cause_id"]].append(row)
+    facts = {}
+    for identifier, rows in sorted(groups.items()):
+        organizations = {row["organization_id"] for row in rows if row["organization_id"]}
+        facts[identifier] = CauseFacts(
+            cause_id=identifier,
+            type=rows[0]["type"],
+            component=rows[0]["component"],
+            users=len({row["user_id"] for row in rows}),
+            sessions=len({row["session_id"] for row in rows}),
+            organizations=len(organizations) or None,
+            events=len(rows),
+            first_day=min(row["about_day"] for row in rows),
+        )
+    return facts

@@ -1,0 +1,246 @@
+"""Diagnosis: a cause tied to a lever that someone can change, from the day's tables, or the statement that none shows.
+
+Put here: what counts as evidence, the lever it names, and the sentences (templates) that say so.
+Not here: the statistics behind the tables (see `core/correlations.py`), the ticket (see `core/tickets.py`).
+"""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal
+
+from signals_assets.core.barrier.thresholds import shown
+from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow, newest_rows
+from signals_assets.core.wording import Wording, percent
+
+Lever = Literal[
+    "misread intent",
+    "wrong tool",
+    "tool returned bad data",
+    "right data, wrong answer",
+    "harness or prompt",
+    "backend",
+    "cannot say",
+]
+
+_LEVER_OF_TAXONOMY: Final[dict[str, Lever]] = {
+    "intent": "misread intent",
+    "answer": "right data, wrong answer",
+    "harness": "harness or prompt",
+    "product": "harness or prompt",
+    "tool": "tool returned bad data",
+}
+
+_CHANGES: Final[dict[Lever, str]] = {
+    "misread intent": "Name the intent concerned in the agent's instructions, with one example of how to read it.",
+    "wrong tool": "Sharpen the description of the tool concerned: when to call it, and when not.",
+    "tool returned bad data": "Check what the tool returns in the sessions concerned, and make it fail with a reason.",
+    "right data, wrong answer": "Tell the agent to check its answer against the data it holds before it answers.",
+    "harness or prompt": "Compare prompt and harness with the version before, and take back what changed here.",
+    "backend": "Fix the backend error named above, or make the tool that meets it retry and say so.",
+    "cannot say": "Read the events behind this ticket before anything is changed.",
+}
+
+_STATEMENTS: Final[dict[Lever, str]] = {
+    "misread intent": "The agent most likely misreads what users ask for.",
+    "wrong tool": "The agent most likely chooses a tool that users do not want.",
+    "tool returned bad data": "A tool most likely returns errors or bad data.",
+    "right data, wrong answer": "The agent most likely holds the data and answers wrongly.",
+    "harness or prompt": "The harness or the prompt most likely causes it.",
+    "backend": "A backend error coincides with it and most likely causes it.",
+    "cannot say": "The tables do not single out anything that could be changed.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The root cause as a lever that someone can change, and what says so. Every word is publishable."""
+
+    type: str
+    cause_id: str
+    component: str
+    lever: Lever
+    statement: str
+    evidence: tuple[str, ...]
+    change: str
+    release: str | None = None
+    released_on: date | None = None
+    error: str | None = None
+
+
+def diagnose(
+    cause: CauseFacts,
+    *,
+    wording: Wording,
+    release_correlations: Iterable[DataRow] = (),
+    error_correlations: Iterable[DataRow] = (),
+    friction_rates: Iterable[DataRow] = (),
+    leading_indicators: Iterable[DataRow] = (),
+    causes_window: Iterable[DataRow] = (),
+) -> Diagnosis:
+    """Tie a cause to a lever, from the day's tables, or say that it cannot be said.
+
+    Only a confirmed release, a backend error that coincides, or a concentration whose interval lies above 1 name a
+    lever; a suspected release is mentioned and names none. Tables are of one day; `causes_window` of the week.
+    """
+    release, release_words = _blamed_release(cause.type, release_correlations, wording)
+    error, error_words = _coinciding_error(cause.type, error_correlations, wording)
+    slices, slice_words = _concentrations(cause.type, friction_rates, wording)
+    in_component, component_words = _component_lift(cause, causes_window, wording)
+    lever = _lever(cause.type, wording.lever(cause.type), release, error, slices | in_component)
+    component = wording.label("component", cause.component)
+    return Diagnosis(
+        type=cause.type,
+        cause_id=cause.cause_id,
+        component=component,
+        lever=lever,
+        statement=_STATEMENTS[lever],
+        evidence=(
+            *release_words,
+            *error_words,
+            *slice_words,
+            *component_words,
+            *_consequences(cause.type, leading_indicators),
+        ),
+        change=_CHANGES[lever],
+        release=wording.label("version", release["version"]) if release else None,
+        released_on=release["released_on"] if release else None,
+        error=_error_label(error, wording) if error else None,
+    )
+
+
+def _lever(
+    friction_type: str, own: str, release: DataRow | None, error: DataRow | None, concentrates: set[str]
+) -> Lever:
+    by_taxonomy: Lever = _LEVER_OF_TAXONOMY.get(own, "cannot say")
+    if friction_type == "abandoned_tool_flow":
+        by_taxonomy = "wrong tool"  # the taxonomy's lever `tool` does not tell choosing from failing
+    if error and (release is None or own == "tool"):
+        return "backend"
+    if release:
+        kind = release["release_kind"]
+        return "harness or prompt" if kind != "version" or by_taxonomy == "cannot say" else by_taxonomy
+    if concentrates & {"agent_version", "prompt_version", "agent_model"}:
+        return "harness or prompt"
+    if "intent" in concentrates and own in ("intent", "answer"):
+        return "misread intent"
+    return by_taxonomy if concentrates else "cannot say"
+
+
+def _blamed_release(friction_type: str, rows: Iterable[DataRow], wording: Wording) -> tuple[DataRow | None, list[str]]:
+    """The confirmed release with the largest effect (None where only suspected ones exist), and its sentence."""
+    risen = [
+        row
+        for row in rows
+        if row["kind"] == "friction"
+        and row["type"] == friction_type
+        and row["verdict"] == "regressed"
+        and row["evidence"] in ("confirmed", "suspected")
+    ]
+    if not risen:
+        return None, []
+    first = min(risen, key=lambda row: (row["evidence"] != "confirmed", -abs(row["z"] or 0.0), row["version"]))
+    what = wording.label("version", first["version"])
+    words = (
+        f"The rate went from {percent(first['rate_before'] or 0.0)} to {percent(first['rate_after'] or 0.0)} "
+        f"with {first['release_kind']} {what}, released on {first['released_on'].isoformat()} ({first['evidence']})."
+    )
+    return (first if first["evidence"] == "confirmed" else None), [words]
+
+
+def _coinciding_error(
+    friction_type: str, rows: Iterable[DataRow], wording: Wording
+) -> tuple[DataRow | None, list[str]]:
+    """The backend error that coincides most surely (largest lower bound of the ratio), and its sentence."""
+    found = [
+        row
+        for row in rows
+        if row["type"] == friction_type and row["verdict"] == "coincides" and (row["low"] or 0.0) > 1
+    ]
+    if not found:
+        return None, []
+    first = max(found, key=lambda row: (row["low"], row["template_id"]))
+    words = (
+        f"Backend error {_error_label(first, wording)} of service {wording.label('service', first['service'])} "
+        f"precedes it {_times(first['ratio'], first['low'], first['high'])} as often as by chance."
+    )
+    return first, [words]
+
+
+def _error_label(row: DataRow, wording: Wording) -> str:
+    return wording.label("error", row["template"] or row["template_id"])
+
+
+def _times(ratio: float, low: float, high: float) -> str:
+    return f"{ratio:.1f} times (95 % interval {low:.1f} to {high:.1f})"
+
+
+def _concentrations(friction_type: str, rows: Iterable[DataRow], wording: Wording) -> tuple[set[str], list[str]]:
+    """Slices whose rate surely exceeds the overall one: lift with an interval that carries both uncertainties."""
+    weekly = [
+        row
+        for row in rows
+        if row["kind"] == "friction" and row["type"] == friction_type and row["window_days"] == WINDOW_DAYS
+    ]
+    whole = {row["source"]: row for row in weekly if row["slice_kind"] == "all"}
+    kinds, words = set(), []
+    for row in sorted(weekly, key=lambda row: (row["slice_kind"], row["slice"], row["source"])):
+        overall = whole.get(row["source"])
+        if overall is None or row["slice_kind"] == "all" or overall["low"] <= 0 or row["low"] <= overall["high"]:
+            continue
+        kind = row["slice_kind"]
+        label = wording.label("version" if kind == "agent_version" else kind, row["slice"])
+        lift = _times(row["rate"] / overall["rate"], row["low"] / overall["high"], row["high"] / overall["low"])
+        kinds.add(kind)
+        words.append(f"It concentrates in {kind.replace('_', ' ')} {label}: {lift} the overall rate.")
+    return kinds, words
+
+
+def _component_lift(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording) -> tuple[set[str], list[str]]:
+    """How much more this type sits in its component than other friction does, by users.
+
+    Ratio of two shares of users with the log interval of Katz et al. (Biometrics 34, 1978).
+    """
+    users: dict[tuple[bool, bool], set[tuple[str | None, str]]] = defaultdict(set)
+    for row in newest_rows(rows).values():
+        of_type, here = row["type"] == cause.type, row["component"] == cause.component
+        person = (row["user_id"], "" if row["user_id"] else row["session_id"])
+        users[of_type, here].add(person)
+        users[of_type, False].add(person)
+    a, n = len(users[True, True]), len(users[True, False])
+    b, m = len(users[False, True]), len(users[False, False])
+    if cause.component == "unknown" or not (shown(wording.audience, a, a) and shown(wording.audience, b, b)):
+        return set(), []
+    lift = (a / n) / (b / m)
+    spread = math.exp(1.96 * math.sqrt(max(0.0, 1 / a - 1 / n + 1 / b - 1 / m)))
+    if lift / spread <= 1:
+        return set(), []
+    label = wording.label("component", cause.component)
+    times = _times(lift, lift / spread, lift * spread)
+    return {"component"}, [f"It concentrates in component {label}: {times} as often as other friction."]
+
+
+_OUTCOMES: Final[dict[str, str]] = {
+    "outcome=abandoned": "Sessions with it are given up",
+    "outcome=transferred": "Sessions with it are handed to a person",
+}
+
+
+def _consequences(friction_type: str, rows: Iterable[DataRow]) -> list[str]:
+    found = [
+        row
+        for row in rows
+        if row["outcome"] in _OUTCOMES
+        and re.match(r"[a-z_]+", row["indicator"])
+        and re.split(r"[>=]", row["indicator"])[0] == friction_type
+        and row["low"] > 0
+        and (row["q"] is None or row["q"] <= 0.05)
+    ]
+    return [
+        f"{_OUTCOMES[row['outcome']]} {row['difference'] * 100:.0f} points more often than others of their length "
+        f"(95 % interval {row['low'] * 100:.0f} to {row['high'] * 100:.0f})."
+        for row in sorted(found, key=lambda row: (row["outcome"], row["indicator"]))[:2]
+    ]

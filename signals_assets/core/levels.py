@@ -1,0 +1,393 @@
+"""Levels: per friction type and day, whether its threshold is crossed, by a state machine that can be replayed.
+
+Put here: the evaluation of a type's week, the decision, its row and its audit.
+Not here: rates and their bounds (see `core/correlations.py`), what may be filed then (see `core/tickets.py`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
+from typing import Any, Final, Literal
+
+from signals_assets.core.barrier.thresholds import SHOWN, band, shown, ticketable
+from signals_assets.core.causes import CauseFacts, DataRow, cause_facts
+from signals_assets.core.tickets import RECOVERY_SHARE, LedgerEntry, kill_switch_is_on
+from signals_assets.core.wording import Wording, percent
+from signals_assets.settings import Audience, ThresholdSettings
+from signals_assets.tables import FrictionLevel, LevelState
+
+RECOVERY_DAYS: Final = 3
+"""Evaluations in a row under the closing level that end an episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelInput:
+    """A type's week as the caller counted it from `user_days`.
+
+    rate, low, high: share of sessions with the type and its user-robust 95 % bounds.  users, sessions,
+    organizations: those concerned (None: no organisation known).  n: sessions looked at.
+    """
+
+    rate: float
+    low: float
+    high: float
+    users: int
+    sessions: int
+    organizations: int | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All inputs of one decision, in plain JSON types: what the audit stores and `decide` reads."""
+
+    day: str
+    type: str
+    ceiling: float
+    consecutive: int
+    cooldown_days: int
+    enough: bool
+    """Enough sessions were looked at in the week."""
+    ticketable: bool
+    """It concerns enough users, sessions and organisations for a ticket, and at least one cause can be named."""
+    held: bool
+    """The kill switch is on."""
+    level: float = 0.0
+    low: float = 0.0
+    rises: tuple[tuple[str, float, float], ...] = ()
+    """Confirmed rises: version, rate before, rate after; the largest effect first."""
+    improved_on: str | None = None
+    """Newest day of a verdict `improved` on a fix of this type."""
+    previous_day: str | None = None
+    episode: str = ""
+    trigger: Literal["", "rise", "level"] = ""
+    version: str | None = None
+    days_over: int = 0
+    days_below: int = 0
+    closing_level: float | None = None
+    crossed_on: str | None = None
+    versions_blamed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LevelDecision:
+    """What one evaluation decides, and what the next day must remember."""
+
+    state: LevelState
+    crossed: bool = False
+    episode: str = ""
+    trigger: Literal["", "rise", "level"] = ""
+    version: str | None = None
+    rates: tuple[float, float] | None = None
+    days_over: int = 0
+    days_below: int = 0
+    closing_level: float | None = None
+    crossed_on: str | None = None
+    versions_blamed: tuple[str, ...] = ()
+
+
+def decide(given: Evaluation) -> LevelDecision:
+    """The state machine of one type on one day (pure: the same evaluation gives the same decision).
+
+    ok -> rising (over, too few evaluations) -> crossed (once) -> over -> recovering (under the closing level) -> ok.
+    cooldown: over again too soon after the last crossing.  suppressed: would cross, but the kill switch is on; it
+    crosses when that is off.  not_enough_data: no decision, everything is carried over.
+    An open episode crosses anew only for a rise that another release is blamed for.
+    """
+    kept = LevelDecision(
+        state="not_enough_data",
+        episode=given.episode,
+        trigger=given.trigger,
+        version=given.version,
+        days_over=given.days_over,
+        days_below=given.days_below,
+        closing_level=given.closing_level,
+        crossed_on=given.crossed_on,
+        versions_blamed=given.versions_blamed,
+    )
+    if not given.enough:
+        return kept
+    kept = _without_gap(given, kept)
+    trigger, version, rates = _trigger(given)
+    if given.closing_level is None:
+        return _closed(given, kept, trigger, version, rates)
+    return _open(given, kept, trigger, version, rates)
+
+
+def _without_gap(given: Evaluation, kept: LevelDecision) -> LevelDecision:
+    """Evaluations are consecutive only on consecutive days."""
+    if given.previous_day and date.fromisoformat(given.day) - date.fromisoformat(given.previous_day) > timedelta(1):
+        return replace(kept, days_over=0, days_below=0)
+    return kept
+
+
+def _trigger(given: Evaluation) -> tuple[Literal["", "rise", "level"], str | None, tuple[float, float] | None]:
+    for version, before, after in given.rises:
+        own = given.closing_level is not None and version == given.version and given.level >= given.closing_level
+        if own or version not in given.versions_blamed:
+            return "rise", version, (before, after)
+    if given.low > given.ceiling:
+        return "level", None, None
+    return "", None, None
+
+
+def _closed(
+    given: Evaluation,
+    kept: LevelDecision,
+    trigger: Literal["", "rise", "level"],
+    version: str | None,
+    rates: tuple[float, float] | None,
+) -> LevelDecision:
+    memory = replace(kept, episode="", trigger="", version=None, days_over=0, days_below=0)
+    if not trigger:
+        return replace(memory, state="ok")
+    days_over = kept.days_over + 1
+    episode = kept.episode if kept.days_over and kept.episode else f"{given.type}@{given.day}"
+    over = replace(memory, episode=episode, trigger=trigger, version=version, rates=rates, days_over=days_over)
+    if not given.ticketable:
+        return replace(over, state="not_enough_data")
+    if days_over < given.consecutive:
+        return replace(over, state="rising")
+    if given.held:
+        return replace(over, state="suppressed")
+    if not _cooled(given):
+        return replace(over, state="cooldown")
+    return _crossed(given, over)
+
+
+def _open(
+    given: Evaluation,
+    kept: LevelDecision,
+    trigger: Literal["", "rise", "level"],
+    version: str | None,
+    rates: tuple[float, float] | None,
+) -> LevelDecision:
+    days_over = kept.days_over + 1 if trigger else 0
+    now = replace(kept, state="over", days_over=days_over, days_below=0)
+    another = trigger == "rise" and version not in given.versions_blamed
+    if another and given.ticketable and days_over >= given.consecutive and not given.held and _cooled(given):
+        episode = f"{given.type}@{given.day}"
+        return _crossed(given, replace(now, episode=episode, trigger="rise", version=version, rates=rates))
+    closed = replace(now, state="ok", episode="", trigger="", version=None, closing_level=None)
+    if given.improved_on and given.improved_on >= (given.crossed_on or "") and not trigger:
+        return closed
+    if trigger or given.closing_level is None or given.level >= given.closing_level:
+        return now
+    if kept.days_below + 1 >= RECOVERY_DAYS:
+        return closed
+    return replace(now, state="recovering", days_below=kept.days_below + 1)
+
+
+def _cooled(given: Evaluation) -> bool:
+    if given.crossed_on is None:
+        return True
+    return date.fromisoformat(given.day) - date.fromisoformat(given.crossed_on) > timedelta(given.cooldown_days)
+
+
+def _crossed(given: Evaluation, over: LevelDecision) -> LevelDecision:
+    """The crossing. A rise closes near the rate before it, which 60 % of a small rise would never reach."""
+    closing = RECOVERY_SHARE * given.level
+    if over.rates:
+        before, after = over.rates
+        closing = max(closing, min(before + (after - before) / 4, 0.9 * given.level))
+    blamed = {*given.versions_blamed, *([over.version] if over.version else [])}
+    return replace(
+        over,
+        state="crossed",
+        crossed=True,
+        closing_level=round(closing, 6),
+        crossed_on=given.day,
+        versions_blamed=tuple(sorted(blamed)),
+    )
+
+
+def replay(audit: Mapping[str, Any]) -> LevelDecision:
+    """The decision again from a stored audit row: equal to what was decided then, bit for bit."""
+    inputs = dict(audit["inputs"])
+    inputs["rises"] = tuple((version, before, after) for version, before, after in inputs["rises"])
+    inputs["versions_blamed"] = tuple(inputs["versions_blamed"])
+    return decide(Evaluation(**inputs))
+
+
+def friction_levels(
+    day: date,
+    *,
+    levels: Mapping[str, LevelInput],
+    release_correlations: Iterable[DataRow],
+    causes_window: Iterable[DataRow],
+    previous: Iterable[DataRow],
+    entries: Sequence[LedgerEntry],
+    wording: Wording,
+    thresholds: ThresholdSettings,
+    kill_switch: bool = False,
+) -> tuple[list[FrictionLevel], list[dict[str, Any]]]:
+    """One decision per friction type, and for each the audit row with every number that went into it (restricted).
+
+    levels: the trailing week by type.  release_correlations: the day's.  causes_window: `causes` of the trailing
+    week.  previous: the newest earlier rows of this table.  entries: ledger entries that the day may read
+    (kinds verdict, kill_switch).  Whether a crossing is too old to act on (`stale`) is the sensor's matter.
+    """
+    facts = cause_facts(causes_window)
+    rises = _confirmed_rises(release_correlations, wording)
+    before = {row["type"]: row for row in sorted(previous, key=lambda row: (row["day"], row["type"]))}
+    improved = _improved_days(entries)
+    held = kill_switch or kill_switch_is_on(entries)
+    seq = max((entry.seq for entry in entries), default=0)
+    rows, audits = [], []
+    for friction_type in sorted(wording.taxonomy.slugs("friction")):
+        week = levels.get(friction_type)
+        shown_causes = _shown_causes(facts, friction_type, wording.audience)
+        given = _evaluation(
+            day, friction_type, week, before.get(friction_type), thresholds, wording.audience, bool(shown_causes)
+        )
+        given = replace(given, held=held, rises=rises.get(friction_type, ()), improved_on=improved.get(friction_type))
+        decision = decide(given)
+        rows.append(_level_row(day, given, decision, week, shown_causes, wording, seq))
+        audits.append(
+            {
+                "inputs": asdict(given),
+                "week": asdict(week) if week else None,
+                "audience": wording.audience,
+                "causes": shown_causes,
+                "ledger_seq": seq,
+                "decision": {"state": decision.state, "crossed": decision.crossed, "episode": decision.episode},
+            }
+        )
+    return rows, audits
+
+
+def _evaluation(
+    day: date,
+    friction_type: str,
+    week: LevelInput | None,
+    before: DataRow | None,
+    thresholds: ThresholdSettings,
+    audience: Audience,
+    has_causes: bool,
+) -> Evaluation:
+    memory: dict[str, Any] = {}
+    if before is not None:
+        memory = {
+            "previous_day": before["day"].isoformat(),
+            "crossed_on": before["crossed_on"].isoformat() if before["crossed_on"] else None,
+            "versions_blamed": tuple(before["versions_blamed"] or ()),
+            **{
+                name: before[name]
+                for name in ("episode", "trigger", "version", "days_over", "days_below", "closing_level")
+            },
+        }
+    concerned = (week.users, week.sessions, week.organizations) if week else (0, 0, None)
+    return Evaluation(
+        day=day.isoformat(),
+        type=friction_type,
+        ceiling=thresholds.ceilings.get(friction_type, thresholds.default_ceiling),
+        consecutive=thresholds.consecutive,
+        cooldown_days=thresholds.cooldown_days,
+        # Enough sessions looked at: a rare friction is within its bounds, not a lack of data.
+        enough=week is not None and week.n >= SHOWN[audience].sessions,
+        ticketable=has_causes and ticketable(audience, *concerned),
+        held=False,
+        level=week.rate if week else 0.0,
+        low=week.low if week else 0.0,
+        **memory,
+    )
+
+
+def _confirmed_rises(rows: Iterable[DataRow], wording: Wording) -> dict[str, tuple[tuple[str, float, float], ...]]:
+    confirmed = [
+        row
+        for row in rows
+        if row["kind"] == "friction" and row["verdict"] == "regressed" and row["evidence"] == "confirmed"
+    ]
+    rises: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    for row in sorted(confirmed, key=lambda row: (-abs(row["z"] or 0.0), row["version"])):
+        rises[row["type"]].append(
+            (wording.label("version", row["version"]), row["rate_before"] or 0.0, row["rate_after"] or 0.0)
+        )
+    return {friction_type: tuple(found) for friction_type, found in rises.items()}
+
+
+def _improved_days(entries: Iterable[LedgerEntry]) -> dict[str, str]:
+    days: dict[str, str] = {}
+    for entry in entries:
+        if entry.kind == "verdict" and entry.payload.get("verdict") == "improved":
+            friction_type = entry.payload["type"]
+            days[friction_type] = max(days.get(friction_type, ""), entry.payload["day"])
+    return days
+
+
+def _shown_causes(facts: Mapping[str, CauseFacts], friction_type: str, audience: Audience) -> list[str]:
+    """Causes of the type that concern enough users to be spoken of, largest first."""
+    of_type = [
+        fact
+        for fact in facts.values()
+        if fact.type == friction_type and shown(audience, fact.users, fact.sessions, fact.organizations)
+    ]
+    return [fact.cause_id for fact in sorted(of_type, key=lambda f: (-f.users, -f.sessions, -f.events, f.cause_id))]
+
+
+def _level_row(
+    day: date,
+    given: Evaluation,
+    decision: LevelDecision,
+    week: LevelInput | None,
+    shown_causes: list[str],
+    wording: Wording,
+    seq: int,
+) -> FrictionLevel:
+    speaks = week is not None and shown(wording.audience, week.users, week.sessions, week.organizations)
+    closing = decision.closing_level
+    if closing is not None and decision.crossed and week is not None:
+        closing = wording.rate(closing, week.n) or round(closing, 2)
+    return FrictionLevel(
+        day=day,
+        type=given.type,
+        level=wording.rate(week.rate, week.n) if speaks and week else None,
+        lower_bound=wording.rate(week.low, week.n) if speaks and week else None,
+        ceiling=given.ceiling,
+        trigger=decision.trigger,
+        version=decision.version,
+        state=decision.state,
+        crossed=decision.crossed,
+        episode=decision.episode,
+        days_over=decision.days_over,
+        days_below=decision.days_below,
+        closing_level=closing,
+        crossed_on=date.fromisoformat(decision.crossed_on) if decision.crossed_on else None,
+        versions_blamed=list(decision.versions_blamed),
+        users=band(week.users if week else 0, wording.audience),
+        sessions=band(week.sessions if week else 0, wording.audience),
+        causes=shown_causes if decision.episode else [],
+        reason=_reason(given, decision, week, wording),
+        ledger_seq=seq,
+    )
+
+
+_REASONS: Final[dict[str, str]] = {
+    "ok": "{name} is within its bounds.",
+    "rising": "{what} One evaluation more decides.",
+    "crossed": "{what}",
+    "over": "{name} is still above the level at which its episode ends.",
+    "recovering": "{name} has been under its closing level for {below} of {needed} evaluations.",
+    "cooldown": "{what} The last crossing is less than {cooldown} days ago.",
+    "suppressed": "{what} Filing is stopped by the kill switch.",
+}
+
+
+def _reason(given: Evaluation, decision: LevelDecision, week: LevelInput | None, wording: Wording) -> str:
+    name = wording.name(given.type)
+    if decision.state == "not_enough_data":
+        if given.enough:
+            return f"{name} is over its threshold but concerns too few people in one place for a ticket."
+        return f"{name} has too few sessions in the week for a decision."
+    what = ""
+    if decision.rates and decision.version:
+        before, after = decision.rates
+        what = f"{name} rose from {percent(before)} to {percent(after)} with version {decision.version} (confirmed)."
+    elif week is not None:
+        low = percent(wording.rate(week.low, week.n))
+        what = f"{name} is at {low} of sessions at least, over its ceiling of {percent(given.ceiling)}."
+    return _REASONS[decision.state].format(
+        name=name, what=what, below=decision.days_below, needed=RECOVERY_DAYS, cooldown=given.cooldown_days
+    )

@@ -1,0 +1,330 @@
+"""Stage 8: whether a shipped fix worked, what follows from that, and how well the loop works as a whole.
+
+Put here: verdicts on fixes, the actions they ask for, loop metrics.
+Not here: how two cohorts are compared (see `core/correlations.py`), tickets' states (see `core/tickets.py`), the doors
+that act (see `resources/filing.py`).
+
+A fix is measured on sessions that ran a version with it, never on sessions of a date: adoption is gradual.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from statistics import fmean, median
+from typing import Any, Final
+
+from signals_assets.core.barrier.thresholds import band, shown
+from signals_assets.core.causes import DataRow
+from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets
+from signals_assets.core.wording import Wording, escaped, percent
+from signals_assets.settings import TicketSettings
+from signals_assets.tables import FixOutcome, LoopMetric, TicketRow, Verdict
+
+E_VALUE: Final = 20.0
+"""An e-value of 20 may be looked at every day and is wrong for at most one null fix in twenty (Ville's inequality)."""
+
+EQUIVALENT_SHARE: Final = 0.25
+"""`unchanged` means: surely less than a quarter of the rate before, either way."""
+
+WIDEN: Final = 1.5
+"""A 95 % interval, 1.5 times as wide, is a 99.7 % one: `unchanged` is looked at daily and has no e-value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A comparison of one type between versions with and without a fix, as the caller computed it.
+
+    effect: after minus before, with its 95 % interval by user.  e_value: safe to look at daily.  cohort: whom it was
+    measured on (`all users`, or `users outside the diagnosis`).
+    """
+
+    rate_before: float
+    rate_after: float
+    effect: float
+    low: float
+    high: float
+    e_value: float
+    users_after: int
+    sessions_after: int
+    organizations_after: int | None = None
+    cohort: str = "all users"
+
+
+Compare = Callable[[str, tuple[str, ...], date], Effect | None]
+"""(friction type, versions with the fix, release day of the first of them) -> Effect; None: too little data."""
+
+
+def fix_outcomes(
+    day: date,
+    tickets: Sequence[TicketRow],
+    compare: Compare,
+    *,
+    releases: Iterable[DataRow],
+    wording: Wording,
+) -> list[FixOutcome]:
+    """One row per ticket whose fix was released by the day.
+
+    tickets: the day's `ticket_states`.  releases: rows of all days up to this one.  Controls and guardrails are all
+    friction types that no released fix is aimed at. A verdict that the ledger already holds stays: it was given on
+    evidence that is safe to look at daily, and later versions mix other changes in.
+    """
+    fixed = [ticket for ticket in tickets if ticket.released_in and ticket.released_on]
+    aimed_at = {ticket.type for ticket in fixed}
+    controls = [slug for slug in wording.taxonomy.slugs("friction") if slug not in aimed_at]
+    known = [row for row in releases if row["kind"] == "version" and row["known_on"] <= day]
+    return [
+        _outcome(day, ticket, compare, _versions_with(ticket, known, day, wording), controls, wording)
+        for ticket in sorted(fixed, key=lambda ticket: ticket.ticket_key)
+    ]
+
+
+def _versions_with(ticket: TicketRow, releases: Sequence[DataRow], day: date, wording: Wording) -> tuple[str, ...]:
+    """The fixed version and all later ones of the same agent, oldest first, as the sessions name them."""
+    first = [row for row in releases if wording.label("version", row["version"]) == ticket.released_in]
+    if not first:
+        return ()
+    start = min(first, key=lambda row: (row["released_at"], row["version"]))
+    later = {
+        (row["released_at"], row["version"])
+        for row in releases
+        if row["agent_name"] == start["agent_name"] and start["released_at"] <= row["released_at"]
+        if _day(row["released_at"]) <= day
+    }
+    return tuple(version for _, version in sorted(later))
+
+
+def _outcome(
+    day: date,
+    ticket: TicketRow,
+    compare: Compare,
+    versions: tuple[str, ...],
+    controls: Sequence[str],
+    wording: Wording,
+) -> FixOutcome:
+    since = ticket.released_on or day
+    effect = compare(ticket.type, versions, since) if versions else None
+    if effect and not shown(wording.audience, effect.users_after, effect.sessions_after, effect.organizations_after):
+        effect = None
+    others = {name: found for name in controls if versions and (found := compare(name, versions, since))}
+    expected = _expected_change(others.values())
+    verdict = ticket.verdict or (verdict_of(effect, expected) if effect else "inconclusive")
+    return FixOutcome(
+        day=day,
+        ticket_key=ticket.ticket_key,
+        type=ticket.type,
+        version=ticket.released_in or "",
+        released_on=since,
+        verdict=verdict,
+        control_effect=_rounded(fmean(found.effect for found in others.values())) if others else None,
+        guardrails="; ".join(wording.name(name) for name, found in others.items() if _surely_worse(found)),
+        users_after=band(effect.users_after if effect else 0, wording.audience),
+        sessions_after=band(effect.sessions_after if effect else 0, wording.audience),
+        **_numbers(effect, wording),
+    )
+
+
+def _numbers(effect: Effect | None, wording: Wording) -> dict[str, Any]:
+    if effect is None:
+        return {"cohort": "all users"}
+    return {
+        "rate_before": wording.rate(effect.rate_before, effect.sessions_after),
+        "rate_after": wording.rate(effect.rate_after, effect.sessions_after),
+        "effect": _rounded(effect.effect),
+        "low": _rounded(effect.low),
+        "high": _rounded(effect.high),
+        "e_value": float(f"{min(effect.e_value, 1e12):.3g}"),
+        "cohort": effect.cohort,
+    }
+
+
+def _rounded(difference: float) -> float:
+    """To whole points: a difference of two rounded rates is no finer."""
+    return round(difference, 2)
+
+
+def _expected_change(others: Iterable[Effect]) -> float:
+    """Mean relative change of the control types: what would have happened to this type without the fix."""
+    changes = [other.effect / other.rate_before for other in others if other.rate_before > 0]
+    return fmean(changes) if changes else 0.0
+
+
+def _surely_worse(effect: Effect) -> bool:
+    return effect.low > 0 and effect.e_value >= E_VALUE
+
+
+def verdict_of(effect: Effect, expected_change: float = 0.0) -> Verdict:
+    """The verdict on one comparison.
+
+    improved, regressed: the e-value confirms a change, and the interval keeps its side of zero also after the
+    controls' relative change (`expected_change`) is taken off.  unchanged: a widened interval lies within a quarter
+    of the rate before (equivalence).  Everything else is inconclusive.
+    """
+    expected = expected_change * effect.rate_before
+    low, high = min(effect.low, effect.low - expected), max(effect.high, effect.high - expected)
+    if effect.e_value >= E_VALUE and high < 0:
+        return "improved"
+    if effect.e_value >= E_VALUE and low > 0:
+        return "regressed"
+    margin = EQUIVALENT_SHARE * effect.rate_before
+    centre, half = (effect.low + effect.high) / 2, WIDEN * (effect.high - effect.low) / 2
+    if math.isfinite(half) and -margin < centre - half and centre + half < margin:
+        return "unchanged"
+    return "inconclusive"
+
+
+# --- what follows from a verdict -------------------------------------------------------------------------------
+
+
+def verdict_actions(
+    ticket: TicketRow,
+    outcome: FixOutcome,
+    entries: Sequence[LedgerEntry],
+    settings: TicketSettings,
+    *,
+    wording: Wording,
+) -> list[TicketAction]:
+    """What a decisive verdict asks for, in the order in which it is to be done; nothing for `inconclusive`.
+
+    improved: comment, close.  unchanged: comment, reopen.  regressed: propose the revert, reopen.  After too many
+    failed fixes: suppress instead of reopening. The same verdict gives the same actions; each is done once.
+    """
+    if outcome.verdict == "inconclusive":
+        return []
+    ledger_ticket = ledger_tickets(entries).get(ticket.ticket_key)
+    given = dict(ledger_ticket.verdicts) if ledger_ticket else {}
+    failed = sum(verdict in FAILED for version, verdict in given.items() if version != outcome.version)
+    failed += outcome.verdict in FAILED
+    ending = "close" if outcome.verdict == "improved" else "reopen"
+    if outcome.verdict in FAILED and failed >= settings.failed_fixes_until_suppressed:
+        ending = "suppress"
+    comment = "propose_revert" if outcome.verdict == "regressed" else "comment"
+    text = _verdict_text(outcome, ending, wording)
+    payload = {"type": ticket.type, "version": outcome.version, "verdict": outcome.verdict}
+    return [
+        TicketAction(
+            ticket_key=ticket.ticket_key,
+            kind=kind,  # type: ignore[arg-type]  # one of the literals above
+            action_id=f"{ticket.ticket_key}:{outcome.version}:{kind}",
+            day=outcome.day,
+            text=text if kind == comment else "",
+            payload=payload,
+        )
+        for kind in ("verdict", comment, ending)
+    ]
+
+
+_VERDICT_TEXTS: Final[dict[str, str]] = {
+    "improved": "The fix works.",
+    "unchanged": "The fix made no difference that matters.",
+    "regressed": "The fix made it worse: consider to revert it.",
+}
+_ENDINGS: Final[dict[str, str]] = {
+    "close": "This ticket is closed.",
+    "reopen": "This ticket stays open for another fix.",
+    "suppress": "No more tickets are filed for this cause until a person has looked at it.",
+}
+
+
+def _verdict_text(outcome: FixOutcome, ending: str, wording: Wording) -> str:
+    rates = ""
+    if outcome.rate_before is not None and outcome.rate_after is not None:
+        rates = (
+            f" {escaped(wording.name(outcome.type))} went from {percent(outcome.rate_before)} to "
+            f"{percent(outcome.rate_after)} of sessions."
+        )
+    worse = f" Worse since: {escaped(outcome.guardrails)}." if outcome.guardrails else ""
+    return (
+        f"{_VERDICT_TEXTS[outcome.verdict]}{rates} Measured on version {escaped(outcome.version)} "
+        f"({outcome.sessions_after} sessions, {escaped(outcome.cohort)}).{worse} {_ENDINGS[ending]}"
+    )
+
+
+# --- the loop as a whole ---------------------------------------------------------------------------------------
+
+
+def loop_metrics(
+    day: date,
+    tickets: Sequence[TicketRow],
+    outcomes: Sequence[FixOutcome],
+    levels: Iterable[DataRow],
+    *,
+    pull_requests: Iterable[DataRow] = (),
+) -> list[LoopMetric]:
+    """How well the loop works, as of the day.
+
+    tickets: the day's.  outcomes: rows of all days up to this one.  levels: `friction_levels` rows of all those days.
+    pull_requests: rows of all those days. Resolved means verified by the measured rate, never "merged".
+    """
+    latest = {(row.ticket_key, row.version): row for row in sorted(outcomes, key=lambda row: row.day)}
+    decided = [row for row in latest.values() if row.verdict != "inconclusive"]
+    verdict_days: dict[str, date] = {}
+    for row in sorted(outcomes, key=lambda row: row.day):
+        if row.verdict == "improved":
+            verdict_days.setdefault(row.ticket_key, row.day)
+    opened = _opened_days(pull_requests)
+    started = _first_days_over(levels)
+    n = len(tickets)
+    waits = {
+        "days_to_ticket": [_wait(started(ticket), ticket.filed_on) for ticket in tickets],
+        "days_ticket_to_pull_request": [
+            _wait(ticket.filed_on, opened.get(ticket.pull_request_id or "")) for ticket in tickets
+        ],
+        "days_pull_request_to_merge": [
+            _wait(opened.get(ticket.pull_request_id or ""), ticket.merged_on) for ticket in tickets
+        ],
+        "days_ticket_to_merge": [_wait(ticket.filed_on, ticket.merged_on) for ticket in tickets],
+        "days_ticket_to_verified_fix": [
+            _wait(ticket.filed_on, verdict_days.get(ticket.ticket_key)) for ticket in tickets
+        ],
+    }
+    verified = sum(ticket.verdict == "improved" for ticket in tickets)
+    improved = sum(row.verdict == "improved" for row in decided)
+    open_states = {"open", "in_progress", "merged", "released", "failed", "reopened"}
+    return [
+        _count(day, "tickets_filed", n, n),
+        _count(day, "tickets_open", sum(ticket.state in open_states for ticket in tickets), n),
+        _count(day, "tickets_suppressed", sum(ticket.state == "suppressed" for ticket in tickets), n),
+        _share(day, "share_resolved", verified, n),
+        _share(day, "share_of_fixes_that_worked", improved, len(decided)),
+        _share(day, "share_with_a_failed_fix", sum(ticket.failed_fixes > 0 for ticket in tickets), n),
+        *[_median_days(day, metric, values) for metric, values in waits.items()],
+    ]
+
+
+def _first_days_over(levels: Iterable[DataRow]) -> Callable[[TicketRow], date | None]:
+    """First day over the threshold of the episode that a ticket came from: the type's newest one before it."""
+    starts: dict[str, set[date]] = {}
+    for row in levels:
+        if row["crossed"] and row["episode"]:
+            starts.setdefault(row["type"], set()).add(date.fromisoformat(row["episode"].rpartition("@")[2]))
+
+    def start(ticket: TicketRow) -> date | None:
+        return max((found for found in starts.get(ticket.type, ()) if found <= ticket.filed_on), default=None)
+
+    return start
+
+
+def _opened_days(pull_requests: Iterable[DataRow]) -> dict[str, date]:
+    return {row["pull_request_id"]: _day(row["opened_at"]) for row in pull_requests}
+
+
+def _day(moment: datetime) -> date:
+    return moment.date()
+
+
+def _wait(start: date | None, end: date | None) -> int | None:
+    return (end - start).days if start and end and end >= start else None
+
+
+def _count(day: date, metric: str, value: int, n: int) -> LoopMetric:
+    return LoopMetric(day=day, metric=metric, value=float(value), unit="count", n=n)
+
+
+def _share(day: date, metric: str, part: int, n: int) -> LoopMetric:
+    return LoopMetric(day=day, metric=metric, value=round(part / n, 4) if n else None, unit="share", n=n)
+
+
+def _median_days(day: date, metric: str, waits: Iterable[int | None]) -> LoopMetric:
+    known = [wait for wait in waits if wait is not None]
+    return LoopMetric(day=day, metric=metric, value=median(known) if known else None, unit="days", n=len(known))
