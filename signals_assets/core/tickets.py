@@ -114,7 +114,7 @@ def ticket_text(
         ("Suspected", "\n".join(_suspects(diagnosis))),
         (
             "Diagnosis",
-            "\n".join([f"Lever: **{diagnosis.lever}**. {diagnosis.statement}", *_bullets(diagnosis.evidence)]),
+            "\n".join([f"Lever: **{diagnosis.lever}**. {diagnosis.statement}\n", *_bullets(diagnosis.evidence)]),
         ),
         ("Smallest change suggested", diagnosis.change),
         ("Done when", _acceptance(name, level)),
@@ -158,12 +158,7 @@ def _suspects(diagnosis: Diagnosis) -> list[str]:
 
 
 def _bullets(lines: Iterable[str], *, escape: bool = True) -> list[str]:
-    return [f"- {_sentence(line) if escape else line}" for line in lines]
-
-
-def _sentence(text: str) -> str:
-    """A template's sentence as plain text; brackets and plus signs of templates stay readable."""
-    return escaped(text).replace("\\(", "(").replace("\\)", ")").replace("\\+", "+")
+    return [f"- {escaped(line) if escape else line}" for line in lines]
 
 
 def _acceptance(name: str, level: DataRow) -> str:
@@ -183,7 +178,7 @@ def _address(link: str) -> str:
 def recurrence_text(level: DataRow, wording: Wording) -> str:
     """The comment for an open ticket whose friction crossed again."""
     return (
-        f"Crossed again on {level['day'].isoformat()}: {_sentence(level['reason'])} "
+        f"Crossed again on {level['day'].isoformat()}: {escaped(level['reason'])} "
         f"Concerned in the last {WINDOW_DAYS} days: {level['users']} users, {level['sessions']} sessions "
         f"({escaped(wording.name(level['type']))})."
     )

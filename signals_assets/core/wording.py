@@ -19,7 +19,7 @@ from signals_assets.settings import Audience
 _VERSION: Final = re.compile(r"v?\d{1,9}(\.\d{1,9}){0,3}([-.]?(alpha|beta|rc|dev|post)[.-]?\d{0,6})?")
 _OPAQUE: Final = re.compile(r"[a-z]{1,12}[-_][0-9a-f]{6,20}")
 _UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+")
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+|!~])")
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]#|!~])")
 
 
 @dataclass(frozen=True, slots=True)

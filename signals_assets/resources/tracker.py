@@ -112,10 +112,11 @@ class FileTracker(Tracker):
                 self._write(path, f"{content.rstrip()}\n\n---\n{marker}\n{text.strip()}\n")
 
     def set_state(self, key: str, state: Literal["open", "closed"]) -> None:
-        """Set the front matter's state."""
+        """Set the front matter's state; opening writes `reopened`, so that a reader of the file sees it came back."""
+        written = "closed" if state == "closed" else "reopened"
         with self._turn():
             path, content = self._existing(key)
-            changed = re.sub(r"(?m)^state:.*$", f"state: {state}", content, count=1)
+            changed = re.sub(r"(?m)^state:.*$", f"state: {written}", content, count=1)
             if changed != content:
                 self._write(path, changed)
 

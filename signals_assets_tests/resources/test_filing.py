@@ -1,3 +1,4 @@
+import threading
 from contextlib import contextmanager
 from datetime import date, timedelta
 
@@ -5,7 +6,7 @@ import pytest
 
 from signals_assets.core.tickets import Ticket, TicketAction, ledger_tickets, ticket_key
 from signals_assets.resources.filing import act, audit, audit_levels, broken_link, file_ticket, reconcile
-from signals_assets.resources.ledger import Entry
+from signals_assets.resources.ledger import Entry, SqlLedger
 from signals_assets.resources.tracker import FileTracker, TicketText
 from signals_assets.settings import TicketSettings
 from signals_assets_tests.fakes.ledger import MemoryLedger
@@ -269,6 +270,32 @@ def test_reconciliation_notes_what_a_person_closed_and_reopened(ledger, tracker)
             reconcile(ledger, tracker, settings=SETTINGS)
         assert ledger_tickets(ledger.entries(["filing", "ticket_state"]))[KEY].state == noted
     assert len(ledger.entries(["ticket_state"])) == 2
+
+
+def test_two_daemons_at_once_file_each_cause_once_and_keep_the_budget(tmp_path):
+    """Over the real ledger: its transactions are what keeps two writers apart."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    SqlLedger(url).append("kill_switch", "1", {"on": False})
+    start = threading.Barrier(4)
+    results = []
+
+    def daemon():
+        ledger, tracker = SqlLedger(url), FileTracker(tmp_path / "tickets")
+        start.wait()
+        results.extend(filed(ledger, tracker, f"cause_{n}", f"part{n}") for n in range(5))
+        ledger.close()
+
+    threads = [threading.Thread(target=daemon) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ledger = SqlLedger(url)
+    assert len(results) == 20
+    assert sum(result.created for result in results) == 3
+    assert len(list((tmp_path / "tickets").glob("SIG-*.md"))) == len(ledger.entries(["filed"])) == 3
+    assert broken_link(ledger.entries(["audit"])) is None
+    ledger.close()
 
 
 def test_every_decision_is_audited_also_a_refusal(ledger, tracker):

@@ -68,6 +68,14 @@ def test_state_follows_and_a_person_may_set_it_in_the_file(tracker):
     assert tracker.find(KEY).state == "open"
 
 
+def test_a_ticket_that_came_back_says_so_in_its_file_and_counts_as_open(tracker):
+    tracker.create(TEXT)
+    for _ in range(2):
+        tracker.set_state(KEY, "open")
+    assert content(tracker).count("state: reopened") == 1
+    assert tracker.find(KEY).state == "open"
+
+
 def test_words_in_a_body_are_not_front_matter(tracker):
     tracker.create(TicketText(KEY, "t", "state: closed\n---\nstate: closed\n"))
     assert tracker.find(KEY).state == "open"
