@@ -1,0 +1,483 @@
+"""Tests and intervals that respect that sessions of one user belong together.
+
+Put here: comparing two cohorts (`compare`), one rate's interval (`interval`), families of tests (`benjamini_hochberg`,
+`e_benjamini_hochberg`, `judge`). Pure functions of arrays.
+Not here: which cohorts are compared and who may see the result (see `correlations.py`), counting (see `user_days.py`).
+
+Method of `compare` ("JK-Day"): difference of the two rates, the first standardised to the second's mix of
+weekdays and weekends; variance from leaving out one user at a time over both cohorts together, so that a user
+present in both cancels, and with the sessions of one user counting less the more there are (no giant decides);
+plus what single days add (an outage moves all users at once and no user-level variance
+sees it); referred to Student's t. Evidence is an mSPRT e-value, which stays valid however often one looks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Evidence = Literal["confirmed", "suspected", "none", "not_enough_data"]
+
+SUSPECTED_Q: Final = 0.02
+"""Benjamini-Hochberg level of one day's family; daily looks pile up, so it is stricter than the 5 % aimed at."""
+CONFIRMED_RATE: Final = 0.05
+"""e-BH level: false discoveries among what is called confirmed."""
+MIN_EXPECTED_EVENTS: Final = 10
+"""Below this many expected events in the later cohort nothing is tested."""
+MIN_BASELINE_DAYS: Final = 5
+"""Days of the earlier cohort below which the spread between days cannot be judged at all."""
+EFFECT_SCALES: Final = (0.3, 1.0)
+"""Sizes of change, as shares of the baseline rate, that the e-value bets on (the mean of two e-values is one)."""
+SMALLEST_RATE: Final = 0.02
+"""Baseline rate that scales are at least taken from: a type that never occurred can still begin."""
+DAY_SPREAD: Final = 0.1
+"""Day-to-day spread, as a share of the rate, assumed before any day was seen."""
+DAY_SPREAD_DAYS: Final = 6
+"""How many days of evidence that assumption is worth: it carries a baseline of a week, not one of a month."""
+ASSUMED_CORRELATION: Final = 0.05
+"""Least correlation between sessions of one user that intervals of single rates allow for."""
+TEMPERING: Final = 0.02
+"""Correlation by which a user's further sessions are discounted in comparisons: nobody counts for more than 50."""
+EQUIVALENCE_SHARE: Final = 0.3
+EQUIVALENCE_POINTS: Final = 0.02
+"""`unchanged` needs the 95 % interval within +-30 % of the baseline rate (or 2 points, where that is more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Counts of a cohort by user and day, for one or several types at once.
+
+    user, day: integer codes per cell (days count from 1970-01-01); sessions: how many there were; weight: the same
+    weighted by inclusion; events: shape (types, cells), weighted sessions with at least one such event.
+    """
+
+    user: Integers
+    day: Integers
+    sessions: Floats
+    weight: Floats
+    events: Floats
+
+    def where(self, mask: NDArray[np.bool_]) -> "Cohort":
+        """The cells for which `mask` holds."""
+        return Cohort(self.user[mask], self.day[mask], self.sessions[mask], self.weight[mask], self.events[:, mask])
+
+    def of_types(self, rows: Integers) -> "Cohort":
+        """The same cells, only these types."""
+        return Cohort(self.user, self.day, self.sessions, self.weight, self.events[rows])
+
+    def merged(self) -> "Cohort":
+        """One cell per user and day, in that order: how counts were split over rows must not matter."""
+        if not len(self.user):
+            return self
+        first = self.day.min()
+        span = int(self.day.max() - first) + 1
+        keys, index = np.unique(self.user * span + (self.day - first), return_inverse=True)
+        size = len(keys)
+        return Cohort(
+            user=keys // span,
+            day=keys % span + first,
+            sessions=add_up(index, self.sessions, size),
+            weight=add_up(index, self.weight, size),
+            events=_sums(index, size, self.events),
+        )
+
+    def tempered(self) -> "Cohort":
+        """The same with each user's n sessions counting as n / (1 + (n - 1) r), r = `TEMPERING`.
+
+        That is what n sessions of correlation r are worth: no user counts for more than 1 / r sessions, so one giant
+        can neither decide a comparison nor drown it. (The weights of generalised estimating equations with an
+        exchangeable working correlation.)
+        """
+        total = add_up(self.user, self.sessions, int(self.user.max()) + 1)[self.user]
+        factor = 1 / (1 + TEMPERING * np.maximum(total - 1, 0.0))
+        return Cohort(self.user, self.day, self.sessions, self.weight * factor, self.events * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What became of one type from the earlier cohort to the later one.
+
+    Rates are shares of sessions in which the many sessions of one user count less each (`Cohort.tempered`).
+    """
+
+    rate_before: float
+    rate_after: float
+    effect: float
+    low: float
+    high: float
+    standard_error: float
+    z: float
+    p: float
+    e_value: float
+    df: float
+    users_before: int
+    users_after: int
+    sessions_before: int
+    sessions_after: int
+    expected_events: float
+    enough: bool
+    """False: too few events, users or days to test; the figures are then only descriptive."""
+
+    def smallest_detectable(self, comparisons: int) -> float:
+        """Least change that a family of so many comparisons would show with 80 % power."""
+        from scipy.special import ndtri
+
+        level = SUSPECTED_Q / max(comparisons, 1)
+        return float((ndtri(1 - level / 2) + ndtri(0.8)) * self.standard_error)
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the interval lies within the margin of `unchanged`."""
+        margin = max(EQUIVALENCE_SHARE * self.rate_before, EQUIVALENCE_POINTS)
+        return self.enough and -margin < self.low and self.high < margin
+
+
+def compare(before: Cohort, after: Cohort) -> list[Comparison]:
+    """Compare two cohorts, one result per type (row of `events`).
+
+    Where only one user exists there is no variation between users; days then stand in their place, and the result
+    speaks about that user alone. Method and its measured error rates: the module's docstring and
+    `benchmarks/correlations.py`.
+    """
+    types = before.events.shape[0]
+    if not len(before.user) or not len(after.user):
+        return [_nothing(before, after)] * types
+    before, after = before.merged().tempered(), after.merged().tempered()
+    if np.array_equal(np.unique(before.user), np.unique(after.user)) and len(np.unique(before.user)) == 1:
+        units_before, units_after = before.day, after.day
+    else:
+        units_before, units_after = before.user, after.user
+    strata_before, strata_after = _strata(before.day), _strata(after.day)
+    if not _standardisable(before, strata_before, strata_after):
+        strata_before, strata_after = np.zeros_like(strata_before), np.zeros_like(strata_after)
+    contrast = standardised_difference(
+        before, after, (units_before, units_after), (strata_before, strata_after), binomial_floor=True
+    )
+    day_variance, day_df = _day_variance(before, after, contrast, units_before, strata_before)
+    return _results(before, after, contrast, day_variance, day_df)
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """A standardised difference of rates per type with its variance by unit (user)."""
+
+    rate_before: Floats
+    rate_after: Floats
+    variance: Floats
+    df: float
+    shares: Floats
+    """Share of the later cohort per stratum: what the earlier one is standardised to."""
+    strata_rates: Floats
+    """Rate before, shape (types, strata)."""
+    units_before: int
+    units_after: int
+
+
+def standardised_difference(
+    before: Cohort,
+    after: Cohort,
+    units: tuple[Integers, Integers],
+    strata: tuple[Integers, Integers],
+    *,
+    binomial_floor: bool,
+) -> Contrast:
+    """Rate of `after` minus the rate of `before` re-weighted to the strata of `after`; variance by leaving out units.
+
+    Strata of `after` must occur in `before`. `binomial_floor`: the variance is at least that of independent
+    sessions at the pooled rate, so that a handful of lucky users cannot look certain.
+    """
+    codes, joined = np.unique(np.concatenate(units), return_inverse=True)
+    size, split = len(codes), len(before.user)
+    unit_before, unit_after = joined[:split], joined[split:]
+    levels = int(max(strata[0].max(), strata[1].max())) + 1
+    total_after = after.weight.sum()
+    shares = add_up(strata[1], after.weight, levels) / total_after
+    rate_after = after.events.sum(axis=1) / total_after
+    mass_before = add_up(strata[0], before.weight, levels)
+    strata_rates = _sums(strata[0], levels, before.events) / np.maximum(mass_before, 1e-12)
+    rate_before = strata_rates @ shares
+
+    unit_weight = add_up(unit_after, after.weight, size)
+    influence = (_sums(unit_after, size, after.events) - rate_after[:, None] * unit_weight) / _left(
+        total_after, unit_weight
+    )
+    cell = unit_before * levels + strata[0]
+    weight = add_up(cell, before.weight, size * levels).reshape(size, levels)
+    events = _sums(cell, size * levels, before.events).reshape(-1, size, levels)
+    residual = (events - strata_rates[:, None, :] * weight) / _left(mass_before, weight)
+    influence -= residual @ shares
+    variance = (influence**2).sum(axis=1)
+    if binomial_floor:
+        variance = np.maximum(variance, _binomial(before, after, shares, strata[0]))
+    kish = min(effective_number(unit_weight), effective_number(weight.sum(axis=1)))
+    return Contrast(
+        rate_before=rate_before,
+        rate_after=rate_after,
+        variance=variance,
+        df=max(kish - 1.0, 1.0),
+        shares=shares,
+        strata_rates=strata_rates,
+        units_before=len(np.unique(unit_before)),
+        units_after=len(np.unique(unit_after)),
+    )
+
+
+def effective_number(weights: Floats) -> float:
+    """Kish's effective number of units: how many equal ones would be worth as much as these unequal ones."""
+    total = float(np.square(weights).sum())
+    return float(weights.sum() ** 2 / total) if total else 0.0
+
+
+def _left(total: Any, part: Floats) -> Floats:
+    """What is left of a total without each unit; where nothing is left, the whole (such cohorts are not tested)."""
+    rest = total - part
+    return np.asarray(np.where(rest > 1e-9, rest, np.maximum(total, 1e-12)), dtype=np.float64)
+
+
+def add_up(index: Integers, values: Floats, size: int) -> Floats:
+    """Sums of `values` that share an index; shape (size,)."""
+    return np.asarray(np.bincount(index, values, size), dtype=np.float64)
+
+
+def _sums(index: Integers, size: int, values: Floats) -> Floats:
+    """Sums of `values` (rows, cells) over cells with the same index: shape (rows, size)."""
+    rows = values.shape[0]
+    flat = (np.arange(rows)[:, None] * size + index[None, :]).ravel()
+    return add_up(flat, values.ravel(), rows * size).reshape(rows, size)
+
+
+def _strata(day: Integers) -> Integers:
+    """0 for Monday to Friday, 1 for the weekend; day 0 (1970-01-01) was a Thursday."""
+    return ((day + 3) % 7 >= 5).astype(np.int64)
+
+
+def _standardisable(before: Cohort, strata_before: Integers, strata_after: Integers) -> bool:
+    """Whether every kind of day in the later cohort was seen on at least two days of the earlier one."""
+    return all(len(np.unique(before.day[strata_before == kind])) >= 2 for kind in np.unique(strata_after))
+
+
+def _binomial(before: Cohort, after: Cohort, shares: Floats, strata_before: Integers) -> Floats:
+    """Variance of the difference if all sessions were independent with the pooled (slightly smoothed) rate."""
+    size = len(shares)
+    mass = add_up(strata_before, before.weight, size)
+    squares = add_up(strata_before, before.weight**2 / before.sessions, size)
+    spread = float((shares**2 * squares / np.maximum(mass, 1e-12) ** 2).sum())
+    spread += float((after.weight**2 / after.sessions).sum() / after.weight.sum() ** 2)
+    share = (before.events.sum(axis=1) + after.events.sum(axis=1)) / (before.weight.sum() + after.weight.sum())
+    total = before.sessions.sum() + after.sessions.sum()
+    pooled = (share * total + 0.5) / (total + 1.0)
+    return np.asarray(pooled * (1 - pooled) * spread)
+
+
+def _day_variance(
+    before: Cohort, after: Cohort, contrast: Contrast, units: Integers, strata: Integers
+) -> tuple[Floats, float]:
+    """What day-to-day shocks add to the variance of the difference, and the degrees of freedom of that figure.
+
+    Moment estimate of the excess spread of the earlier cohort's daily rates over what its users explain, moderated
+    by an assumed spread (a week of days cannot show how days differ). A day on which both cohorts ran cancels
+    as far as they share it.
+    """
+    day_ids, day_index = np.unique(before.day, return_inverse=True)
+    size = len(day_ids)
+    day_stratum = np.zeros(size, dtype=np.int64)
+    day_stratum[day_index] = strata
+    mass = add_up(day_index, before.weight, size)
+    per_stratum = add_up(day_stratum, mass, len(contrast.shares))
+    part = mass / per_stratum[day_stratum]
+    expected = contrast.strata_rates[:, strata]
+    residual = before.events - expected * before.weight
+    deviation = _sums(day_index, size, residual) / mass
+    _, cell = np.unique(day_index * (int(units.max()) + 1) + units, return_inverse=True)
+    cells = int(cell.max()) + 1
+    cell_day = np.zeros(cells, dtype=np.int64)
+    cell_day[cell] = day_index
+    explained = _sums(cell_day, size, _sums(cell, cells, residual) ** 2) / mass**2
+    importance = per_stratum[day_stratum] / mass.sum()
+    excess = (importance * part * (deviation**2 - (1 - part) * explained)).sum(axis=1)
+    freedom = (importance * part * (1 - part)).sum()
+    estimate = np.maximum(excess / freedom, 0.0) if freedom > 0 else np.zeros(len(excess))
+    days_df = max(size - len(np.unique(strata)), 0)
+    assumed = (DAY_SPREAD * contrast.rate_before) ** 2
+    spread = (days_df * estimate + DAY_SPREAD_DAYS * assumed) / (days_df + DAY_SPREAD_DAYS)
+    return spread * _day_imbalance(before, after, contrast.shares, strata), float(days_df + DAY_SPREAD_DAYS)
+
+
+def _day_imbalance(before: Cohort, after: Cohort, shares: Floats, strata: Integers) -> float:
+    """Sum over days of the squared difference of the two cohorts' shares: 0 when both ran on the same days alike."""
+    first = min(before.day.min(), after.day.min())
+    size = int(max(before.day.max(), after.day.max()) - first) + 1
+    per_stratum = add_up(strata, before.weight, len(shares))
+    scale = shares / np.maximum(per_stratum, 1e-12)
+    days_before = add_up(before.day - first, before.weight * scale[strata], size)
+    days_after = add_up(after.day - first, after.weight, size) / after.weight.sum()
+    return float(np.square(days_after - days_before).sum())
+
+
+def _results(
+    before: Cohort, after: Cohort, contrast: Contrast, day_variance: Floats, day_df: float
+) -> list[Comparison]:
+    from scipy.special import ndtri, stdtr, stdtrit
+
+    variance = np.maximum(contrast.variance + day_variance, 1e-12)
+    error = np.sqrt(variance)
+    df = variance**2 / (contrast.variance**2 / contrast.df + day_variance**2 / day_df)  # Satterthwaite
+    effect = contrast.rate_after - contrast.rate_before
+    p = np.maximum(2 * stdtr(df, -np.abs(effect) / error), 1e-300)
+    z = -ndtri(p / 2) * np.sign(effect)
+    scale = np.maximum(contrast.rate_before, SMALLEST_RATE)
+    e_value = np.mean([_mixture(z, variance, share * scale) for share in EFFECT_SCALES], axis=0)
+    reach = stdtrit(df, 0.975) * error
+    sessions_before, sessions_after = float(before.sessions.sum()), float(after.sessions.sum())
+    pooled = (before.events.sum(axis=1) + after.events.sum(axis=1)) / (before.weight.sum() + after.weight.sum())
+    expected = pooled * sessions_after
+    testable = min(contrast.units_before, contrast.units_after) >= 2 and len(np.unique(before.day)) >= MIN_BASELINE_DAYS
+    return [
+        Comparison(
+            rate_before=float(contrast.rate_before[i]),
+            rate_after=float(contrast.rate_after[i]),
+            effect=float(effect[i]),
+            low=float(max(effect[i] - reach[i], -1.0)),
+            high=float(min(effect[i] + reach[i], 1.0)),
+            standard_error=float(error[i]),
+            z=float(z[i]),
+            p=float(p[i]),
+            e_value=float(e_value[i]),
+            df=float(df[i]),
+            users_before=len(np.unique(before.user)),
+            users_after=len(np.unique(after.user)),
+            sessions_before=round(sessions_before),
+            sessions_after=round(sessions_after),
+            expected_events=float(expected[i]),
+            enough=bool(testable and expected[i] >= MIN_EXPECTED_EVENTS),
+        )
+        for i in range(len(effect))
+    ]
+
+
+def _mixture(z: Floats, variance: Floats, scale: Floats) -> Floats:
+    """The mSPRT e-value of a normal effect with standard deviation `scale` against none."""
+    kept = scale**2 / (variance + scale**2)
+    return np.asarray(np.sqrt(1 - kept) * np.exp(np.minimum(z**2 / 2 * kept, 600.0)))
+
+
+def _nothing(before: Cohort, after: Cohort) -> Comparison:
+    """The comparison with an empty cohort."""
+    return Comparison(
+        rate_before=0.0,
+        rate_after=0.0,
+        effect=0.0,
+        low=-1.0,
+        high=1.0,
+        standard_error=1.0,
+        z=0.0,
+        p=1.0,
+        e_value=1.0,
+        df=1.0,
+        users_before=len(np.unique(before.user)),
+        users_after=len(np.unique(after.user)),
+        sessions_before=round(float(before.sessions.sum())),
+        sessions_after=round(float(after.sessions.sum())),
+        expected_events=0.0,
+        enough=False,
+    )
+
+
+# --- families ---------------------------------------------------------------------------------------------------
+
+
+def benjamini_hochberg(p: Sequence[float]) -> list[float]:
+    """q-values: the least false discovery rate at which each p-value would be reported."""
+    values = np.asarray(p, dtype=np.float64)
+    count = len(values)
+    order = np.argsort(values, kind="stable")
+    ranked = values[order] * count / np.arange(1, count + 1)
+    q = np.empty(count)
+    q[order] = np.minimum.accumulate(ranked[::-1])[::-1] if count else ranked
+    return [float(min(value, 1.0)) for value in q]
+
+
+def e_benjamini_hochberg(e: Sequence[float], rate: float = CONFIRMED_RATE) -> list[bool]:
+    """e-BH: which e-values are discoveries at the false discovery rate, under any dependence.
+
+    Source: Wang and Ramdas, arXiv 2009.02824. Take the values as of today, never their running maximum.
+    """
+    values = np.asarray(e, dtype=np.float64)
+    count = len(values)
+    ranked = np.sort(values)[::-1]
+    passing = np.nonzero(np.arange(1, count + 1) * ranked >= count / rate)[0]
+    if not len(passing):
+        return [False] * count
+    least = ranked[passing[-1]]
+    return [bool(value >= least) for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A comparison's place in its family."""
+
+    evidence: Evidence
+    q: float | None
+    comparisons: int
+
+
+def judge(family: Sequence[Comparison]) -> list[Judgement]:
+    """Evidence of each comparison of one family: everything that is shown together.
+
+    `confirmed` by e-BH at 5 %, `suspected` by Benjamini-Hochberg at 2 %, else `none`; comparisons without enough
+    data are outside the family and say so.
+    """
+    tested = [index for index, comparison in enumerate(family) if comparison.enough]
+    q = dict(zip(tested, benjamini_hochberg([family[i].p for i in tested]), strict=True))
+    sure = dict(zip(tested, e_benjamini_hochberg([family[i].e_value for i in tested]), strict=True))
+    judged = []
+    for index in range(len(family)):
+        evidence: Evidence = "not_enough_data"
+        if index in q:
+            evidence = "confirmed" if sure[index] else "suspected" if q[index] <= SUSPECTED_Q else "none"
+        judged.append(Judgement(evidence, q.get(index), len(tested)))
+    return judged
+
+
+# --- one rate ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Rates with 95 % intervals, one per type."""
+
+    rate: Floats
+    low: Floats
+    high: Floats
+
+
+def interval(weight: Floats, events: Floats, sessions: float) -> Intervals:
+    """Rates and their 95 % intervals by user, within [0, 1] and sensible at 0 and 1.
+
+    `weight` (users,): weighted sessions, all positive; `events` (types, users): the weighted sessions with the event;
+    `sessions`: how many sessions there were. A Wilson interval at the effective sample size: the design effect
+    is the leave-one-user-out variance over the binomial one, at least what a correlation of `ASSUMED_CORRELATION`
+    within users gives; Student's t by the effective number of users. With one user the sessions are the
+    units, and the interval speaks about that user alone.
+    """
+    from scipy.special import stdtrit
+
+    total = float(weight.sum())
+    rate = events.sum(axis=1) / total
+    n, t = np.full(len(rate), sessions), 1.959963984540054
+    if len(weight) > 1:
+        influence = (events - rate[:, None] * weight) / _left(total, weight)
+        binomial = rate * (1 - rate) / sessions
+        kish = effective_number(weight)
+        assumed = 1 + ASSUMED_CORRELATION * max(sessions / kish - 1, 0.0)
+        inflation = np.divide((influence**2).sum(axis=1), binomial, out=np.ones_like(rate), where=binomial > 1e-12)
+        n = n / np.maximum(inflation, assumed)
+        t = float(stdtrit(max(kish - 1, 1.0), 0.975))
+    centre = (rate + t**2 / (2 * n)) / (1 + t**2 / n)
+    reach = t / (1 + t**2 / n) * np.sqrt(rate * (1 - rate) / n + t**2 / (4 * n**2))
+    low, high = np.clip(centre - reach, 0.0, rate), np.clip(centre + reach, rate, 1.0)
+    return Intervals(rate, low, np.minimum(high, 1.0))
