@@ -57,7 +57,8 @@ def error_event(scene: Scene) -> None:
     arguments = {
         "Bash": {"command": command},
         "Edit": {"file_path": (file := scene.new_file()), "old_string": artifacts.code(rng, stack), "new_string": ""},
-        "Read": {"file_path": file},
+        # A place of its own: a failing read is no reading of the file elsewhere.
+        "Read": {"file_path": f"archive/{file}"},
         "deploy_preview": {"branch": f"{pick(rng, artifacts.NOUNS)}-fix"},
     }[tool]
     failing = []

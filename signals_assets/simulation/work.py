@@ -134,7 +134,7 @@ def question_declined(scene: Scene) -> None:
     """A question that the harness notes as rejected although the user answered it."""
     answer = say(scene.rng, "reject_comment")
     scene.call(
-        "ask_user",
+        "ask_question",
         {"question": f"Which {pick(scene.rng, ROLES)} should I use?"},
         "Answered in free text.",
         "rejected",

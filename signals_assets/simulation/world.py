@@ -53,7 +53,7 @@ WEEKEND: Final = 0.4
 """Traffic of a Saturday or Sunday against a working day; the mean over a week is what `sessions_per_day` says."""
 SCHEDULED_DAYS: Final = (15, 18)
 """Days of the scheduled fixes of `simulate`, in the order of developer.SCHEDULED."""
-CHURN_AFTER: Final = {"abandoned": 0.05}
+CHURN_AFTER: Final = {"abandoned": 0.1}
 CHURN_OTHERWISE: Final = 0.002
 UPGRADE_AFTER_DELIGHT: Final = 0.02
 VOTES: Final = {"friction": (0.14, 0.02), "delight": (0.01, 0.3), "neither": (0.015, 0.05)}
