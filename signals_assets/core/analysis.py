@@ -20,7 +20,7 @@ from signals_assets.core.detectors import Detected, Examined, examine
 from signals_assets.core.detectors.cues import utterance
 from signals_assets.core.identity import content_id
 from signals_assets.core.sessions import Session, from_json
-from signals_assets.core.text import STOP, wordset
+from signals_assets.core.text import STOP, stem, wordset
 from signals_assets.tables import Analysis, AnalysisRequestRow
 
 
@@ -458,8 +458,10 @@ def topics(session: Session, steps: Sequence[int], vocabulary: Container[str]) -
             if _may_be_topic(word, vocabulary):
                 first = 0.0 if word in scores else 6 / (6 + position) + 0.1 * len(word) + (word in opening) * 0.5
                 scores[word] = scores.get(word, 0.0) + first + 0.5
-    best = sorted(scores, key=lambda word: (-scores[word], word))[:TOPICS]
-    return sorted(best)
+    best: dict[str, str] = {}
+    for word in sorted(scores, key=lambda word: (-scores[word], word)):
+        best.setdefault(stem(word), word)
+    return sorted(list(best.values())[:TOPICS])
 
 
 def _may_be_topic(word: str, vocabulary: Container[str]) -> bool:

@@ -470,6 +470,10 @@ SELF_REVERT: Final = re.compile(
     r"\b(?:let me|i'll|i will|i need to|i should|going to)\b.{0,20}\b(?:revert|undo|roll back"
     r"|back out|start over)\b(?!.{0,30}\bdebug)"
 )
+_REPORT: Final = re.compile(
+    r"(?:ok,? |okay,? |thanks?,? |thank you,? )*(?:here'?s what|here are"
+    r"|i(?:'ve| have| followed| ran| checked| turned| changed| tried| reset| waited)\b)"
+)
 _SHOUT: Final = re.compile(r"\b[A-Z]{2,}(?:'[A-Z]+)?\b")
 _MARKS: Final = re.compile(r"\?!|!\?|\?\?+|!!+")
 _PASTED_ERROR: Final = re.compile(
@@ -512,6 +516,8 @@ class Utterance:
     insists: float = 0.0
     time_saved: float = 0.0
     learning: float = 0.0
+    reports: bool = False
+    """Begins as a report of what the user did or saw, as one gives to a question or an instruction."""
 
 
 @lru_cache(maxsize=256)
@@ -545,6 +551,7 @@ def utterance(raw: str, comment: bool = False) -> Utterance:
         insists=score(INSISTS, point),
         time_saved=score(TIME_SAVED, point),
         learning=score(LEARNING, point),
+        reports=bool(_REPORT.match(low)),
     )
 
 

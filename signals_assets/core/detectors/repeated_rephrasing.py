@@ -4,7 +4,6 @@ Put here: runs of alike user turns, and runs of insisting against refusals.
 Not here: a single correction (see `correction.py`).
 """
 
-import re
 from collections import deque
 from typing import ClassVar, Final
 
@@ -17,12 +16,6 @@ ALIKE: Final = 0.46
 GAP: Final = 2
 """Turns of the user that may lie between two statements of one run."""
 TURNS: Final = 8
-
-
-_REPORT: Final = re.compile(
-    r"(?:ok,? |okay,? |thanks?,? |thank you,? )*(?:i(?:'ve| have| followed| ran| checked| turned"
-    r"| changed| tried| reset| waited)\b|here'?s what|here are)"
-)
 
 
 def _alike(said: Utterance, before: Utterance) -> bool:
@@ -85,7 +78,7 @@ class RepeatedRephrasing(Detector):
     @staticmethod
     def _reports(seen: Seen, said: Utterance) -> bool:
         """Whether the turn answers a question or reports a step that the agent asked for."""
-        return (seen.turn.asked and said.complaint < 0.5) or (bool(_REPORT.match(said.text)) and said.insists < 0.4)
+        return (seen.turn.asked and said.complaint < 0.5) or (said.reports and said.insists < 0.4)
 
     def _insist(self, seen: Seen, said: Utterance) -> list[Detected]:
         refused = seen.turn.refused >= 0.8

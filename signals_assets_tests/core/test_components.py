@@ -1,0 +1,26 @@
+from signals_assets.core.components import FAMILIES, component_of, family
+
+
+def test_without_a_map_only_families_are_named():
+    assert component_of({}, ["Bash"]) == "shell"
+    assert component_of({}, ["mcp__crm__secret_project"]) == "mcp"
+    assert component_of({}, ["acme_internal_tool"]) == "unknown"
+    assert component_of({}, []) == "unknown"
+
+
+def test_the_most_frequent_family_wins_and_ties_go_by_order():
+    assert component_of({}, ["Read", "Edit", "Edit"]) == "file_edit"
+    assert component_of({}, ["Read", "Bash"]) == "shell"
+
+
+def test_the_map_names_tools_paths_and_services():
+    mapped = {"checkout": ["pay", "src/pay/*", "pay-api"], "search": ["find_product"]}
+    assert component_of(mapped, ["find_product"]) == "search"
+    assert component_of(mapped, ["Edit"], ["/home/x/src/pay/card.py"]) == "checkout"
+    assert component_of(mapped, [], service="pay-api") == "checkout"
+    assert component_of(mapped, ["Edit"], ["src/other.py"]) == "file_edit"
+
+
+def test_names_of_tools_in_several_styles_have_one_family():
+    assert family("NotebookEdit") == family("write_file") == family("apply_patch") == "file_edit"
+    assert {family(name) for name in ("Bash", "exec_command", "Grep", "WebFetch", "Task")} <= set(FAMILIES)

@@ -1,0 +1,83 @@
+import pytest
+
+from signals_assets.core.analysis import AnalysisRequest
+from signals_assets.resources import analyst as door
+from signals_assets.resources.analyst import AnalystError, RulesAnalyst
+from signals_assets.resources.compute import SerialCompute
+from signals_assets_tests.core.detectors.script import agent, edit, session, user
+
+
+def vocabulary():
+    return frozenset({"header", "invoice"})
+
+
+def ask(number):
+    found = session(user("show the header"), edit("a"), agent(), user("the header is still wrong, it does not show"))
+    return AnalysisRequest(f"q_{number}", f"s_{number}", found, "p", 1)
+
+
+class CountingCompute(SerialCompute):
+    def __init__(self):
+        self.chunks = 0
+
+    def map(self, function, chunks):
+        for chunk in chunks:
+            self.chunks += 1
+            yield function(chunk)
+
+
+@pytest.fixture
+def rules(tmp_path):
+    return RulesAnalyst(tmp_path / "batches", CountingCompute(), vocabulary)
+
+
+def test_every_request_has_an_answer_in_order(rules):
+    (state,) = rules.submit("day", (ask(n) for n in range(40)))
+    assert (state.state, state.requests, state.answered) == ("ended", 40, 40)
+    answers = list(rules.collect(state.batch_id))
+    assert [answer.request_id for answer in answers] == [f"q_{n}" for n in range(40)]
+    assert answers[0].answer.friction[0].citation.endswith("about header.")
+    assert answers[0].model == rules.model
+
+
+def test_the_same_requests_again_are_the_same_batch_and_compute_nothing(rules):
+    first = rules.submit("day", [ask(1), ask(2)])
+    spent = rules._compute.chunks
+    assert rules.submit("day", [ask(1), ask(2)]) == first
+    assert rules._compute.chunks == spent
+    assert rules.submit("other day", [ask(1), ask(2)]) != first
+
+
+def test_a_long_stream_is_cut_into_batches_that_fit_into_memory(rules, monkeypatch):
+    monkeypatch.setattr(door, "BATCH_REQUESTS", 10)
+    states = rules.submit("day", (ask(n) for n in range(25)))
+    assert [state.requests for state in states] == [10, 10, 5]
+    assert len({state.batch_id for state in states}) == 3
+
+
+def test_nothing_is_asked_when_there_is_nothing_to_ask(rules):
+    assert rules.submit("day", []) == []
+
+
+def test_a_batch_that_was_cut_short_by_a_crash_is_no_batch(rules, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(door, "_line", stop)
+    with pytest.raises(KeyboardInterrupt):
+        rules.submit("day", [ask(1)])
+    assert not list((tmp_path / "batches").glob("*.zst"))
+    monkeypatch.undo()
+    assert rules.submit("day", [ask(1)])[0].answered == 1
+
+
+def test_an_unknown_or_strange_batch_is_refused_by_name(rules):
+    with pytest.raises(AnalystError, match="submit the day again"):
+        rules.poll("b_unknown")
+    with pytest.raises(AnalystError, match="letters, digits"):
+        list(rules.collect("../x"))
+
+
+def test_the_rules_answer_no_free_questions(rules):
+    assert rules.ask("what is this?") is None
+    assert "no model" in rules.check()
