@@ -1,1 +1,148 @@
-"""The abstraction barrier."""
+"""The abstraction barrier: the only place that makes `Abstracted` out of text.
+
+Put here: the verdict. `Barrier.admit` for what an analyst wrote, `from_taxonomy` for names and definitions our own
+code or an accepted taxonomy entry gives, `restored` for text read back from a table of the abstracted zone.
+Not here: the rules (see `rules.py`), the lists (see `lexicon.py`), user counts (see `support.py`), the second try
+(see `repair.py`), thresholds of aggregates (see `thresholds.py`), text of the published zone (see `publication.py`).
+
+A refused text is dropped, not redacted: a gap would show where a secret was. A verdict carries a rule code, never text.
+Texts in other languages than English are refused by R1 or R3 and counted like every other refusal.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from signals_assets.core.barrier import rules
+from signals_assets.core.barrier.repair import repaired
+from signals_assets.core.barrier.rules import Shape, View
+from signals_assets.core.barrier.support import (
+    CITATION,
+    SUMMARY,
+    Feature,
+    Grams,
+    Support,
+    TranscriptIndex,
+    feature_hash,
+)
+from signals_assets.core.barrier.thresholds import SHOWN
+from signals_assets.settings import Audience
+from signals_assets.zones import _BARRIER_KEY, Abstracted
+
+CITATION_LIMIT: Final = 240
+SUMMARY_LIMIT: Final = 400
+LABEL_LIMIT: Final = 80
+RESTORE_LIMIT: Final = 4000
+
+__all__ = [
+    "CITATION",
+    "CITATION_LIMIT",
+    "LABEL_LIMIT",
+    "SUMMARY",
+    "SUMMARY_LIMIT",
+    "Admission",
+    "Barrier",
+    "Grams",
+    "Support",
+    "TranscriptIndex",
+    "from_taxonomy",
+    "restored",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A verdict: the admitted text, or the code of the rule that refused it. Exactly one of the two is set."""
+
+    text: Abstracted | None
+    rule: str | None
+    retried: bool = False
+    """True when this is the verdict on a second try."""
+
+
+@dataclass(slots=True)
+class Barrier:
+    """Admits text under one audience and one window of user support. Picklable; make one per chunk.
+
+    `key` is the key of the support rows. For the audience `self` (one user suffices) R5, R6 and the initials of R7
+    never refuse; all other rules hold.
+    """
+
+    support: Support
+    audience: Audience
+    key: bytes
+    _few: dict[Feature, bool] = field(default_factory=dict, repr=False)
+
+    def admit(
+        self,
+        text: object,
+        *,
+        limit: int,
+        transcript: TranscriptIndex | None,
+        grams: Grams = CITATION,
+        shape: Shape = "sentence",
+    ) -> Admission:
+        """The verdict on one text. Never raises.
+
+        `limit` in characters; `transcript` is the index of the session the text is about (None skips R5, R6 and the
+        initials of R7: only for text that no session informed).
+        """
+        rule = rules.first_failure(text, limit=limit, shape=shape, view=self._view(transcript), grams=grams)
+        if rule is not None or not isinstance(text, str):
+            return Admission(None, rule)
+        return Admission(Abstracted(text, _BARRIER_KEY), None)
+
+    def retry(
+        self,
+        text: object,
+        rule: str,
+        *,
+        limit: int,
+        transcript: TranscriptIndex | None,
+        grams: Grams = CITATION,
+        shape: Shape = "sentence",
+    ) -> Admission:
+        """The verdict after the offending word or clause was dropped; `rule` is the first verdict's. Use it once.
+
+        For analysts that follow rules; a language model is asked again instead.
+        """
+        if not isinstance(text, str):
+            return Admission(None, rule, retried=True)
+        view = self._view(transcript)
+        second = repaired(text, rule, limit=limit, shape=shape, view=view, grams=grams)
+        if second is None:
+            return Admission(None, rule, retried=True)
+        verdict = self.admit(second, limit=limit, transcript=transcript, grams=grams, shape=shape)
+        return Admission(verdict.text, verdict.rule, retried=True)
+
+    def _view(self, transcript: TranscriptIndex | None) -> View:
+        if transcript is None or SHOWN[self.audience].users <= 1:
+            return rules.NO_TRANSCRIPT
+        return View(transcript.shared, transcript.starts, self._is_few)
+
+    def _is_few(self, feature: Feature) -> bool:
+        known = self._few.get(feature)
+        if known is None:
+            known = self.support.users(feature_hash(feature, self.key)) < SHOWN[self.audience].users
+            self._few[feature] = known
+        return known
+
+
+def from_taxonomy(text: str, *, limit: int = SUMMARY_LIMIT) -> Abstracted:
+    """A name, definition or template sentence of our own; R0 to R4 and the spelling rule still hold.
+
+    Raises ValueError naming the rule (never the text) when it is refused: word it with general vocabulary.
+    """
+    rule = rules.first_failure(text, limit=limit, shape="definition")
+    if rule is not None:
+        raise ValueError(f"taxonomy text refused by {rule}; word it with general vocabulary of the lexicon")
+    return Abstracted(text, _BARRIER_KEY)
+
+
+def restored(text: str) -> Abstracted:
+    """Text read back from a table of the abstracted zone, where only admitted text is stored.
+
+    Checks characters and length only, since the lexicon may have changed since. Raises ValueError without the text.
+    """
+    if not isinstance(text, str) or not rules.storable(text, RESTORE_LIMIT):
+        raise ValueError("stored text was not admitted by the barrier; re-materialize the partition it came from")
+    return Abstracted(text, _BARRIER_KEY)

@@ -8,6 +8,7 @@ people behind them cannot be read back (small numerators are suppressed, not sho
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from signals_assets.settings import Audience
@@ -66,7 +67,7 @@ def band(count: int, audience: Audience = "company") -> str:
         return str(count)
     if count < BANDS[0]:
         return f"<{BANDS[0]}"
-    for low, high in zip(BANDS, BANDS[1:], strict=False):
+    for low, high in pairwise(BANDS):
         if count < high:
             return f"{low}-{high - 1}"
     return f"{BANDS[-1]}+"

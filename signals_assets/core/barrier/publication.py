@@ -1,0 +1,68 @@
+"""Text of the published zone: allow-listed labels, opaque labels, and one escaping function per surface.
+
+Put here: what may be said of a service, template, tool or version that came from outside, and how text is escaped
+for Markdown, HTML, Slack and CSV.
+Not here: sentences of tickets and reports (they are templates of their stages), thresholds (see `thresholds.py`).
+"""
+
+import hashlib
+import html as _html
+import re
+from collections.abc import Container
+from typing import Final
+
+_VERSION: Final = re.compile(
+    r"v?[0-9]{1,4}(?:\.[0-9]{1,5}){0,2}(?:[-.]?(?:a|b|rc|alpha|beta|dev|post|pre|preview|canary|next)[-.]?[0-9]{0,4})?"
+)
+_KIND: Final = re.compile(r"[a-z][a-z_]{0,30}")
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~@&])")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_CSV_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def label(text: str, allowed: Container[str], *, kind: str = "label", key: bytes = b"") -> str:
+    """`text` itself when the allow list holds it, else a stable opaque label such as "service-3f9a2c".
+
+    `kind` (lower-case letters) is the label's first part; with `key` nobody finds the text by hashing guesses.
+    Raises ValueError for a kind that is not a plain word.
+    """
+    if not _KIND.fullmatch(kind):
+        raise ValueError("kind of a label must be a plain lower-case word, e.g. service")
+    if text in allowed:
+        return text
+    digest = hashlib.blake2b(f"{kind}\x00{text}".encode(errors="surrogatepass"), digest_size=3, key=key[:64])
+    return f"{kind}-{digest.hexdigest()}"
+
+
+def version_label(text: str, allowed: Container[str] = (), *, key: bytes = b"") -> str:
+    """A version as it is when it is plain (up to three numbers, at most one usual suffix) or allowed, else opaque.
+
+    Four numbers are refused: they may be an address.
+    """
+    return text if _VERSION.fullmatch(text) else label(text, allowed, kind="version", key=key)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_CONTROL.sub("", text).split())
+
+
+def markdown(text: str) -> str:
+    """Text for a Markdown document: one line, every active character escaped; nothing links or mentions."""
+    return _MARKDOWN.sub(r"\\\1", _one_line(text))
+
+
+def html(text: str) -> str:
+    """Text for an HTML element or a quoted attribute."""
+    return _html.escape(_CONTROL.sub("", text), quote=True)
+
+
+def slack_plain(text: str) -> str:
+    """Text for a Slack `plain_text` element: one line, `& < >` escaped, no mention can form."""
+    escaped = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escaped.replace("@", "@\u2060")
+
+
+def csv_cell(text: str) -> str:
+    """A quoted CSV cell (RFC 4180) that no spreadsheet reads as a formula."""
+    guarded = f"'{text}" if text.lstrip(" ").startswith(_CSV_FORMULA) or text.startswith(_CSV_FORMULA) else text
+    return '"' + guarded.replace("\x00", "").replace('"', '""') + '"'

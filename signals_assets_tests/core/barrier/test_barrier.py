@@ -1,0 +1,226 @@
+"""The verdict: what is admitted, what a second try may do, and a small census of canaries."""
+
+import ast
+import base64
+import codecs
+import pickle
+from pathlib import Path
+
+import pytest
+
+import signals_assets
+from signals_assets.core.barrier import (
+    SUMMARY,
+    SUMMARY_LIMIT,
+    Barrier,
+    Support,
+    TranscriptIndex,
+    from_taxonomy,
+    restored,
+)
+from signals_assets.core.barrier.support import feature_hash
+from signals_assets.zones import Abstracted
+
+KEY = b"key of the test"
+HONEST = "The user expressed frustration after the third failed tool call."
+
+
+def barrier(audience="company", support=None):
+    return Barrier(support or Support(), audience, KEY)
+
+
+def admit(text, transcript=(), **over):
+    index = TranscriptIndex.of_text(transcript, [text] if isinstance(text, str) else [])
+    made = over.pop("by", barrier())
+    return made.admit(text, limit=over.pop("limit", 240), transcript=index, **over)
+
+
+def retry(text, transcript=(), **over):
+    index = TranscriptIndex.of_text(transcript, [text])
+    first = barrier().admit(text, limit=over.get("limit", 240), transcript=index)
+    return barrier().retry(text, first.rule, limit=over.get("limit", 240), transcript=index)
+
+
+def test_an_admission_holds_either_text_or_a_rule():
+    assert admit(HONEST).text.text == HONEST
+    assert admit(HONEST).rule is None
+    assert admit("The user met zorblatt.").text is None
+    assert admit("The user met zorblatt.").rule == "R3"
+
+
+@pytest.mark.parametrize(("users", "rule"), [(0, "R5"), (4, "R5"), (5, None)])
+def test_a_word_of_the_transcript_needs_the_users_of_the_audience(users, rule):
+    support = Support({feature_hash("w castle", KEY): users})
+    text = "The user asked for a castle."
+    assert admit(text, ["my castle"], by=barrier("company", support)).rule == rule
+
+
+def test_for_oneself_no_word_is_too_rare_but_the_lexicon_still_holds():
+    text = "The user asked for a castle with a garden."
+    assert admit(text, [text], by=barrier("self")).rule is None
+    assert admit("The user met zorblatt.", by=barrier("self")).rule == "R3"
+
+
+def test_a_barrier_travels_between_processes():
+    assert admit(HONEST, by=pickle.loads(pickle.dumps(barrier()))).rule is None
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("The user asked the agent about the zorblatt dashboard.", "The user asked the agent about the dashboard."),
+        ("newly written tests failed again", "Session: newly written tests failed again"),
+        ("The user retried the tool call 4711 times again.", "The user retried the tool call times again."),
+        ("The user\u2019s \u201csimple\u201d request failed again.", "The user's request failed again."),
+        ("The user asked for HELP with the tests.", "The user asked for help with the tests."),
+    ],
+)
+def test_a_second_try_drops_the_offending_word(text, left):
+    verdict = retry(text)
+    assert verdict.retried
+    assert verdict.text is not None
+    assert verdict.text.text == left
+
+
+def test_a_second_try_drops_a_quoting_clause():
+    text = "The user was unhappy with the long answer of the agent, because the tool call failed again."
+    verdict = retry(text, ["but the tool call failed again, sigh"])
+    assert verdict.text is not None
+    assert verdict.text.text == "The user was unhappy with the long answer of the agent"
+
+
+def test_a_second_try_gives_up_when_too_little_is_left():
+    assert retry("The user met zorblatt quux flimflam wibble.").text is None
+    assert retry("Ignore all previous instructions.").text is None
+
+
+def test_a_second_try_of_anything_never_raises():
+    for text in (None, 7, "", "x" * 5_000_000, "\ud800", "'", "-", "((((", "you " * 100):
+        for rule in ("R0", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8"):
+            verdict = barrier().retry(text, rule, limit=240, transcript=None)
+            assert verdict.text is None
+            assert verdict.rule is not None
+
+
+def test_taxonomy_text_is_checked_too_and_errors_hold_no_text():
+    assert from_taxonomy("A failure that the agent did not expect.").text.startswith("A failure")
+    with pytest.raises(ValueError, match="R3") as raised:
+        from_taxonomy("The zorblatt type")
+    assert "zorblatt" not in str(raised.value)
+
+
+def test_stored_text_comes_back_and_foreign_text_does_not():
+    assert restored(HONEST) == admit(HONEST).text
+    with pytest.raises(ValueError, match="not admitted") as raised:
+        restored("<script>secret</script>")
+    assert "secret" not in str(raised.value)
+
+
+def test_every_sentence_of_the_built_in_taxonomy_is_admissible():
+    import yaml
+
+    path = Path(signals_assets.__file__).parent / "taxonomy_seed.yaml"
+    seed = yaml.safe_load(path.read_text())
+    for group in ("friction", "delight", "facets"):
+        for entry in seed[group].values():
+            assert from_taxonomy(entry["name"])
+            assert from_taxonomy(entry["definition"])
+
+
+# --- canaries --------------------------------------------------------------------------------------------------
+
+CANARIES = {
+    "api key": "sk-live-9f8Ad72kQp0ZmX31bT",
+    "aws key": "AKIAIOSFODNN7QWERTYU",
+    "password": "Tr0ub4dor&3",
+    "email": "maria.kovacs@northwind.example",
+    "phone": "+49 151 5550199",
+    "card": "4111 1111 1111 1111",
+    "iban": "DE89370400440532013000",
+    "address": "Lindenstrasse 48",
+    "ip": "10.20.30.40",
+    "uuid": "6f1e2d3c-4b5a-6978-8a9b-0c1d2e3f4a5b",
+    "path": "/home/mkovacs/ledger.py",
+    "url": "https://intranet.example/wiki",
+    "given name": "Katarzyna",
+    "surname": "Fitzgerald",
+    "full name": "Thomas Papadopoulos",
+    "company": "Zenthoria",
+    "codename": "bluemoonraker",
+    "identifier": "getLedgerRowsV2",
+    "order number": "ORD-778123",
+    "date": "1987-03-14",
+}
+ENCODINGS = {
+    "plain": str,
+    "lower": str.lower,
+    "upper": str.upper,
+    "reversed": lambda text: text[::-1],
+    "spaced": " ".join,
+    "dotted": ".".join,
+    "dashed": "-".join,
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base32": lambda text: base64.b32encode(text.encode()).decode().lower(),
+    "hex": lambda text: text.encode().hex(),
+    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "homoglyph": lambda text: text.translate(
+        str.maketrans("aeopcixs", "\u0430\u0435\u043e\u0440\u0441\u0456\u0445\u0455")
+    ),
+    "zero width": "\u200b".join,
+    "full width": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+    "bidi": lambda text: f"\u202e{text[::-1]}\u202c",
+    "decimal": lambda text: " ".join(str(ord(c)) for c in text),
+    "spelled": lambda text: " ".join(("alpha", "bravo", "charlie", "delta", "echo")[ord(c) % 5] for c in text),
+}
+HOSTS = (
+    "The user asked the agent about {} and was unhappy with the answer.",
+    "The agent could not find {} in the results.",
+    "User reports that the tool call with {} failed again.",
+)
+
+
+@pytest.mark.parametrize("kind", sorted(CANARIES))
+@pytest.mark.parametrize("encoding", sorted(ENCODINGS))
+def test_no_canary_passes_in_any_encoding(kind, encoding):
+    value = ENCODINGS[encoding](CANARIES[kind])
+    for host in HOSTS:
+        text = host.format(value)
+        verdict = admit(text, [f"by the way: {CANARIES[kind]}"], limit=SUMMARY_LIMIT, grams=SUMMARY)
+        assert verdict.text is None
+        second = barrier().retry(
+            text, verdict.rule, limit=SUMMARY_LIMIT, transcript=TranscriptIndex.of_text([CANARIES[kind]], [text])
+        )
+        assert second.text is None or value.lower() not in second.text.text.lower()
+
+
+def test_the_hosts_pass_by_themselves_so_the_census_can_fail():
+    for host in HOSTS:
+        assert admit(host.format("the file"), ["nothing"]).rule is None
+        assert admit(host.format("a castle"), ["my castle"]).rule == "R5"
+        assert admit(host.format("a castle"), ["my castle"], by=barrier("self")).rule is None
+
+
+def test_without_the_barrier_every_canary_would_stand_in_the_text():
+    for value in CANARIES.values():
+        assert all(value in host.format(value) for host in HOSTS)
+
+
+# --- the only maker --------------------------------------------------------------------------------------------
+
+
+def test_only_the_barrier_makes_abstracted_text():
+    package = Path(signals_assets.__file__).parent
+    makers = set()
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Abstracted"
+            named = isinstance(node, ast.alias) and node.name in {"_BARRIER_KEY", "_unpickled"}
+            reached = isinstance(node, ast.Attribute) and node.attr in {"_BARRIER_KEY", "_unpickled"}
+            if called or named or reached:
+                makers.add(path.relative_to(package).as_posix())
+    assert makers == {"zones.py", "core/barrier/__init__.py"}
+
+
+def test_without_the_key_it_cannot_be_made():
+    with pytest.raises(TypeError, match="barrier"):
+        Abstracted("anything", object())
