@@ -3,7 +3,7 @@
 Put here: `cluster_map`: re-clustering, matching to the map before, daily assignment, terms, positions.
 Not here: new categories (see `discovery_proposals.py`), the mathematics (see `discovery_vectors.py`).
 
-Each kind of item has a map of its own with two fixed levels: Leiden communities of the exact neighbour graph, coarse
+Each kind of item has a map of its own with two fixed levels: Louvain communities of the exact neighbour graph, coarse
 (themes) and fine (patterns). A pattern belongs to the theme that most of its items are in, and takes its items
 along, so that the levels are a tree. Equal texts are one point of the graph, else copies would only see each other.
 """
@@ -41,7 +41,7 @@ LEAST_MEMBERS: Final = 3
 """Fewer items make no pattern: they stay unclaimed until they are more."""
 
 RESOLUTIONS: Final[dict[str, float]] = {"theme": 1.0, "pattern": 7.0}
-"""Leiden's resolution per level: a fixed taste for granularity, not tuned per day."""
+"""Louvain's resolution per level: a fixed taste for granularity, not tuned per day."""
 
 TEXTS_PER_RESOLUTION: Final = 100
 """Below 700 distinct texts the patterns' resolution falls by one per so many, to the themes' at the least.
@@ -138,7 +138,7 @@ def cluster_map(
 
 
 def pattern_resolution(texts: int) -> float:
-    """Leiden's resolution for the patterns of so many distinct texts."""
+    """Louvain's resolution for the patterns of so many distinct texts."""
     return min(RESOLUTIONS["pattern"], max(RESOLUTIONS["theme"], texts / TEXTS_PER_RESOLUTION))
 
 

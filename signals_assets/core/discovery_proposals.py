@@ -29,6 +29,7 @@ from signals_assets.core.discovery_vectors import (
     distinctive_terms,
     merged,
     overlap,
+    tight_groups,
 )
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
@@ -45,6 +46,9 @@ LEAST_GROUP: Final[dict[Audience, int]] = {"self": 4, "team": 8, "company": 15, 
 
 JOIN: Final = 0.75
 """Groups whose centres are nearer than this are one (same measurement: 1.27 proposals per category, 1.34 at 0.8)."""
+
+TIGHT: Final = 0.6
+"""Mean cosine of a group that stands alone (same measurement: precision 0.90 at 0.55, 0.93 at 0.6, as without it)."""
 
 SEPARATION: Final = 0.85
 """A group whose centre is nearer than this to a known category is a corner of it (precision 0.94 instead of 0.90)."""
@@ -63,7 +67,7 @@ CAP_PER_KIND: Final = 5
 EXAMPLES: Final = 3
 NAME_TERMS: Final = 3
 DEFINITION_TERMS: Final = 6
-TERM_SHARE: Final = 0.15
+TERM_SHARE: Final = 0.1
 """A word must occur in this share of a group's texts to stand in its name."""
 
 _MOMENT: Final[dict[LabelKind, str]] = {
@@ -146,8 +150,14 @@ def left_overs(vectors: Vectors, known: Sequence[Category]) -> npt.NDArray[np.in
 
 
 def new_groups(vectors: Vectors, left: npt.NDArray[np.int64], min_size: int) -> list[Labels]:
-    """Dense groups among the rows `left`, near ones joined, largest first."""
+    """Groups among the rows `left`, largest first: HDBSCAN's leaves, then tight groups of the rest, near ones joined.
+
+    The second look finds a new category that is the only one: HDBSCAN needs something beside it.
+    """
     labels = dense_groups(vectors[left], min_size)
+    rest = np.flatnonzero(labels == -1)
+    again = tight_groups(vectors[left[rest]], min_size, TIGHT)
+    labels[rest[again >= 0]] = again[again >= 0] + labels.max(initial=-1) + 1
     pieces = [left[np.flatnonzero(labels == label)] for label in range(int(labels.max(initial=-1)) + 1)]
     return merged(pieces, vectors, JOIN)
 

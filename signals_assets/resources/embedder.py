@@ -88,12 +88,12 @@ class SentenceTransformerEmbedder(Embedder):
         self._model_name = model
 
     @cached_property
-    def name(self) -> str:  # type: ignore[override]  # cached: a folder's weights are hashed once
+    def name(self) -> str:
         """Model and precision; for a folder also the first digits of its weights' hash."""
         return f"{self._label()}/{precision()}"
 
     @cached_property
-    def dimensions(self) -> int:  # type: ignore[override]  # cached like name; loads the weights
+    def dimensions(self) -> int:
         """Length of a vector; loads the weights."""
         return int(self._model.get_embedding_dimension())
 
@@ -174,7 +174,8 @@ class SentenceTransformerEmbedder(Embedder):
         with torch.inference_mode():
             pooled = self._model.forward(dict(tokens))["sentence_embedding"].float().numpy()
         kept: npt.NDArray[np.float32] = pooled[: len(batch)]
-        return kept / np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), 1e-12)
+        norms: npt.NDArray[np.float32] = np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), 1e-12)
+        return np.divide(kept, norms, dtype=np.float32)
 
 
 def precision() -> str:
@@ -188,13 +189,13 @@ def _load(source: str) -> Any:
     """The sentence-transformers model in this machine's precision, at most one thread per core."""
     try:
         import torch
-        import transformers.utils.logging as transformers_logging
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise EmbedderError(
             "sentence-transformers is not installed; install signals-assets[embeddings], or set SIGNALS_EMBEDDER=none"
         ) from error
-    transformers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.set_num_threads(max(1, min(torch.get_num_threads(), os.cpu_count() or 1)))
     kind = torch.bfloat16 if precision() == "bf16" else torch.float32
     try:

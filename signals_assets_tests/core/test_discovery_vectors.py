@@ -22,6 +22,20 @@ def test_communities_are_the_blobs() -> None:
     assert labels[0] != labels[-1]
 
 
+def test_communities_of_a_graph_without_structure_are_the_same_at_every_call() -> None:
+    noise = dv.unit(np.random.default_rng(0).standard_normal((400, 24)))
+    graph = dv.neighbour_graph(noise)
+    first = dv.communities(graph, 3.0, 0)
+    assert all(np.array_equal(first, dv.communities(graph, 3.0, 0)) for _ in range(3))
+
+
+def test_a_group_that_has_nothing_beside_it_is_tight_and_noise_is_not() -> None:
+    noise = dv.unit(np.random.default_rng(0).standard_normal((12, 24)))
+    labels = dv.tight_groups(np.concatenate([blobs(20), noise]), 10, 0.6)
+    assert (labels[:20] == 0).all()
+    assert (labels[20:] == -1).all()
+
+
 def test_dense_groups_of_too_few_points_are_none() -> None:
     assert (dv.dense_groups(blobs(4), 15) == -1).all()
 

@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+
+from signals_assets.benchmarks import discovery
+from signals_assets_tests.fakes.embedder import HashEmbedder
+
+
+def test_on_made_up_vectors_every_new_category_is_found_once() -> None:
+    result = discovery.run(None, quick=True, seed=0)
+    assert result["new_categories"]["precision"] == result["new_categories"]["recall"] == 1
+    assert result["map"]["ari_patterns"] > 0.95
+    assert result["parameters"]["data"] == "made up"
+
+
+def test_files_are_read_with_their_header_and_quotes(tmp_path: Path) -> None:
+    words = ["refund", "transfer", "card", "limit", "exchange", "password", "address", "top-up"]
+    lines = ["text\tlabel"] + [f'"the {word} {word} question {n}"\t{word}' for word in words for n in range(40)]
+    (tmp_path / "train.tsv").write_text("\n".join(lines), encoding="utf-8")
+    result = discovery.run(tmp_path, quick=True, seed=1, embed=HashEmbedder().embed)
+    assert (result["parameters"]["texts"], result["parameters"]["classes"]) == (320, 8)
+    assert result["seconds"]["all"] >= 0
+
+
+def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"train\.tsv"):
+        discovery.run(tmp_path)
