@@ -209,7 +209,7 @@ def _naive(world: World, cells: Mapping[str, np.ndarray], day: int) -> list[Alar
 
 
 def score(world: World, alarms: Mapping[Alarm, int]) -> dict[str, Any]:
-    """False alarms, planted changes found in time, their delays, and whether the first alarm named the right release."""
+    """False alarms, planted changes found in time, their delays, and first alarms that named the right release."""
     planted = {
         type_: (release, 1 if new > (world.base_rate if release == steps[0][0] else steps[0][1]) else -1)
         for type_, steps in world.changes.items()

@@ -5,10 +5,10 @@ Put here: comparing two cohorts (`compare`), one rate's interval (`interval`), f
 Not here: which cohorts are compared and who may see the result (see `correlations.py`), counting (see `user_days.py`).
 
 Method of `compare` ("JK-Day"): difference of the two rates, the first standardised to the second's mix of
-weekdays and weekends; variance from leaving out one user at a time over both cohorts together, so that a user
-present in both cancels, and with the sessions of one user counting less the more there are (no giant decides);
-plus what single days add (an outage moves all users at once and no user-level variance
-sees it); referred to Student's t. Evidence is an mSPRT e-value, which stays valid however often one looks.
+weekdays and weekends, the sessions of one user counting less the more there are; variance from leaving out one user
+at a time over both cohorts together, so that a user present in both cancels; plus what single days add (an outage
+moves all users at once and no user-level variance sees it); referred to Student's t. Evidence is an mSPRT e-value,
+which stays valid however often one looks.
 """
 
 from collections.abc import Sequence

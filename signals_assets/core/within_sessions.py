@@ -40,8 +40,8 @@ BEFORE_SECONDS: Final = 600.0
 """An error counts when it was logged at most this long before the friction."""
 START_SLACK: Final = 60.0
 """Starts are stored to the minute, so a friction may lie up to this much later than its time says."""
-BLOCK_SECONDS: Final = 7200.0
-"""Without session ids, chance is taken from the two hours around: the day's rhythm is no coincidence."""
+BLOCK_SECONDS: Final = 3600.0
+"""Without session ids, chance is taken from the same hour: the day's rhythm is no coincidence."""
 COMMON_SHARE: Final = 0.5
 """A template in more than this share of sessions has no contrast and is left out."""
 MIN_JOINT_EVENTS: Final = 10
@@ -125,20 +125,26 @@ class _Line:
 
 @dataclass(slots=True)
 class _Pair:
-    """Template and friction type: observed and expected by user."""
+    """Template and friction type: observed and expected by unit, that is by what varies independently.
+
+    Units are users where sessions are their own control, and hours of the clock where all frictions of a block face the
+    same errors.
+    """
 
     observed: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     expected: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     variance: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     sessions: set[str] = field(default_factory=set)
+    users: set[str] = field(default_factory=set)
     joint: int = 0
 
-    def add(self, user: str, session_id: str, hit: bool, chance: float) -> None:
+    def add(self, unit: str, user: str, session_id: str, hit: bool, chance: float) -> None:
         """One friction: whether an error came shortly before, and how likely that was by chance."""
-        self.observed[user] += hit
-        self.expected[user] += chance
-        self.variance[user] += chance * (1 - chance)
+        self.observed[unit] += hit
+        self.expected[unit] += chance
+        self.variance[unit] += chance * (1 - chance)
         self.sessions.add(session_id)
+        self.users.add(user)
         self.joint += 1
 
 
@@ -171,7 +177,7 @@ def error_correlations(
 
     Per friction in a session with the template: was it logged in the 10 minutes before, against the chance of that
     with the same number of lines at random times of that session (self-controlled). Templates whose lines mostly
-    name no session are tested against random times within the same two hours. `publishable` turns a template into its
+    name no session are tested against random times within the same hour. `publishable` turns a template into its
     text where that may be read, else into an opaque label. Coverage counts pairs.
     """
     sessions = _sessions(metrics, day)
@@ -274,14 +280,14 @@ def _self_controlled(
         earliest = max(latest - START_SLACK - BEFORE_SECONDS, 0.0)
         chance = 1 - (1 - (latest - earliest) / (session.seconds + START_SLACK)) ** len(times)
         hit = any(earliest <= at <= latest for at in times)
-        pairs[event.type].add(session.user, event.session_id, hit, chance)
+        pairs[event.type].add(session.user, session.user, event.session_id, hit, chance)
     return pairs
 
 
 def _time_bins(lines: Sequence[_Line], events: Sequence[_Event], sessions: Mapping[str, _Session]) -> dict[str, _Pair]:
-    """The same over the clock: chance is the share of the same two hours that lies shortly after an error.
+    """The same over the clock: chance is the share of the same hour that lies shortly after an error.
 
-    That is the mean over all circular shifts of the errors within their two hours. Only frictions in two hours that
+    That is the mean over all circular shifts of the errors within their hour. Only frictions in an hour that
     had an error carry information.
     """
     blocks: dict[int, list[float]] = defaultdict(list)
@@ -298,7 +304,7 @@ def _time_bins(lines: Sequence[_Line], events: Sequence[_Event], sessions: Mappi
         if block in blocks:
             lag = (at % BLOCK_SECONDS + START_SLACK - np.array(blocks[block])) % BLOCK_SECONDS
             hit = bool((lag <= BEFORE_SECONDS + START_SLACK).any())
-            pairs[event.type].add(session.user, event.session_id, hit, covered[block])
+            pairs[event.type].add(str(block), session.user, event.session_id, hit, covered[block])
     return pairs
 
 
@@ -309,21 +315,21 @@ def _covered(times: Floats) -> float:
 
 
 def _pair_test(pair: _Pair) -> _Tested | None:
-    """Sum of observed minus expected against its spread between users; None without enough to test.
+    """Sum of observed minus expected against its spread between units; None without enough to test.
 
-    The variance is the larger of what users show and what chance alone gives, so a few equal users cannot look
-    certain; Student's t by the effective number of users.
+    The variance is the larger of what units show and what chance alone gives, so a few equal units cannot look
+    certain; Student's t by the effective number of units.
     """
     from scipy.special import stdtr
 
-    users = sorted(pair.observed)
-    observed = np.array([pair.observed[user] for user in users])
-    expected = np.array([pair.expected[user] for user in users])
-    chance = np.array([pair.variance[user] for user in users])
-    if len(users) < MIN_USERS or pair.joint < MIN_JOINT_EVENTS or expected.sum() <= 0 or chance.sum() <= 0:
+    units = sorted(pair.observed)
+    observed = np.array([pair.observed[unit] for unit in units])
+    expected = np.array([pair.expected[unit] for unit in units])
+    chance = np.array([pair.variance[unit] for unit in units])
+    if min(len(units), len(pair.users)) < MIN_USERS or pair.joint < MIN_JOINT_EVENTS or chance.sum() <= 0:
         return None
     surplus = observed - expected
-    between = len(users) / (len(users) - 1) * np.square(surplus - surplus.mean()).sum()
+    between = len(units) / (len(units) - 1) * np.square(surplus - surplus.mean()).sum()
     error = float(np.sqrt(max(between, chance.sum())))
     t = float(surplus.sum()) / error
     df = max(effective_number(chance) - 1, 1.0)
