@@ -1,0 +1,261 @@
+"""Small PNG pictures for asset metadata and for notifiers that take images.
+
+Put here: drawing with matplotlib through its object interface (no pyplot, no global state).
+Not here: what a chart shows (see `charts.py`), the report's page (see `svg.py`).
+
+Equal rows give equal bytes: nothing of the time, the machine or the library's version is written into a file. The
+same rules hold as on the page: bands instead of counts, no words of the abstracted zone unless the audience is `self`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from io import BytesIO
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from signals_assets.core.barrier.thresholds import rounded_rate, shown
+from signals_assets.core.charts import (
+    Rows,
+    Series,
+    bubbles,
+    display_name,
+    lanes,
+    nice_ceiling,
+    rate_series,
+    release_marks,
+    span,
+)
+from signals_assets.settings import Audience
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH: Final = 640
+"""Pixels; heights follow the content."""
+
+DPI: Final = 100
+INK: Final = "#1d1f23"
+SOFT: Final = "#60646c"
+GRID: Final = "#e6e3dc"
+TONES: Final = {"friction": "#b4472c", "delight": "#1c7a69"}
+VERDICTS: Final = {"improved": "#1c7a69", "regressed": "#b4472c", "unchanged": "#5b6470", "inconclusive": "#5b6470"}
+GROUPS: Final = ("#35618f", "#b4472c", "#1c7a69", "#8a6d1f", "#7a4b86", "#5b6470")
+SEVERITIES: Final = {"high": "#b4472c", "medium": "#dd9a7f", "low": "#efd3c8"}
+
+MOST_SERIES: Final = 9
+
+
+def rates_over_time(
+    rows: Rows, releases: Rows, *, until: date, names: Mapping[str, str] | None = None, kind: str = "friction"
+) -> bytes:
+    """Small multiples by type: the week's rate with its interval, days as dots, releases as dashed lines.
+
+    `rows` of `friction_rates` and `releases` of `release_correlations`, four weeks of each.
+    """
+    series = rate_series(rows, names or {}, until=until, kind=kind)[:MOST_SERIES]
+    ends = span(point.day for one in series for point in (*one.weekly, *one.daily))
+    if ends is None:
+        return _empty(f"no {kind} rates to show")
+    lines = ceil(len(series) / 3)
+    figure = _figure(10 + 130 * lines)
+    marks = [mark for mark in release_marks(releases, until=until) if mark.day >= ends[0]]
+    for position, one in enumerate(series):
+        axes = figure.add_subplot(lines, min(3, len(series)), position + 1)
+        _trend(axes, one)
+        _time_axis(axes, *ends)
+        for mark in marks:
+            axes.axvline(_x(mark.day), color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
+        _mark_labels(axes, marks, one.top)
+    return _png(figure)
+
+
+def _trend(axes: "Axes", series: Series) -> None:
+    tone = TONES.get(series.kind, INK)
+    week = series.weekly
+    days = [_x(point.day) for point in week]
+    axes.fill_between(
+        days, [point.low for point in week], [point.high for point in week], color=tone, alpha=0.18, linewidth=0
+    )
+    axes.plot(days, [point.value for point in week], color=tone, linewidth=1.6)
+    axes.plot(
+        [_x(point.day) for point in series.daily], [point.value for point in series.daily],
+        linestyle="none", marker="o", markersize=2.2, color=tone, alpha=0.45, markeredgewidth=0,
+    )  # fmt: skip
+    axes.set_title(series.name, fontsize=8.5, loc="left", color=INK, fontweight="bold", pad=12)
+    axes.set_ylim(0, series.top)
+    axes.set_yticks([0, series.top], ["0", f"{100 * series.top:g} %"])
+
+
+def _mark_labels(axes: "Axes", marks: Sequence[Any], top: float) -> None:
+    for mark in marks:
+        axes.annotate(
+            mark.label, (_x(mark.day), top), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom",
+            fontsize=6, color=SOFT, annotation_clip=False,
+        )  # fmt: skip
+
+
+def severity_by_type(events: Rows, *, names: Mapping[str, str] | None = None, audience: Audience = "company") -> bytes:
+    """Share of low, medium and high severity per friction type, from rows of `friction_events`.
+
+    Only types that enough people are behind, in rounded shares; sessions without a user count as one user's.
+    """
+    by_type: dict[str, list[Mapping[str, Any]]] = {}
+    for row in events:
+        if row["severity"] is not None:
+            by_type.setdefault(row["type"], []).append(row)
+    counts = {type_: _severities(rows, audience) for type_, rows in by_type.items() if _enough(rows, audience)}
+    if not counts:
+        return _empty("no friction that enough people met")
+    order = sorted(counts, key=lambda type_: (counts[type_]["high"] / sum(counts[type_].values()), type_))
+    figure = _figure(60 + 26 * len(order))
+    axes = figure.add_subplot()
+    start = [0.0] * len(order)
+    for severity, colour in SEVERITIES.items():
+        shares = [100 * counts[type_][severity] / sum(counts[type_].values()) for type_ in order]
+        axes.barh(range(len(order)), shares, left=start, color=colour, height=0.62, label=severity)
+        start = [done + share for done, share in zip(start, shares, strict=True)]
+    axes.set_yticks(range(len(order)), [display_name(type_, names or {}) for type_ in order])
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("per cent of events", fontsize=8, color=SOFT)
+    axes.legend(ncols=3, fontsize=7.5, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0)
+    _plain(axes)
+    return _png(figure)
+
+
+def _severities(rows: Rows, audience: Audience) -> dict[str, float]:
+    sessions = len({row["session_id"] for row in rows})
+    found = [row["severity"] for row in rows]
+    return {one: rounded_rate(found.count(one) / len(found), sessions, audience) for one in SEVERITIES}
+
+
+def _enough(rows: Rows, audience: Audience) -> bool:
+    organizations = {row["organization_id"] for row in rows} - {None}
+    return shown(
+        audience,
+        len({row["user_id"] for row in rows}),
+        len({row["session_id"] for row in rows}),
+        len(organizations) or None,
+    )
+
+
+def cluster_map(clusters: Rows, *, names: Mapping[str, str] | None = None, audience: Audience = "company") -> bytes:
+    """Patterns as circles: area by users, colour by theme, dashed where new; labels where they fit."""
+    from matplotlib.patches import Circle
+
+    circles = bubbles(clusters, names or {}, audience)
+    if not circles:
+        return _empty("no pattern that enough people are behind")
+    figure = _figure(384)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_xlim(0, 100)
+    axes.set_ylim(60, 0)
+    axes.set_axis_off()
+    for bubble in circles:
+        colour = GROUPS[bubble.group % len(GROUPS)]
+        edge = {"linestyle": "--"} if bubble.new else {}
+        axes.add_patch(
+            Circle(
+                (bubble.x, bubble.y), bubble.radius, facecolor=f"{colour}33", edgecolor=colour, linewidth=1.2, **edge
+            )
+        )
+        words = bubble.label.replace(", ", "\n") if bubble.radius > 5 else bubble.label.split(",")[0]
+        size = min(9.0, max(5.5, bubble.radius * 1.1))
+        axes.text(bubble.x, bubble.y, words, ha="center", va="center", fontsize=size, color=INK)
+    return _png(figure)
+
+
+def loop(tickets: Rows, *, until: date, names: Mapping[str, str] | None = None) -> bytes:
+    """Each ticket from filing over merge and release to the verdict; a bar that ends at the edge is still open."""
+    tracks = lanes(tickets, names or {})[::-1]
+    if not tracks:
+        return _empty("no ticket has been filed yet")
+    figure = _figure(50 + 30 * len(tracks))
+    axes = figure.add_subplot()
+    for height, lane in enumerate(tracks):
+        colour = VERDICTS.get(lane.verdict or "", SOFT)
+        days = [_x(day) for _, day in lane.stages]
+        end = days[-1] if lane.verdict else _x(until)
+        axes.plot([days[0], max(end, days[0])], [height, height], color=colour, linewidth=2.4, solid_capstyle="round")
+        for (stage, _), day in zip(lane.stages, days, strict=True):
+            face = colour if stage == "released" else "white"
+            axes.plot([day], [height], marker="o", markersize=6, markerfacecolor=face, markeredgecolor=colour)
+        axes.annotate(
+            lane.verdict or lane.state.replace("_", " "), (max(end, days[0]), height), xytext=(7, 0),
+            textcoords="offset points", va="center", fontsize=7.5, color=colour, annotation_clip=False,
+        )  # fmt: skip
+    axes.set_yticks(range(len(tracks)), [f"{lane.name}\n{lane.key}" for lane in tracks])
+    axes.set_ylim(-0.6, len(tracks) - 0.4)
+    _time_axis(axes, min(lane.stages[0][1] for lane in tracks), until)
+    axes.margins(x=0.02)
+    return _png(figure)
+
+
+def row_bars(labels: Sequence[str], values: Sequence[float], *, title: str = "", share: bool = False) -> bytes:
+    """Plain horizontal bars for a small table; `share` sets an axis in per cent."""
+    if not values:
+        return _empty(title or "nothing to show")
+    figure = _figure(46 + 22 * len(values))
+    axes = figure.add_subplot()
+    scaled = [100 * value for value in values] if share else list(values)
+    axes.barh(range(len(values))[::-1], scaled, color=GROUPS[0], height=0.62)
+    axes.set_yticks(range(len(values))[::-1], list(labels))
+    for height, value in zip(range(len(values))[::-1], scaled, strict=True):
+        text = f"{value:.3g} %" if share else f"{value:g}"
+        axes.annotate(
+            text, (value, height), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7.5, color=SOFT
+        )
+    if share:
+        axes.set_xlim(0, 100 * nice_ceiling(max(values)))
+    axes.margins(x=0.08)
+    axes.set_title(title, fontsize=9, loc="left", color=INK, fontweight="bold")
+    axes.set_xticks([])
+    _plain(axes)
+    return _png(figure)
+
+
+# --- shared ----------------------------------------------------------------------------------------------------
+
+
+def _figure(height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH / DPI, height / DPI), dpi=DPI, layout="constrained", facecolor="white")
+
+
+def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    buffer = BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _empty(words: str) -> bytes:
+    figure = _figure(60)
+    figure.text(0.5, 0.5, words, ha="center", va="center", fontsize=9, color=SOFT)
+    return _png(figure)
+
+
+def _plain(axes: "Axes") -> None:
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(length=0, labelsize=8, labelcolor=INK)
+
+
+def _x(day: date) -> float:
+    return float(day.toordinal())
+
+
+def _time_axis(axes: "Axes", first: date, last: date) -> None:
+    months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+    ends = [first, last] if last > first else [first]
+    axes.set_xticks([_x(day) for day in ends], [f"{day.day} {months[day.month - 1]}" for day in ends])
+    axes.set_xlim(_x(first) - 0.5, _x(last) + 0.5)
+    _plain(axes)
+    axes.tick_params(labelsize=7, labelcolor=SOFT, axis="x")
+    axes.tick_params(labelsize=7.5, axis="y")
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)

@@ -1,0 +1,57 @@
+"""PNG pictures: small, the same for the same rows, and never without an answer."""
+
+import struct
+
+import pytest
+
+from signals_assets.core import pictures
+from signals_assets_tests.core.report_example import DAY, LEVELS, NAMES, example, severity
+
+EVENTS = [
+    severity(number, type_, ("low", "medium", "high")[number % 3])
+    for position, type_ in enumerate(LEVELS)
+    for number in range(40 * position, 40 * position + 40)
+]
+
+DRAWN = {
+    "rates": lambda t: pictures.rates_over_time(t["friction_rates"], t["release_correlations"], until=DAY, names=NAMES),
+    "severity": lambda t: pictures.severity_by_type(EVENTS if t["clusters"] else [], names=NAMES),
+    "map": lambda t: pictures.cluster_map(t["clusters"], names=NAMES, audience="self"),
+    "loop": lambda t: pictures.loop(t["ticket_states"], until=DAY, names=NAMES),
+    "bars": lambda t: pictures.row_bars(["one", "two"] if t["clusters"] else [], [0.2, 0.1] if t["clusters"] else []),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_is_small_and_as_wide_as_all_others(name: str) -> None:
+    png = DRAWN[name](example())
+    assert png.startswith(b"\x89PNG")
+    assert len(png) <= 100_000
+    assert struct.unpack(">I", png[16:20]) == (pictures.WIDTH,)
+
+
+@pytest.mark.parametrize("name", ["severity", "map", "loop", "bars"])
+def test_equal_rows_give_equal_bytes_with_nothing_of_the_machine_in_them(name: str) -> None:
+    png = DRAWN[name](example())
+    assert png == DRAWN[name](example())
+    assert b"atplotlib" not in png
+    assert b"tIME" not in png
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_rows_give_a_picture_that_says_so(name: str) -> None:
+    empty = {table: [] for table in example()}
+    assert DRAWN[name](empty).startswith(b"\x89PNG")
+
+
+def test_a_type_that_too_few_people_met_is_not_drawn() -> None:
+    few = [severity(number, "correction", "high", user_id=f"u{number % 4}") for number in range(40)]
+    assert pictures.severity_by_type(few) == pictures.severity_by_type([])
+    assert pictures.severity_by_type(few, audience="team") != pictures.severity_by_type([])
+
+
+def test_words_of_clusters_are_drawn_for_oneself_only() -> None:
+    clusters = example()["clusters"]
+    wordless = [{**row, "terms": []} for row in clusters]
+    assert pictures.cluster_map(clusters) == pictures.cluster_map(wordless)
+    assert pictures.cluster_map(clusters, audience="self") != pictures.cluster_map(wordless, audience="self")

@@ -1,0 +1,250 @@
+"""The report: what it says, what it must not say, and that all of it is escaped."""
+
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from signals_assets.core.report import SLACK_HEADER, SLACK_TEXT, Report, build
+from signals_assets_tests.core.report_example import (
+    COVERAGE,
+    DAY,
+    NAMES,
+    cluster,
+    example,
+    fix,
+    level,
+    proposal,
+    rate,
+    release,
+    ticket,
+)
+
+VOID = {"meta", "line", "rect", "circle", "polygon", "polyline", "link", "br", "img"}
+
+
+def report(tables: dict[str, Any] | None = None, audience: Any = "company", **coverage: Any) -> Report:
+    return build(DAY, example() if tables is None else tables, names=NAMES, audience=audience, coverage=coverage)
+
+
+def text_of(html: str) -> str:
+    class Text(HTMLParser):
+        words: list[str] = []
+
+        def handle_data(self, data: str) -> None:
+            self.words.append(data)
+
+    parser = Text()
+    parser.words = []
+    parser.feed(re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL))
+    return " ".join(" ".join(parser.words).split())
+
+
+class Balanced(HTMLParser):
+    """Raises when tags do not nest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in VOID
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_every_link_leads_somewhere() -> None:
+    page = Balanced()
+    page.feed(report(None, **COVERAGE).html)
+    assert page.open == []
+    assert len(page.ids) == len(set(page.ids)) == 10
+    assert {address[1:] for address in page.addresses if address.startswith("#")} == set(page.ids)
+
+
+def test_the_page_needs_no_network_and_no_script() -> None:
+    html = report().html
+    page = Balanced()
+    page.feed(html)
+    outside = [address for address in page.addresses if not address.startswith("#")]
+    assert outside == ["https://tracker.example/SIG-9C0D1E2F"]
+    assert "<script" not in html
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_equal_rows_in_any_order_give_equal_reports() -> None:
+    tables = example()
+    assert report(tables) == report({name: rows[::-1] for name, rows in reversed(tables.items())})
+
+
+def test_no_rows_at_all_still_make_a_report_that_says_so() -> None:
+    empty = report({})
+    assert empty.headline == "Too few sessions or users on this day to say anything that holds"
+    assert "No ticket has been filed yet." in text_of(empty.html)
+    assert [row.section for row in empty.rows] == ["headline"]
+    assert len(empty.blocks) == 2
+
+
+@pytest.mark.parametrize(
+    ("tables", "headline"),
+    [
+        ({"release_correlations": [release("correction", "3.0", 2, "regressed", "confirmed", rate_before=0.1,
+                                           rate_after=0.3, effect=0.2, low=0.1, high=0.3)],
+          "friction_levels": [level("error_event", 0.4, "crossed")]},
+         "Correction got worse with 3.0: 10 % → 30 % of sessions; confirmed"),
+        ({"friction_levels": [level("error_event", 0.4, "crossed")], "fix_outcomes": [fix("T", "correction", "improved", 0.3, 0.2, 0.05)]},
+         "Error crossed its threshold: 40 % of sessions, ceiling 25 %"),
+        ({"fix_outcomes": [fix("T", "correction", "regressed", 0.2, 0.3, 0.05)]},
+         "The fix of correction in 2.5.0 made it worse"),
+        ({"fix_outcomes": [fix("T", "correction", "improved", 0.3, 0.2, 0.05)]},
+         "The fix in 2.5.0 works: correction went from 30 % to 20 % of sessions"),
+        ({"release_correlations": [release("correction", "3.0", 2, "regressed", "suspected", effect=0.2)],
+          "friction_rates": [rate("correction", 0.2)]},
+         "No change is confirmed; most frequent is correction: 20 % (15.6 % to 24.4 %)"),
+    ],
+    ids=["a confirmed regression", "a crossed level", "a harmful fix", "a working fix", "only a suspicion"],
+)  # fmt: skip
+def test_the_headline_is_the_most_important_sure_thing(tables: dict[str, Any], headline: str) -> None:
+    assert report(tables).headline.replace("\u202f", " ") == headline
+
+
+def test_every_rate_stands_with_its_interval_its_bands_and_its_coverage() -> None:
+    tables = {"friction_rates": [rate("correction", 0.2, coverage=0.87, low=0.11, high=0.33)]}
+    words = text_of(report(tables).html).replace("\u202f", " ")
+    for figure in ("20 %", "11 % to 33 %", "200–499 sessions", "50–99 users", "87 %", "detector"):
+        assert figure in words
+
+
+def test_detectors_and_analyst_are_never_added_or_mixed() -> None:
+    tables = {"friction_rates": [rate("correction", 0.2), rate("correction", 0.5, source="analyst", coverage=0.3)]}
+    one = report(tables)
+    assert [row.headline.replace("\u202f", " ") for row in one.rows if row.section == "hurts"] == [
+        "Correction: 20 % of sessions (15.6 % to 24.4 %)"
+    ]
+    assert "The same as the analyst sees it" in one.html
+
+
+def test_rows_of_other_days_are_left_out_where_only_the_day_counts() -> None:
+    yesterday = {"day": DAY.replace(day=28)}
+    tables = {name: [{**row, **yesterday} for row in rows] for name, rows in example().items()}
+    assert report(tables).headline.startswith("Too few")
+
+
+def test_words_of_the_abstracted_zone_are_shown_to_oneself_only() -> None:
+    tables = {"taxonomy_proposals": [proposal(1, "silent partial answer", 40)], "clusters": [cluster(1, 1, 40)]}
+    for audience in ("team", "company", "public"):
+        other = report(tables, audience)
+        everything = other.html + json.dumps(other.blocks) + repr(other.rows)
+        assert "silent partial answer" not in everything
+        assert "timeout" not in everything
+    own = report(tables, "self").html
+    assert "silent partial answer" in own
+    assert "search, timeout, again" in own
+
+
+def test_an_accepted_name_of_a_cluster_is_shown_to_everybody() -> None:
+    tables = {"clusters": [cluster(1, 1, 40)]}
+    one = build(DAY, tables, names={**NAMES, "C-001": "Slow search"}, audience="company", coverage={})
+    assert "Slow search" in one.html
+
+
+def test_what_concerns_too_few_people_is_counted_but_not_shown() -> None:
+    tables = {"taxonomy_proposals": [proposal(7, "rare", 2, organizations=1)], "clusters": [cluster(3, 1, 2)]}
+    html = report(tables).html
+    assert "P-0007" not in html
+    assert "C-003" not in html
+    assert "1 more concern too few people" in text_of(html)
+
+
+def test_exact_counts_of_users_do_not_leave() -> None:
+    tables = {"taxonomy_proposals": [proposal(1, "a", 37, sessions=83, items=117)], "clusters": [cluster(1, 1, 37)]}
+    words = text_of(report(tables).html)
+    assert not {"37", "74", "83", "111", "117"} & set(re.findall(r"\d+", words))
+
+
+HOSTILE = "<script>alert('x')</script>\"><img src=x onerror=y>&"
+
+
+def test_every_text_is_escaped_wherever_it_stands() -> None:
+    tables = example()
+    spoiled = {
+        name: [
+            {
+                key: HOSTILE if isinstance(value, str) and key in TEXTS else value
+                for key, value in row.items()
+            }
+            for row in rows
+        ]
+        for name, rows in tables.items()
+    }  # fmt: skip
+    for audience in ("self", "company"):
+        one = build(
+            DAY,
+            spoiled,
+            names=dict.fromkeys(NAMES, HOSTILE),
+            audience=audience,
+            coverage={HOSTILE: {"asked": 1, "answered": 1, f"notes.{HOSTILE}": 1}},
+        )  # type: ignore[arg-type]
+        assert "<script" not in one.html
+        assert "<img" not in one.html
+        page = Balanced()
+        page.feed(one.html)
+        assert page.open == []
+
+
+TEXTS = {
+    "version", "agent_name", "template", "service", "users", "sessions", "indicator", "intent", "reason", "name",
+    "definition", "proposal_id", "nearest", "waiting_for", "cluster_id", "ticket_key", "component", "reference",
+    "pull_request_id", "released_in", "guardrails", "cohort", "metric", "users_after", "sessions_after",
+}  # fmt: skip
+
+
+def test_only_web_addresses_become_links() -> None:
+    for reference in ("javascript:alert(1)", "/home/somebody/tickets/T.md", "http://plain.example"):
+        html = report({"ticket_states": [ticket("T", "correction", "open", 2, reference=reference)]}).html
+        assert reference not in html
+
+
+def test_slack_blocks_are_plain_text_within_slacks_limits() -> None:
+    tables = example()
+    tables["release_correlations"] = [
+        release(type_, f"{version}-{'long' * 60}", 2, "regressed", "confirmed", effect=0.1, rate_before=0.1)
+        for type_ in NAMES
+        for version in range(4)
+    ]
+    blocks = report(tables).blocks
+    texts = [block["text"] for block in blocks if "text" in block]
+    texts += [element for block in blocks for element in block.get("elements", [])]  # type: ignore[attr-defined]
+    assert len(blocks) <= 50
+    assert {text["type"] for text in texts} == {"plain_text"}  # type: ignore[index]
+    assert max(len(text["text"]) for text in texts) <= SLACK_TEXT  # type: ignore[index]
+    assert len(blocks[0]["text"]["text"]) == SLACK_HEADER  # type: ignore[index]
+
+
+def test_rows_have_unique_keys_and_the_headline_first() -> None:
+    rows = report().rows
+    assert (rows[0].section, rows[0].position) == ("headline", 0)
+    assert len({(row.section, row.position) for row in rows}) == len(rows)
+    assert all(row.day == DAY for row in rows)
+
+
+def test_coverage_says_what_became_of_everything() -> None:
+    words = text_of(report({}, **COVERAGE).html)
+    for said in ("Raw sessions", "without user 12", "over budget 6", "cost usd cents 184"):
+        assert said in words
+
+
+def test_the_audiences_thresholds_are_told() -> None:
+    assert "fewer than 5 users or 8 sessions, or 2 organisations" in text_of(report({}).html)
+    assert "fewer than 1 users or 1 sessions (audience self)" in text_of(report({}, "self").html)
