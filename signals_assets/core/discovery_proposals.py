@@ -237,12 +237,12 @@ def _proposals(
     rest = sorted(set(range(len(window.items))) - {int(row) for group in found for row in group.rows})
     texts = [[window.items[row].text for row in rows] for rows in [*(group.rows.tolist() for group in found), rest]]
     terms = distinctive_terms(texts, 2 * DEFINITION_TERMS, TERM_SHARE)
-    rows = []
+    rows, seq = [], taxonomy.ledger_seq
     for number, group in enumerate(found):
         words = _words(kind, terms[number], texts[number], before[number], taxonomy, taken)
         taken.add(words.slug)
         items = [window.items[row] for row in group.rows]
-        rows.append(_row(day, kind, items, group, words, _examples(window, group.rows), before[number], audience))
+        rows.append(_row(day, kind, items, group, words, _examples(window, group.rows), before[number], audience, seq))
     return _capped(rows)
 
 
@@ -339,6 +339,7 @@ def _row(
     examples: list[Abstracted],
     before: Row | None,
     audience: Audience,
+    ledger_seq: int,
 ) -> TaxonomyProposal:
     ids = sorted(item.item_id for item in items)
     users = len({item.user_id for item in items})
@@ -367,6 +368,7 @@ def _row(
         waiting_for=waiting,
         examples=examples,
         item_ids=ids,
+        ledger_seq=ledger_seq,
     )
 
 

@@ -32,7 +32,8 @@ done each either for from get gets getting got had has have having her here his 
 like made make makes more most much not now of off once one only other our out over own same she should some
 still such than that the their them then there these they this those through too under until very was were
 what when where which while who whom why will with without would you your agent agent's assistant user
-user's users session asked said wanted want wants need needs told tell please using used use dont don't doesn't can't didn't
+user's users session asked said wanted want wants need needs told tell
+please using used use dont don't doesn't can't didn't
 """
 _STOP: Final = frozenset(_STOP_WORDS.split())
 
