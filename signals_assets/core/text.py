@@ -75,7 +75,7 @@ def _pasted(line: str) -> bool:
         return True
     if len(bare) < 12:
         return False
-    letters = sum(character.isalpha() or character == " " for character in bare)
+    letters = sum(map(str.isalpha, bare)) + bare.count(" ")
     return letters < 0.72 * len(bare)
 
 
@@ -117,9 +117,10 @@ def language(tokens: Collection[str]) -> str:
     """
     if not tokens:
         return "en"
-    scores = {code: sum(token in marks for token in tokens) for code, marks in _MARKS.items()}
+    distinct = set(tokens)
+    scores = {code: len(marks & distinct) for code, marks in _MARKS.items()}
     best = max(scores, key=lambda code: (scores[code], code == "en"))
-    if scores[best] >= max(4, 0.08 * len(tokens)):
+    if scores[best] >= max(4, 0.06 * len(distinct)):
         return best
-    plain = sum(token.isascii() for token in tokens)
-    return "en" if plain >= 0.8 * len(tokens) else "other"
+    plain = sum(map(str.isascii, distinct))
+    return "en" if plain >= 0.8 * len(distinct) else "other"

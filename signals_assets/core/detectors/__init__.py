@@ -40,6 +40,7 @@ __all__ = [
     "Severity",
     "detect",
     "examine",
+    "structural",
 ]
 
 DETECTORS: Final[tuple[type[Detector], ...]] = (
@@ -72,10 +73,11 @@ class Examined:
 class Fold:
     """All detectors over one session, step by step: `update` for each step in order, then `finish` once."""
 
-    def __init__(self, detectors: tuple[type[Detector], ...] = DETECTORS) -> None:
+    def __init__(self, detectors: tuple[type[Detector], ...] = DETECTORS, *, with_facets: bool = True) -> None:
+        """`with_facets` may be false where only events are asked for: a user's words are then measured on demand."""
         self._context = Context()
         self._detectors = [detector() for detector in detectors]
-        self._facets = FacetFold()
+        self._facets = FacetFold() if with_facets else None
         self._next = 0
         self._routes: dict[tuple[str, bool], list[Detector]] = {}
 
@@ -83,7 +85,8 @@ class Fold:
         """Take the next step; return the events that are complete with it."""
         seen = self._context.look(self._next, step)
         self._next += 1
-        self._facets.update(seen)
+        if self._facets is not None:
+            self._facets.update(seen)
         return [
             event for detector in self._listeners(step.kind, seen.said is not None) for event in detector.update(seen)
         ]
@@ -101,7 +104,9 @@ class Fold:
         return [event for detector in self._detectors for event in detector.finish()]
 
     def facets(self) -> Facets:
-        """The facets as of the steps taken so far."""
+        """The facets as of the steps taken so far; a fold made without them has none to tell (RuntimeError)."""
+        if self._facets is None:
+            raise RuntimeError("this fold was made without facets; make it with with_facets=True")
         return self._facets.finish()
 
 
@@ -121,3 +126,9 @@ def examine(session: Session) -> Examined:
 def detect(session: Session) -> list[Detected]:
     """The events of a whole session, ordered by first step, then kind and type."""
     return list(examine(session).detected)
+
+
+def structural(session: Session) -> list[Detected]:
+    """The events of the detectors that need no words of the user and so hold in every language."""
+    fold = Fold(tuple(detector for detector in DETECTORS if detector.structural), with_facets=False)
+    return [event for step in session.steps for event in fold.update(step)] + fold.finish()

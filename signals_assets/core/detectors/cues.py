@@ -8,8 +8,7 @@ A score is the sum of the weights of the cues that occur (each once); around 1 i
 """
 
 import re
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from signals_assets.core import text as texts
@@ -496,63 +495,117 @@ SHOUTED: Final = frozenset(w.upper() for w in texts.STOP if len(w) > 1 and w not
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Utterance:
-    """What a user said in one turn, measured once; scores are sums of cue weights."""
+    """What a user said in one turn. Scores are sums of cue weights, each measured when first asked for."""
 
-    text: str
-    tokens: tuple[str, ...]
-    stems: frozenset[str]
-    language: str
-    asks: bool
-    pasted_error: bool
-    anger: float = 0.0
-    complaint: float = 0.0
-    praise: float = 0.0
-    approval: float = 0.0
-    appreciation: float = 0.0
-    undo: float = 0.0
-    confusion: float = 0.0
-    insists: float = 0.0
-    time_saved: float = 0.0
-    learning: float = 0.0
-    reports: bool = False
-    """Begins as a report of what the user did or saw, as one gives to a question or an instruction."""
+    def __init__(self, raw: str, comment: bool = False) -> None:
+        """`comment` is true for words typed with a rejection, which complain by nature."""
+        self._raw = raw
+        self._comment = comment
+
+    @cached_property
+    def _own(self) -> str:
+        return texts.own_words(self._raw)
+
+    @cached_property
+    def text(self) -> str:
+        """The user's own words in lower case."""
+        return self._own.lower()
+
+    @cached_property
+    def _point(self) -> str:
+        text = self.text
+        return text if len(text) <= POINT else f"{text[:POINT]} {text[-POINT // 4 :]}"
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """The words, in order."""
+        return tuple(texts.words(self.text))
+
+    @cached_property
+    def stems(self) -> frozenset[str]:
+        """Stems of the words that carry a topic."""
+        return texts.content(self.tokens)
+
+    @cached_property
+    def language(self) -> str:
+        """Two-letter language as guessed, or "other"."""
+        return texts.language(self.tokens[:200])
+
+    @property
+    def asks(self) -> bool:
+        """Holds a question mark."""
+        return "?" in self.text
+
+    @cached_property
+    def pasted_error(self) -> bool:
+        """Begins with an error message from a screen."""
+        return bool(_PASTED_ERROR.search(self._raw[:600]))
+
+    @cached_property
+    def reports(self) -> bool:
+        """Begins as a report of what the user did or saw, as one gives to a question or an instruction."""
+        return bool(_REPORT.match(self.text))
+
+    @cached_property
+    def complaint(self) -> float:
+        """How much the turn says that something is wrong."""
+        weight = score(COMPLAINT, self._point) - score(NEUTRAL, self._point)
+        return weight + (0.7 if self.pasted_error else 0.0) + (0.3 if self._comment else 0.0)
+
+    @cached_property
+    def anger(self) -> float:
+        """Reproach, exasperation and emphasis."""
+        return score(ANGER, self._point) + _loudness(self._own, self.complaint)
+
+    @cached_property
+    def praise(self) -> float:
+        """Pleasure beyond politeness."""
+        return score(PRAISE, self._point)
+
+    @cached_property
+    def approval(self) -> float:
+        """Saying yes, or that it is right."""
+        return score(APPROVAL, self._point)
+
+    @cached_property
+    def appreciation(self) -> float:
+        """Warmth in an approval."""
+        return score(APPRECIATION, self._point)
+
+    @cached_property
+    def undo(self) -> float:
+        """Wanting work taken back."""
+        return score(UNDO, self.text[:UNDO_WITHIN])
+
+    @cached_property
+    def confusion(self) -> float:
+        """Asking about the agent itself."""
+        return score(CONFUSION, self._point)
+
+    @cached_property
+    def insists(self) -> float:
+        """Asking again for what was refused or did not help."""
+        return score(INSISTS, self._point)
+
+    @cached_property
+    def time_saved(self) -> float:
+        """Saying that time or effort was saved."""
+        return score(TIME_SAVED, self._point)
+
+    @cached_property
+    def learning(self) -> float:
+        """Insight, or thanks for an explanation."""
+        return score(LEARNING, self._point)
 
 
 @lru_cache(maxsize=256)
 def utterance(raw: str, comment: bool = False) -> Utterance:
-    """Measure what a user said. `comment` is true for words typed with a rejection.
+    """What a user said, measured on demand and once.
 
-    The cache holds the few turns that several folds over the same session ask for; it is bounded.
+    The cache holds the few turns that several passes over the same session ask for; it is bounded.
     """
-    own = texts.own_words(raw)
-    low = own.lower()
-    tokens = tuple(texts.words(own))
-    pasted_error = bool(_PASTED_ERROR.search(raw[:600]))
-    point = low if len(low) <= POINT else f"{low[:POINT]} {low[-POINT // 4 :]}"
-    complaint = (
-        score(COMPLAINT, point) - score(NEUTRAL, point) + (0.7 if pasted_error else 0.0) + (0.3 if comment else 0.0)
-    )
-    return Utterance(
-        text=low,
-        tokens=tokens,
-        stems=texts.content(tokens),
-        language=texts.language(tokens[:200]),
-        asks="?" in own,
-        pasted_error=pasted_error,
-        anger=score(ANGER, point) + _loudness(own, complaint),
-        complaint=complaint,
-        praise=score(PRAISE, point),
-        approval=score(APPROVAL, point),
-        appreciation=score(APPRECIATION, point),
-        undo=score(UNDO, low[:UNDO_WITHIN]),
-        confusion=score(CONFUSION, point),
-        insists=score(INSISTS, point),
-        time_saved=score(TIME_SAVED, point),
-        learning=score(LEARNING, point),
-        reports=bool(_REPORT.match(low)),
-    )
+    return Utterance(raw, comment)
 
 
 def _loudness(own: str, complaint: float) -> float:
