@@ -125,7 +125,7 @@ class FileRecords(Records):
         for path in files:
             days: set[date] = set()
             rejected: list[str] = []
-            for raw in _raw_records(path, _agent_of(path, kind) or self._agent_name):
+            for raw in _raw_records(path, (_agent_of(path, kind) or self._agent_name) if kind == "releases" else None):
                 for record in _normalised(kind, raw):
                     if "skipped" in record:
                         known.skipped[record["skipped"]] += 1
@@ -265,7 +265,7 @@ def _normalised(kind: RecordKind, raw: Any) -> Iterable[Normal]:
     if isinstance(raw, str):
         return [{"rejected": raw}]
     try:
-        return _NORMALISERS[kind](raw)
+        return list(_NORMALISERS[kind](raw))
     except ContentError as error:
         return [{"rejected": str(error)}]
 

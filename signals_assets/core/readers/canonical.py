@@ -39,7 +39,7 @@ class CanonicalReader:
         objects = head_objects(head)
         if objects:
             return any("session_id" in item and "steps" in item for item in objects)
-        return head.lstrip().startswith(b"{") and b'"session_id"' in head and b'"steps"' in head
+        return head.lstrip().startswith((b"{", b"[")) and b'"session_id"' in head and b'"steps"' in head
 
     def read(self, records: Iterator[Record], reading: Reading) -> Iterator[Session | Rejected]:
         """One session or one rejection for each record."""

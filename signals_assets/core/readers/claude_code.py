@@ -95,9 +95,9 @@ class ClaudeCodeReader:
     def sniff(self, name: str, head: bytes) -> bool:
         """True for the agent's record types in the first lines."""
         objects = head_objects(head)
-        if any("sessionId" in item and item.get("type") in _TYPES for item in objects):
+        if any("sessionId" in item and name_of(item.get("type")) in _TYPES for item in objects):
             return True
-        if objects and not all(item.get("type") in _TYPES for item in objects):
+        if objects and not all(name_of(item.get("type")) in _TYPES for item in objects):
             return False
         named_so = _UUID.search(name) is not None and bool(objects)
         return named_so or (b'"sessionId"' in head and (b'"parentUuid"' in head or b'"isSidechain"' in head))
@@ -170,9 +170,8 @@ def _steps(data: dict[str, Any], transcript: _Transcript, limits: Limits) -> Ite
             yield from _user_steps(data, at, transcript, limits)
         case "assistant":
             yield from _assistant_steps(data, at, transcript, limits)
-        case "system" if data.get("subtype") in _SYSTEM_EVENTS:
-            text = text_of(data.get("content"), transcript.notes, limits)
-            yield Step("event", at, text, name=_SYSTEM_EVENTS[data["subtype"]])
+        case "system" if (name := _SYSTEM_EVENTS.get(name_of(data.get("subtype")) or "")):
+            yield Step("event", at, text_of(data.get("content"), transcript.notes, limits), name=name)
         case "attachment":
             yield from _queued(data.get("attachment"), at, transcript, limits)
 

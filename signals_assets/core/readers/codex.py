@@ -31,7 +31,6 @@ from signals_assets.core.readers.common import (
 from signals_assets.core.sessions import Agent, Session, Step, parse_time
 
 _TYPES: Final = frozenset({"session_meta", "response_item", "event_msg", "turn_context", "compacted"})
-_BARE_ITEMS: Final = frozenset({"message", "function_call", "function_call_output", "reasoning", "local_shell_call"})
 _CALLS: Final = {
     "function_call": "arguments",
     "custom_tool_call": "input",
@@ -86,7 +85,7 @@ class CodexReader:
         if objects:
             first = objects[0]
             bare = {"id", "timestamp", "instructions"} <= first.keys() and "steps" not in first
-            return bare or any(item.get("type") in _TYPES and "payload" in item for item in objects)
+            return bare or any(name_of(item.get("type")) in _TYPES and "payload" in item for item in objects)
         return b'"session_meta"' in head and b'"payload"' in head
 
     def read(self, records: Iterator[Record], reading: Reading) -> Iterator[Session | Rejected]:
@@ -110,7 +109,7 @@ def _take(record: Record, rollout: _Rollout, reading: Reading) -> None:
     if not isinstance(data, dict):
         raise ContentError("not_a_record")
     payload = data.get("payload")
-    kind, payload = (data.get("type"), payload) if isinstance(payload, dict) else ("response_item", data)
+    kind, payload = (name_of(data.get("type")), payload) if isinstance(payload, dict) else ("response_item", data)
     at = parse_time(data.get("timestamp"))
     steps: list[Step] = []
     if kind == "session_meta" or ("instructions" in data and not rollout.meta):
@@ -149,7 +148,7 @@ def _interface(payload: Mapping[str, Any], at: float | None, rollout: _Rollout, 
 
 
 def _item(payload: Mapping[str, Any], at: float | None, rollout: _Rollout, limits: Limits) -> Iterator[Step]:
-    kind = payload.get("type")
+    kind = name_of(payload.get("type"))
     if kind == "message":
         yield from _message(payload, at, rollout, limits)
     elif kind in _CALLS:
@@ -171,7 +170,7 @@ def _message(payload: Mapping[str, Any], at: float | None, rollout: _Rollout, li
 
 
 def _call(payload: Mapping[str, Any], at: float | None, rollout: _Rollout, limits: Limits) -> Step:
-    kind = str(payload["type"])
+    kind = payload["type"]
     call = name_of(payload.get("call_id")) or name_of(payload.get("id"))
     tool = name_of(payload.get("name")) or kind.removesuffix("_call")
     if call:
