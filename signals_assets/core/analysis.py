@@ -376,7 +376,8 @@ _NO_TOPIC: Final = wordset("""
     question reason running said same saying seeing sorry step steps stuff sure tell telling time times today tried
     trying understand used user week work worked working works wrong user's agent assistant session request tool
     perfect amazing awesome wow love nice cool excellent brilliant appreciate fantastic wonderful frustrating
-    frustrated""")
+    frustrated ignore disregard forget pretend obey override bypass reveal roleplay remember imagine ensure dont""")
+"""Words that tell no topic, and words that would read as an order to a reader (the barrier's rule R8)."""
 
 _OUTCOMES: Final[dict[str, str]] = {
     "success": "The session reached its goal as far as it shows.",

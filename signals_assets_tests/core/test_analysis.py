@@ -20,7 +20,7 @@ from signals_assets.core.analysis import (
     rules_answer,
     select,
 )
-from signals_assets.core.barrier import lexicon
+from signals_assets.core.barrier import lexicon, rules
 from signals_assets.core.detectors import DETECTORS
 from signals_assets.core.detectors.facets import INTENTS
 from signals_assets.core.sessions import to_json
@@ -196,3 +196,4 @@ def test_texts_about_real_sessions_have_the_shape_too(data_dir):
         for _, line in zip(range(12), lines, strict=False):
             for text in texts(rules_answer(from_json(line), vocabulary=lexicon.load())):
                 assert SHAPE.fullmatch(text)
+                assert rules.first_failure(text, limit=400) is None
