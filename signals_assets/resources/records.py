@@ -275,7 +275,7 @@ def _first(raw: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 
 def _name(raw: Mapping[str, Any], *names: str) -> str | None:
-    return name_of(_first(raw, names))
+    return next((value for name in names if (value := name_of(dig(raw, name)))), None)
 
 
 def _needed(raw: Mapping[str, Any], code: str, *names: str) -> str:

@@ -170,7 +170,7 @@ def _steps(data: dict[str, Any], transcript: _Transcript, limits: Limits) -> Ite
             yield from _user_steps(data, at, transcript, limits)
         case "assistant":
             yield from _assistant_steps(data, at, transcript, limits)
-        case "system" if (name := _SYSTEM_EVENTS.get(name_of(data.get("subtype")) or "")):
+        case "system" if name := _SYSTEM_EVENTS.get(name_of(data.get("subtype")) or ""):
             yield Step("event", at, text_of(data.get("content"), transcript.notes, limits), name=name)
         case "attachment":
             yield from _queued(data.get("attachment"), at, transcript, limits)
