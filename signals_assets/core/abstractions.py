@@ -232,11 +232,11 @@ class _Case:
     def _admit(self, text: str, limit: int, grams: Grams = CITATION, shape: Shape = "sentence") -> Admission:
         """The verdict, with the rule-based analyst's second try. Refusals are counted under the last rule."""
         self.notes["texts"] += 1
-        verdict = self.barrier.admit(text, limit=limit, transcript=self.index, grams=grams, shape=shape)
+        # The built-in rules choose a label from a list of ours: no session informs its words.
+        index = None if shape == "label" and self._by_rules else self.index
+        verdict = self.barrier.admit(text, limit=limit, transcript=index, grams=grams, shape=shape)
         if verdict.rule is not None and self._by_rules:
-            verdict = self.barrier.retry(
-                text, verdict.rule, limit=limit, transcript=self.index, grams=grams, shape=shape
-            )
+            verdict = self.barrier.retry(text, verdict.rule, limit=limit, transcript=index, grams=grams, shape=shape)
             self.notes["texts_retried"] += 1
         if verdict.rule is not None:
             self.rejected[verdict.rule] += 1

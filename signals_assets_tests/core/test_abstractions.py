@@ -170,6 +170,15 @@ def test_an_intent_that_is_not_admitted_is_other(intent):
     assert ("primary_intent", "other") in facets_of(abstract_chunk(chunk(case(answer=Answer(primary_intent=intent)))))
 
 
+def test_an_intent_from_our_own_list_needs_no_support_and_a_models_does():
+    session = make_session(make_step(text="build me a castle"))
+    answer = Answer(primary_intent="castle")
+    by_rules = abstract_chunk(chunk(case(analysis=analysis_row(answer, model="rules"), session=session)))
+    by_model = abstract_chunk(chunk(case(answer=answer, session=session)))
+    assert ("primary_intent", "castle") in facets_of(by_rules)
+    assert ("primary_intent", "other") in facets_of(by_model)
+
+
 def test_an_unmet_need_is_a_phrase_behind_a_subject():
     answer = Answer(unmet_needs=["Attach a document to a page", "meet zorblatt", "faster answers"])
     result = abstract_chunk(chunk(case(answer=answer)))

@@ -32,6 +32,8 @@ _CLAUSES: Final = re.compile(r"(?<=[.;:]) +|, +| +(?=(?:but|because|while|wherea
 _TYPOGRAPHY: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u2013": "-", "\u2014": ",", "\n": " ", "\t": " "})
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9 ,.;:()'%-]")
 _EDGES: Final = "(),;:.%"
+_DANGLING: Final = re.compile(r"(?:,? (?:about|and|or|with|of|the|an?))+(?=[.,;:)]|$)")
+_DOUBLED: Final = re.compile(r"\b(about|of|with) (?:and|or)\b")
 
 
 def repaired(text: str, rule: str, *, limit: int, shape: Shape, view: View, grams: Grams) -> str | None:
@@ -125,4 +127,5 @@ def _with_subject(text: str, shape: Shape) -> str:
 def _tidy(text: str) -> str:
     text = re.sub(r"\(\s*[,.;:]*\s*\)", " ", text)
     text = re.sub(r" +([,.;:)])", r"\1", re.sub(r" {2,}", " ", text))
+    text = _DOUBLED.sub(r"\1", _DANGLING.sub("", text))
     return re.sub(r"([,;:])(?:[,;:])+", r"\1", text).strip(" ,;:-")

@@ -69,6 +69,7 @@ def test_a_barrier_travels_between_processes():
     ("text", "left"),
     [
         ("The user asked the agent about the zorblatt dashboard.", "The user asked the agent about the dashboard."),
+        ("The user was unhappy with the tests and the zorblatt.", "The user was unhappy with the tests."),
         ("newly written tests failed again", "Session: newly written tests failed again"),
         ("The user retried the tool call 4711 times again.", "The user retried the tool call times again."),
         ("The user\u2019s \u201csimple\u201d request failed again.", "The user's request failed again."),
