@@ -13,7 +13,7 @@ from io import BytesIO
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from signals_assets.core.barrier.thresholds import rounded_rate, shown
+from signals_assets.core.barrier.thresholds import rounded_rate
 from signals_assets.core.charts import (
     Rows,
     Series,
@@ -96,17 +96,18 @@ def _mark_labels(axes: "Axes", marks: Sequence[Any], top: float) -> None:
 
 
 def severity_by_type(events: Rows, *, names: Mapping[str, str] | None = None, audience: Audience = "company") -> bytes:
-    """Share of low, medium and high severity per friction type, from rows of `friction_events`.
+    """Share of low, medium and high severity per friction type, in rounded shares; no count can be read.
 
-    Only types that enough people are behind, in rounded shares; sessions without a user count as one user's.
+    `events` are rows of `friction_events` (columns type, severity, source) of types whose rate is shown: the caller
+    leaves others out. One source per type, as in the rates: detectors where they have it.
     """
-    by_type: dict[str, list[Mapping[str, Any]]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for row in events:
         if row["severity"] is not None:
-            by_type.setdefault(row["type"], []).append(row)
-    counts = {type_: _severities(rows, audience) for type_, rows in by_type.items() if _enough(rows, audience)}
-    if not counts:
-        return _empty("no friction that enough people met")
+            found.setdefault(row["type"], {}).setdefault(row["source"], []).append(row["severity"])
+    if not found:
+        return _empty("no friction to show")
+    counts = {type_: _shares(by.get("detector") or by["analyst"], audience) for type_, by in found.items()}
     order = sorted(counts, key=lambda type_: (counts[type_]["high"] / sum(counts[type_].values()), type_))
     figure = _figure(60 + 26 * len(order))
     axes = figure.add_subplot()
@@ -123,20 +124,9 @@ def severity_by_type(events: Rows, *, names: Mapping[str, str] | None = None, au
     return _png(figure)
 
 
-def _severities(rows: Rows, audience: Audience) -> dict[str, float]:
-    sessions = len({row["session_id"] for row in rows})
-    found = [row["severity"] for row in rows]
-    return {one: rounded_rate(found.count(one) / len(found), sessions, audience) for one in SEVERITIES}
-
-
-def _enough(rows: Rows, audience: Audience) -> bool:
-    organizations = {row["organization_id"] for row in rows} - {None}
-    return shown(
-        audience,
-        len({row["user_id"] for row in rows}),
-        len({row["session_id"] for row in rows}),
-        len(organizations) or None,
-    )
+def _shares(severities: Sequence[str], audience: Audience) -> dict[str, float]:
+    size = len(severities)
+    return {one: rounded_rate(severities.count(one) / size, size, audience) for one in SEVERITIES}
 
 
 def cluster_map(clusters: Rows, *, names: Mapping[str, str] | None = None, audience: Audience = "company") -> bytes:

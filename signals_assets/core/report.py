@@ -105,7 +105,8 @@ def build(
 
     `tables`: rows by table name, as stored; `friction_rates` and `release_correlations` with the four weeks before,
     others of the day (other days are left out). A table that is not there is an empty section that says so.
-    `names`: taxonomy type, or accepted cluster, -> its name. `coverage`: stage -> `Coverage.as_dict()`.
+    `names`: taxonomy type, or accepted cluster, -> its name. `coverage`: stage -> `Coverage.as_dict()`, or other
+    counts by name, which are shown as they are.
     """
     at = _Day(day, tables, names, audience, coverage)
     headline = _headline(at)
@@ -661,18 +662,31 @@ def _covered(at: _Day) -> Section:
     section = ("coverage", "Coverage and cost")
     if not at.coverage:
         return Section(*section, "No stage has reported what it covered.")
-    lines = []
-    for stage, counts in at.coverage.items():
-        asked, skipped = counts.get("asked", 0), _under(counts, "skipped.")
-        share = f"{percent(counts.get('answered', 0) / asked)}" if asked else "–"
-        reasons = ", ".join(f"{reason.replace('_', ' ')} {n}" for reason, n in skipped.items() if n)
-        notes = ", ".join(f"{what.replace('_', ' ')} {n}" for what, n in _under(counts, "notes.").items())
-        name = f"{esc(stage.replace('_', ' ').capitalize())}" + (f"<small>{esc(notes)}</small>" if notes else "")
-        skips = f"{sum(skipped.values())}" + (f"<small>{esc(reasons)}</small>" if reasons else "")
-        lines.append([name, str(asked), share, *(str(counts.get(part, 0)) for part in _PARTS), skips])
+    full = {stage for stage, counts in at.coverage.items() if {"asked", "answered"} <= counts.keys()}
+    lines = [_covered_line(stage, counts) for stage, counts in at.coverage.items() if stage in full]
     heads = ["Stage", "Asked", "Share", "Answered", "Refused", "Rejected", "Failed", "Skipped"]
+    others = [[_stage_name(stage), esc(_counted(counts))] for stage, counts in at.coverage.items() if stage not in full]
+    body = _table(heads, lines) if lines else ""
+    body += _table(["Stage", "Counted"], others) if others else ""
     lead = "What each stage was asked, and what became of it. Nothing is left out silently."
-    return Section(*section, lead, _table(heads, lines), [])
+    return Section(*section, lead, body)
+
+
+def _covered_line(stage: str, counts: Mapping[str, int]) -> list[str]:
+    asked, skipped, notes = counts["asked"], _under(counts, "skipped."), _under(counts, "notes.")
+    share = percent(counts.get("answered", 0) / asked) if asked else "–"
+    reasons = _counted({reason: n for reason, n in skipped.items() if n})
+    name = _stage_name(stage) + (f"<small>{esc(_counted(notes))}</small>" if notes else "")
+    skips = f"{sum(skipped.values())}" + (f"<small>{esc(reasons)}</small>" if reasons else "")
+    return [name, str(asked), share, *(str(counts.get(part, 0)) for part in _PARTS), skips]
+
+
+def _stage_name(stage: str) -> str:
+    return esc(stage.replace("_", " ").capitalize())
+
+
+def _counted(counts: Mapping[str, float]) -> str:
+    return ", ".join(f"{what.replace('_', ' ').replace('.', ' ')} {n}" for what, n in counts.items())
 
 
 def _under(counts: Mapping[str, int], prefix: str) -> dict[str, int]:
@@ -734,7 +748,7 @@ def _figures(at: _Day) -> str:
     tickets = at.rows("ticket_states")
     done = ("verified", "closed", "suppressed", "failed")
     figures = [
-        ("Sessions read", sessions.get("answered", "–")),
+        ("Sessions read", sessions.get("answered", sessions.get("read", "–"))),
         ("Over their ceiling", sum(row["state"] in ("over", "crossed") for row in levels)),
         ("Worse, confirmed", len(_confirmed(at, "regressed"))),
         ("Better, confirmed", len(_confirmed(at, "improved"))),

@@ -44,10 +44,18 @@ def test_no_rows_give_a_picture_that_says_so(name: str) -> None:
     assert DRAWN[name](empty).startswith(b"\x89PNG")
 
 
-def test_a_type_that_too_few_people_met_is_not_drawn() -> None:
-    few = [severity(number, "correction", "high", user_id=f"u{number % 4}") for number in range(40)]
-    assert pictures.severity_by_type(few) == pictures.severity_by_type([])
-    assert pictures.severity_by_type(few, audience="team") != pictures.severity_by_type([])
+def test_severities_are_of_detectors_where_they_have_the_type() -> None:
+    of_detectors = [severity(number, "correction", "high") for number in range(40)]
+    of_both = [*of_detectors, *(severity(n, "correction", "low", source="analyst") for n in range(40, 80))]
+    assert pictures.severity_by_type(of_both) == pictures.severity_by_type(of_detectors)
+
+
+def test_shares_of_severity_are_rounded_so_that_one_event_does_not_show() -> None:
+    def drawn(high: int) -> bytes:
+        found = ["high"] * high + ["low"] * (20 - high)
+        return pictures.severity_by_type([severity(n, "correction", one) for n, one in enumerate(found)])
+
+    assert drawn(7) == drawn(8) != drawn(12)  # steps of a tenth at twenty events
 
 
 def test_words_of_clusters_are_drawn_for_oneself_only() -> None:

@@ -31,13 +31,14 @@ def report(tables: dict[str, Any] | None = None, audience: Any = "company", **co
 
 def text_of(html: str) -> str:
     class Text(HTMLParser):
-        words: list[str] = []
+        def __init__(self) -> None:
+            super().__init__()
+            self.words: list[str] = []
 
         def handle_data(self, data: str) -> None:
             self.words.append(data)
 
     parser = Text()
-    parser.words = []
     parser.feed(re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL))
     return " ".join(" ".join(parser.words).split())
 
@@ -103,7 +104,8 @@ def test_no_rows_at_all_still_make_a_report_that_says_so() -> None:
                                            rate_after=0.3, effect=0.2, low=0.1, high=0.3)],
           "friction_levels": [level("error_event", 0.4, "crossed")]},
          "Correction got worse with 3.0: 10 % → 30 % of sessions; confirmed"),
-        ({"friction_levels": [level("error_event", 0.4, "crossed")], "fix_outcomes": [fix("T", "correction", "improved", 0.3, 0.2, 0.05)]},
+        ({"friction_levels": [level("error_event", 0.4, "crossed")],
+          "fix_outcomes": [fix("T", "correction", "improved", 0.3, 0.2, 0.05)]},
          "Error crossed its threshold: 40 % of sessions, ceiling 25 %"),
         ({"fix_outcomes": [fix("T", "correction", "regressed", 0.2, 0.3, 0.05)]},
          "The fix of correction in 2.5.0 made it worse"),
@@ -195,7 +197,7 @@ def test_every_text_is_escaped_wherever_it_stands() -> None:
             names=dict.fromkeys(NAMES, HOSTILE),
             audience=audience,
             coverage={HOSTILE: {"asked": 1, "answered": 1, f"notes.{HOSTILE}": 1}},
-        )  # type: ignore[arg-type]
+        )
         assert "<script" not in one.html
         assert "<img" not in one.html
         page = Balanced()
@@ -243,6 +245,14 @@ def test_coverage_says_what_became_of_everything() -> None:
     words = text_of(report({}, **COVERAGE).html)
     for said in ("Raw sessions", "without user 12", "over budget 6", "cost usd cents 184"):
         assert said in words
+
+
+def test_counts_of_another_form_than_asked_and_answered_are_shown_as_they_are() -> None:
+    one = report({}, sessions={"read": 409, "set_aside": 3}, analysis={"asked": 7, "state.refused": 2})
+    words = text_of(one.html)
+    assert "Sessions read 409" in words
+    assert "set aside 3" in words
+    assert "asked 7, state refused 2" in words
 
 
 def test_the_audiences_thresholds_are_told() -> None:
