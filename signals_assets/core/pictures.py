@@ -107,15 +107,16 @@ def severity_by_type(events: Rows, *, names: Mapping[str, str] | None = None, au
             found.setdefault(row["type"], {}).setdefault(row["source"], []).append(row["severity"])
     if not found:
         return _empty("no friction to show")
-    counts = {type_: _shares(by.get("detector") or by["analyst"], audience) for type_, by in found.items()}
-    order = sorted(counts, key=lambda type_: (counts[type_]["high"] / sum(counts[type_].values()), type_))
+    ends = {type_: _ends(by.get("detector") or by["analyst"], audience) for type_, by in found.items()}
+    order = sorted(ends, key=lambda type_: (*ends[type_], type_))
     figure = _figure(60 + 26 * len(order))
     axes = figure.add_subplot()
     start = [0.0] * len(order)
-    for severity, colour in SEVERITIES.items():
-        shares = [100 * counts[type_][severity] / sum(counts[type_].values()) for type_ in order]
+    for position, (severity, colour) in enumerate(SEVERITIES.items()):
+        end = [100 * ends[type_][position] for type_ in order]
+        shares = [after - before for after, before in zip(end, start, strict=True)]
         axes.barh(range(len(order)), shares, left=start, color=colour, height=0.62, label=severity)
-        start = [done + share for done, share in zip(start, shares, strict=True)]
+        start = end
     axes.set_yticks(range(len(order)), [display_name(type_, names or {}) for type_ in order])
     axes.set_xlim(0, 100)
     axes.set_xlabel("per cent of events", fontsize=8, color=SOFT)
@@ -124,9 +125,10 @@ def severity_by_type(events: Rows, *, names: Mapping[str, str] | None = None, au
     return _png(figure)
 
 
-def _shares(severities: Sequence[str], audience: Audience) -> dict[str, float]:
-    size = len(severities)
-    return {one: rounded_rate(severities.count(one) / size, size, audience) for one in SEVERITIES}
+def _ends(severities: Sequence[str], audience: Audience) -> list[float]:
+    """Where each severity's part of the bar ends, the worst first; the ends are rounded, so the parts still add up."""
+    size, counts = len(severities), [severities.count(one) for one in SEVERITIES]
+    return [rounded_rate(sum(counts[: n + 1]) / size, size, audience) for n in range(len(counts))]
 
 
 def cluster_map(clusters: Rows, *, names: Mapping[str, str] | None = None, audience: Audience = "company") -> bytes:

@@ -55,7 +55,7 @@ def test_shares_of_severity_are_rounded_so_that_one_event_does_not_show() -> Non
         found = ["high"] * high + ["low"] * (20 - high)
         return pictures.severity_by_type([severity(n, "correction", one) for n, one in enumerate(found)])
 
-    assert drawn(7) == drawn(8) != drawn(12)  # steps of a tenth at twenty events
+    assert len({drawn(high) for high in range(21)}) <= 12  # steps of a tenth, not one picture per event
 
 
 def test_words_of_clusters_are_drawn_for_oneself_only() -> None:
