@@ -4,7 +4,7 @@ Put here: the two decorators of daily assets, the jobs, the schedules, freshness
 Not here: sensors (see `sensors/`), what an asset does (see `assets/`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -16,9 +16,7 @@ from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import TABLES, Row
 
-FRESH: Final = dg.FreshnessPolicy.time_window(
-    fail_window=timedelta(hours=36), warn_window=timedelta(hours=26)
-)
+FRESH: Final = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 """A daily table is stale when no day of it was materialized for a day and a half."""
 
 LANGUAGE_MODEL_POOL: Final = "analyst"
@@ -27,7 +25,11 @@ Body = Callable[..., Any]
 
 
 def daily_asset(
-    model: type[Row], *, deps: Sequence[str] = (), kinds: Sequence[str] = (), code_version: str | None = None,
+    model: type[Row],
+    *,
+    deps: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    code_version: str | None = None,
     pool: str | None = None,
 ) -> Callable[[Body], dg.AssetsDefinition]:
     """Declare the asset of one table: named like it, in its stage's group, one run for a range of days."""
@@ -81,6 +83,12 @@ def daily_assets(
     return decorate
 
 
+def materialized(*models: type[Row]) -> Iterator[dg.MaterializeResult[None]]:
+    """What the body of `daily_assets` yields at its end; counts and coverage were recorded per day."""
+    for model in models:
+        yield dg.MaterializeResult(asset_key=model.table)
+
+
 def _description(model: type[Row], body: Body) -> str:
     return f"{(model.__doc__ or '').strip()}\n\n{(body.__doc__ or '').strip()}\n\nZone: {model.zone}."
 
@@ -120,11 +128,15 @@ def stays_inside(settings: Settings) -> bool:
     return doors == ("rules", "files", "git", "files", "parquet")
 
 
-def schedules(settings: Settings) -> list[dg.ScheduleDefinition]:
+def schedules(settings: Settings) -> list[Any]:
     """The daily cycle and retention; running by default only where nothing leaves the machine."""
     status = dg.DefaultScheduleStatus.RUNNING if stays_inside(settings) else dg.DefaultScheduleStatus.STOPPED
     daily_cycle = dg.build_schedule_from_partitioned_job(
-        cycle, name="daily_cycle", hour_of_day=2, default_status=status, description="Yesterday, every night at 02:00 UTC."
+        cycle,
+        name="daily_cycle",
+        hour_of_day=2,
+        default_status=status,
+        description="Yesterday, every night at 02:00 UTC.",
     )
     return [
         daily_cycle,
@@ -150,7 +162,7 @@ def remove_expired_days(
         if model.zone == "restricted" and model.table in EXPIRING:
             days = [day for day in warehouse.days(model) if day < expired]
             removed = warehouse.delete_days(model, days)
-            context.log.info(f"{model.table}: {removed} days removed")
+            context.log.info("%s: %d days removed", model.table, removed)
 
 
 EXPIRING: Final = ("raw_sessions", "quarantine", "error_logs", "feedback", "analyses", "embeddings", "word_support")

@@ -58,9 +58,7 @@ def contracts() -> list[dg.AssetChecksDefinition]:
     return [contract(model) for model in TABLES.values()]
 
 
-def share(
-    model: type[Row], name: str, description: str, *, sql: str, at_least: float
-) -> dg.AssetChecksDefinition:
+def share(model: type[Row], name: str, description: str, *, sql: str, at_least: float) -> dg.AssetChecksDefinition:
     """A warning when a share, computed by SQL over the run's days (`{days}`), falls below `at_least`."""
 
     @dg.asset_check(asset=dg.AssetKey(model.table), name=name, description=description)

@@ -32,7 +32,9 @@ SENSORS = (analysis_collection, friction_threshold, fix_tracking, late_sessions)
 STAGES = (sessions, metrics, analysis, abstractions, discovery, correlations, tickets, outcomes, report)
 
 
-def build_defs(settings: Settings, *, loggers: dict[str, dg.LoggerDefinition] | None = None, **doors: Any) -> dg.Definitions:
+def build_defs(
+    settings: Settings, *, loggers: dict[str, dg.LoggerDefinition] | None = None, **doors: Any
+) -> dg.Definitions:
     """A fresh code location over the settings; `doors` replace single resources by name (tests, special runs)."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from signals_assets.core.coverage import Coverage
-from signals_assets.tables import Row, to_arrow
 from signals_assets.resources.warehouse import Warehouse
+from signals_assets.tables import Row, to_arrow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,12 @@ def _type_name(annotation: Any) -> str:
 
 
 def record(
-    context: dg.AssetExecutionContext, asset: str, day: date, *, rows: int, coverage: Coverage | None = None,
+    context: dg.AssetExecutionContext,
+    asset: str,
+    day: date,
+    *,
+    rows: int,
+    coverage: Coverage | None = None,
     **more: int | float | str | bool | None,
 ) -> None:
     """Attach a day's counts and coverage to its materialization. `more` holds numbers, enums and dates only."""

@@ -28,7 +28,9 @@ RANGE_END: Final = "dagster/asset_partition_range_end"
 def daily(settings: Settings) -> dg.DailyPartitionsDefinition:
     """Days from the settings' first to their last (default: yesterday)."""
     end = settings.end_day + timedelta(days=1) if settings.end_day else None
-    return dg.DailyPartitionsDefinition(start_date=settings.start_day.isoformat(), end_date=end and end.isoformat())
+    return dg.DailyPartitionsDefinition(
+        start_date=settings.start_day.isoformat(), end_date=end.isoformat() if end else None
+    )
 
 
 DAYS: Final = daily(Settings())

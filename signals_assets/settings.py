@@ -21,6 +21,12 @@ from pydantic_settings import (
 Audience = Literal["self", "team", "company", "public"]
 
 
+def _toml_files() -> list[str]:
+    """Files read for settings, later ones win: the home's own, then the working folder's (or SIGNALS_TOML)."""
+    home = os.environ.get("SIGNALS_HOME", ".signals")
+    return [f"{home}/signals.toml", os.environ.get("SIGNALS_TOML", "signals.toml")]
+
+
 class SelectionSettings(BaseModel):
     """Which sessions are sent to the analyst, and how many."""
 
@@ -71,7 +77,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="SIGNALS_",
         env_nested_delimiter="__",
-        toml_file=os.environ.get("SIGNALS_TOML", "signals.toml"),
+        toml_file=_toml_files(),
         extra="forbid",
         hide_input_in_errors=True,
     )
@@ -87,6 +93,7 @@ class Settings(BaseSettings):
 
     audience: Audience = "company"
     pseudonym_key: SecretStr | None = Field(None, description="Key of the pseudonyms; default: made once in home.")
+    retention_days: int = Field(14, ge=1, description="Days after which raw text and vectors are removed.")
     min_confidence: float = Field(0.5, ge=0, le=1, description="Detections below it are stored but not counted.")
 
     session_source: Literal["files", "bigquery"] = "files"
@@ -120,8 +127,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments, then variables, then signals.toml."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

@@ -10,7 +10,7 @@ from datetime import date
 
 import dagster as dg
 
-from signals_assets.automation import daily_asset, daily_assets
+from signals_assets.automation import daily_asset, daily_assets, materialized
 from signals_assets.core import records as thinking
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.readers import Rejected
@@ -50,9 +50,7 @@ class _Day:
         """The day's sessions as rows; rejected records are kept aside."""
         for item in self.source.sessions(self.day):
             if isinstance(item, Rejected):
-                self.rejected.append(
-                    thinking.quarantined_row(item, day=self.day, known_on=self.added_on, key=self.key)
-                )
+                self.rejected.append(thinking.quarantined_row(item, day=self.day, known_on=self.added_on, key=self.key))
                 continue
             row = thinking.raw_session_row(item, day=self.day, known_on=self.added_on, key=self.key)
             if self.known is not None:
@@ -81,9 +79,10 @@ def raw_sessions_and_quarantine(
     session_source: dg.ResourceParam[SessionSource],
     warehouse: dg.ResourceParam[Warehouse],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
-) -> None:
+) -> Iterator[dg.MaterializeResult[None]]:
     """Read from the session source, one file pass per day; a redone day may not lose sessions without a tag."""
     stored = set(warehouse.days(RawSession))
+    session_source.days()  # looks for files that arrived since this process last read
     for day in days_of(context):
         known = None
         if day in stored:
@@ -106,6 +105,7 @@ def raw_sessions_and_quarantine(
         store(context, warehouse, RawSession, day, reading.rows())
         record(context, RawSession.table, day, rows=reading.read, coverage=reading.coverage)
         store(context, warehouse, Quarantined, day, reading.rejected)
+    yield from materialized(RawSession, Quarantined)
 
 
 def _known_on(warehouse: Warehouse, model: type[Row], day: date) -> date:

@@ -23,10 +23,17 @@ NAMES = {
 @click.option("--seed", default=0, show_default=True)
 @click.option("--sessions", multiple=True, type=click.Path(exists=True, path_type=Path), help="Sessions (detectors).")
 @click.option("--labels", multiple=True, type=click.Path(exists=True, path_type=Path), help="Labels (detectors).")
-@click.option("--data", type=click.Path(exists=True, path_type=Path), help="Folder with train.tsv and dev.tsv (discovery).")
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), help="Folder with train.tsv and dev.tsv (discovery)."
+)
 @json_option
 def command(
-    name: str, quick: bool, seed: int, sessions: tuple[Path, ...], labels: tuple[Path, ...], data: Path | None,
+    name: str,
+    quick: bool,
+    seed: int,
+    sessions: tuple[Path, ...],
+    labels: tuple[Path, ...],
+    data: Path | None,
     json_file: str | None,
 ) -> None:
     """Run one benchmark. With --json the result, its parameters included, is written as JSON."""

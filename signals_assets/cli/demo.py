@@ -16,6 +16,10 @@ from signals_assets.cli.printing import json_option, write_json
 from signals_assets.settings import Settings
 
 WEEKS = 4
+CEILINGS = {"error_event": 0.2}
+"""What the team of the simulated agent has set as its limit: one session in five."""
+PUBLIC_LABELS = ["connection pool exhausted after <number> ms for tenant t-<number>", "query-gateway", "atlas-agent"]
+"""What a reviewer of the simulated product would allow to be named in the published zone."""
 MARK = "# Written by `signals demo`; removed and made again when the demo runs again.\n"
 
 
@@ -30,8 +34,15 @@ MARK = "# Written by `signals demo`; removed and made again when the demo runs a
 @click.option("--seed", default=0, show_default=True, help="Of the simulation.")
 @json_option
 def command(
-    sessions: Path | None, records: Path | None, session_format: str | None, audience: str | None,
-    min_steps: int | None, user_from: str | None, sessions_per_day: int, seed: int, json_file: str | None,
+    sessions: Path | None,
+    records: Path | None,
+    session_format: str | None,
+    audience: str | None,
+    min_steps: int | None,
+    user_from: str | None,
+    sessions_per_day: int,
+    seed: int,
+    json_file: str | None,
 ) -> None:
     """Run the whole graph on a laptop, without a key or a network, and print what it found."""
     started = time.monotonic()
@@ -41,7 +52,7 @@ def command(
         found = _simulated(home, sessions_per_day, seed, audience or "company", min_steps)
     else:
         found = _own(home, sessions, records, session_format, audience or "self", min_steps or 0, user_from)
-    click.echo(f"\nDone in {time.monotonic() - started:.0f} s. Next: make ui, or signals sql \"show tables\".")
+    click.echo(f'\nDone in {time.monotonic() - started:.0f} s. Next: make ui, or signals sql "show tables".')
     write_json(json_file, found)
 
 
@@ -74,6 +85,8 @@ def _toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     if isinstance(value, int | float):
@@ -89,10 +102,8 @@ def _progress() -> Callable[[str], None]:
     return show
 
 
-def _simulated(
-    home: Path, sessions_per_day: int, seed: int, audience: str, min_steps: int | None
-) -> dict[str, object]:
-    from signals_assets.simulation import World
+def _simulated(home: Path, sessions_per_day: int, seed: int, audience: str, min_steps: int | None) -> dict[str, object]:
+    from signals_assets.simulation import COMPONENTS, World
     from signals_assets.simulation.developer import decide, read_tickets
 
     # Whole weeks from Monday to Sunday, the last one over: the same story on whatever day it is told.
@@ -103,21 +114,22 @@ def _simulated(
         "records": str(world_folder / "records"),
         "start_day": monday,
         "audience": audience,
-        "allowed_labels": list(World.PUBLIC_LABELS),
+        "allowed_labels": PUBLIC_LABELS,
         **({"selection": {"min_steps": min_steps}} if min_steps is not None else {}),
-        "components": World.COMPONENTS,
+        "thresholds": {"ceilings": CEILINGS},
+        "components": {name: list(parts) for name, parts in COMPONENTS.items()},
     })  # fmt: skip
     from signals_assets.cli import summary
     from signals_assets.cli.instance import Graph
 
-    world = World(world_folder, seed=seed, sessions_per_day=sessions_per_day, start=monday)
+    world = World(seed, sessions_per_day, monday, world_folder)
     graph: Graph | None = None
     for week in range(WEEKS):
         first = monday + timedelta(days=7 * week)
         last = first + timedelta(days=6)
         click.secho(f"\nWeek {week + 1} of {WEEKS}: {first} to {last}", bold=True)
-        written = world.simulate_days(first, last)
-        click.echo(f"  the agent lived it: {written} sessions")
+        lived = world.step(7)
+        click.echo(f"  the agent lived it: {lived.sessions} sessions, {lived.steps} steps")
         graph = graph or Graph(settings, _progress())
         click.echo("  Dagster materializes the week")
         graph.materialize(first, last)
@@ -125,7 +137,7 @@ def _simulated(
             for request in graph.tick(sensor):
                 click.echo(f"  sensor {sensor} asked for {request.partition_key}")
         if week < WEEKS - 1:
-            actions = decide(read_tickets(home / "tickets"), world.acted)
+            actions = decide(read_tickets(home / "tickets"), world.actions, seed)
             for action in actions:
                 click.echo(f"  a developer read {action.ticket_key} and opens a pull request")
             world.developer(actions)
@@ -134,7 +146,12 @@ def _simulated(
 
 
 def _own(
-    home: Path, sessions: Path, records: Path | None, session_format: str | None, audience: str, min_steps: int,
+    home: Path,
+    sessions: Path,
+    records: Path | None,
+    session_format: str | None,
+    audience: str,
+    min_steps: int,
     user_from: str | None,
 ) -> dict[str, object]:
     from signals_assets.resources.session_source import FileSessionSource
@@ -146,7 +163,10 @@ def _own(
         origin = UserFrom.model_validate({"kind": kind, "value": value})
     click.secho(f"Reading {sessions}", bold=True)
     source = FileSessionSource(
-        [sessions.absolute()], session_format=session_format, user_from=origin, agent_name=None,
+        [sessions.absolute()],
+        session_format=session_format,
+        user_from=origin,
+        agent_name=None,
         spool=home / "restricted" / "spool",
     )
     days = source.days()

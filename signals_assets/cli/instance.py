@@ -10,13 +10,17 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
+
+
+QUIET: Final[dict[str, Any]] = {"loggers": {"console": {}}}
+"""Run configuration that replaces Dagster's console log by one line per step."""
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -50,12 +54,16 @@ class Graph:
         shared = {name: door for name, door in self.doors.items() if name != "settings"}
         self.definitions = build_defs(settings, loggers={"console": _progress_logger(progress)}, **shared)
 
-    def materialize(self, first: date, last: date, tags: Mapping[str, str] | None = None) -> "dg.ExecuteInProcessResult":
+    def materialize(
+        self, first: date, last: date, tags: Mapping[str, str] | None = None
+    ) -> "dg.ExecuteInProcessResult":
         """Every daily asset for every day from `first` to `last`, in one ranged run."""
         from signals_assets.partitions import range_tags
 
         job = self.definitions.resolve_job_def("flow")
-        return job.execute_in_process(instance=self.instance, tags={**range_tags(first, last), **(tags or {})})
+        return job.execute_in_process(
+            run_config=QUIET, instance=self.instance, tags={**range_tags(first, last), **(tags or {})}
+        )
 
     def tick(self, sensor: str) -> list["dg.RunRequest"]:
         """One tick of a sensor, with and like the daemon's cursor, and its runs executed here."""
@@ -64,14 +72,24 @@ class Graph:
         definition = self.definitions.resolve_sensor_def(sensor)
         cursor_key = f"signals/{sensor}"
         cursor = self.instance.daemon_cursor_storage.get_cursor_values({cursor_key}).get(cursor_key)
-        with dg.build_sensor_context(
-            instance=self.instance, cursor=cursor, definitions=self.definitions, sensor_name=sensor
-        ) as context, dg.partition_loading_context(dynamic_partitions_store=self.instance):
+        with (
+            dg.build_sensor_context(
+                instance=self.instance,
+                cursor=cursor,
+                definitions=self.definitions,
+                sensor_name=sensor,
+                resources=dict(self.doors),
+            ) as context,
+            dg.partition_loading_context(dynamic_partitions_store=self.instance),
+        ):
             result = definition.evaluate_tick(context)
         for request in result.run_requests or []:
             job = self.definitions.resolve_job_def(request.job_name or "act")
             job.execute_in_process(
-                instance=self.instance, partition_key=request.partition_key, tags=dict(request.tags),
+                run_config=QUIET,
+                instance=self.instance,
+                partition_key=request.partition_key,
+                tags=dict(request.tags),
                 asset_selection=list(request.asset_selection) if request.asset_selection else None,
             )
         if result.cursor:
@@ -85,15 +103,18 @@ def _progress_logger(progress: Callable[[str], None]) -> "dg.LoggerDefinition":
     class Steps(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             event = getattr(record, "dagster_meta", {}).get("dagster_event")
-            if event is not None and event.event_type_value == "STEP_START" and "contract" not in (event.step_key or ""):
+            if (
+                event is not None
+                and event.event_type_value == "STEP_START"
+                and "contract" not in (event.step_key or "")
+            ):
                 progress(event.step_key or "")
             elif record.levelno >= logging.ERROR:
                 progress(record.getMessage().splitlines()[0][:300])
 
-    @dg.logger(description="One line per step")
     def steps(_: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("signals.steps", level=logging.DEBUG)
         logger.addHandler(Steps())
         return logger
 
-    return steps
+    return dg.LoggerDefinition(steps, description="One line per step")

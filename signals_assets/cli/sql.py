@@ -12,7 +12,9 @@ from signals_assets.zones import ZONES
 @click.command()
 @click.argument("query", required=False)
 @click.option("--init", is_flag=True, help="Print the views, for any DuckDB shell: signals sql --init > views.sql")
-@click.option("--zone", "zones", multiple=True, type=click.Choice(ZONES), help="Zones to open (default: not restricted).")
+@click.option(
+    "--zone", "zones", multiple=True, type=click.Choice(ZONES), help="Zones to open (default: not restricted)."
+)
 @click.option("--limit", default=200, show_default=True, help="Rows to print at the most.")
 @json_option
 def command(query: str | None, init: bool, zones: tuple[str, ...], limit: int, json_file: str | None) -> None:
@@ -23,7 +25,7 @@ def command(query: str | None, init: bool, zones: tuple[str, ...], limit: int, j
         click.echo(warehouse.views_sql(zones=opened))
         return
     if not query:
-        raise click.UsageError("give a query, e.g. signals sql \"select * from friction_rates limit 5\"")
+        raise click.UsageError('give a query, e.g. signals sql "select * from friction_rates limit 5"')
     try:
         table = warehouse.query(query, zones=opened)
     except WarehouseError as error:

@@ -23,7 +23,7 @@ def command(port: int, host: str) -> None:
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-m", "dagster", "dev", "-m", "signals_assets.definitions", "-h", host, "-p", str(port)],
         env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     try:

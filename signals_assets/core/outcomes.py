@@ -177,7 +177,6 @@ def verdict_of(effect: Effect, expected_change: float = 0.0) -> Verdict:
 
 
 def verdict_actions(
-    ticket: TicketRow,
     outcome: FixOutcome,
     entries: Sequence[LedgerEntry],
     settings: TicketSettings,
@@ -191,7 +190,7 @@ def verdict_actions(
     """
     if outcome.verdict == "inconclusive":
         return []
-    ledger_ticket = ledger_tickets(entries).get(ticket.ticket_key)
+    ledger_ticket = ledger_tickets(entries).get(outcome.ticket_key)
     given = dict(ledger_ticket.verdicts) if ledger_ticket else {}
     failed = sum(verdict in FAILED for version, verdict in given.items() if version != outcome.version)
     failed += outcome.verdict in FAILED
@@ -200,12 +199,12 @@ def verdict_actions(
         ending = "suppress"
     comment = "propose_revert" if outcome.verdict == "regressed" else "comment"
     text = _verdict_text(outcome, ending, wording)
-    payload = {"type": ticket.type, "version": outcome.version, "verdict": outcome.verdict}
+    payload = {"type": outcome.type, "version": outcome.version, "verdict": outcome.verdict}
     return [
         TicketAction(
-            ticket_key=ticket.ticket_key,
+            ticket_key=outcome.ticket_key,
             kind=kind,  # type: ignore[arg-type]  # one of the literals above
-            action_id=f"{ticket.ticket_key}:{outcome.version}:{kind}",
+            action_id=f"{outcome.ticket_key}:{outcome.version}:{kind}",
             day=outcome.day,
             text=text if kind == comment else "",
             payload=payload,

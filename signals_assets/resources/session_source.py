@@ -39,6 +39,10 @@ class SessionSource(ABC):
         Records that cannot be dated (unreadable ones) come with the day of their file.
         """
 
+    @abstractmethod
+    def counts(self) -> dict[date, int]:
+        """Sessions (segments) per day as `sessions` would yield them; looks for new and changed files first."""
+
 
 SUFFIXES: Final = (".jsonl", ".json", ".ndjson", ".gz", ".zst")
 _INDEX_VERSION: Final = 1
@@ -205,6 +209,11 @@ class FileSessionSource(SessionSource):
                 else:
                     yield session
         yield from index.rejected(day)
+
+    def counts(self) -> dict[date, int]:
+        """See `SessionSource.counts`."""
+        index = self._refreshed()
+        return {day: count - len(index.losers(day)) for day, count in index.counts().items()}
 
     def skipped(self) -> dict[str, int]:
         """Counts of all listed files: files read and passed over, records in sessions, without a step, rejected."""
@@ -436,6 +445,13 @@ class _Index:
         """Days of the listed files."""
         rows = self._connection.execute("select distinct day from segments join listed using (file_id) order by day")
         return [date.fromisoformat(day) for (day,) in rows]
+
+    def counts(self) -> dict[date, int]:
+        """Segments of the listed files by day, doubles included."""
+        rows = self._connection.execute(
+            "select day, count(*) from segments join listed using (file_id) group by day order by day"
+        )
+        return {date.fromisoformat(day): int(count) for day, count in rows}
 
     def entries(self, day: date) -> list[_Entry]:
         """Listed files that have segments of the day."""

@@ -21,9 +21,7 @@ def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[
     for entry in sent:
         if entry.key not in done:
             open_days.setdefault(date.fromisoformat(entry.payload["day"]), []).extend(entry.payload["batch_ids"])
-    return sorted(
-        day for day, batches in open_days.items() if all(poll(batch).state != "running" for batch in batches)
-    )
+    return sorted(day for day, batches in open_days.items() if all(poll(batch).state != "running" for batch in batches))
 
 
 def sensor_for(settings: Settings) -> dg.SensorDefinition:

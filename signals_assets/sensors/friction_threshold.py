@@ -35,7 +35,11 @@ class Crossing:
 
 
 def due(
-    levels: Iterable[Mapping[str, Any]], *, newest: date, act_within_days: int, handled: frozenset[str],
+    levels: Iterable[Mapping[str, Any]],
+    *,
+    newest: date,
+    act_within_days: int,
+    handled: frozenset[str],
     with_causes: frozenset[date],
 ) -> tuple[list[Crossing], list[Crossing]]:
     """Crossings to act on, and stale ones (older than `act_within_days` before the newest day), each once.
@@ -85,7 +89,9 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         )
         for crossing in stale:
             ledger.append("stale", crossing.episode, {"type": crossing.type, "day": crossing.day.isoformat()})
-        return dg.SensorResult(run_requests=[_request(context, crossing) for crossing in crossings], cursor=cursor)
+        return dg.SensorResult(
+            run_requests=[_request(context, crossing, newest) for crossing in crossings], cursor=cursor
+        )
 
     return friction_threshold
 
@@ -107,11 +113,11 @@ def _touched_days(context: dg.SensorEvaluationContext) -> tuple[str, set[date]]:
             return str(after), days
 
 
-def _request(context: dg.SensorEvaluationContext, crossing: Crossing) -> dg.RunRequest:
+def _request(context: dg.SensorEvaluationContext, crossing: Crossing, newest: date) -> dg.RunRequest:
     filters = dg.RunsFilter(tags={EPISODE_TAG: crossing.episode}, statuses=[dg.DagsterRunStatus.FAILURE])
     failures = min(3, context.instance.get_runs_count(filters))
     return dg.RunRequest(
         partition_key=crossing.type,
-        run_key=f"{crossing.episode}:{failures}",
+        run_key=f"{crossing.episode}:{newest}:{failures}",
         tags={DAY_TAG: crossing.day.isoformat(), EPISODE_TAG: crossing.episode},
     )

@@ -35,7 +35,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         description="Sessions of a stored day arrived late: redo that day; published days stay as they were.",
     )
     def late_sessions(
-        context: dg.SensorEvaluationContext,
+        _context: dg.SensorEvaluationContext,
         warehouse: dg.ResourceParam[Warehouse],
         session_source: dg.ResourceParam[SessionSource],
     ) -> dg.SensorResult:

@@ -121,7 +121,7 @@ def test_a_ticket_without_a_released_fix_has_no_outcome():
 
 
 def actions(found, entries=()):
-    return verdict_actions(ticket(), outcome(found), entries, TicketSettings(), wording=WORDING)
+    return verdict_actions(outcome(found), entries, TicketSettings(), wording=WORDING)
 
 
 def test_what_follows_from_each_verdict():

@@ -1,0 +1,166 @@
+"""Stage 4 · abstractions. What may be kept of each session: admitted text, enums, bounded numbers, step indices.
+
+Writes  abstracted_summaries, facets, friction_events, delight_events, unmet_needs; agreement; feedback_links
+Reads   raw_sessions, analyses, detections, word_support (two weeks), feedback
+Thinking: core/abstractions.py, core/barrier/
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from signals_assets.automation import daily_asset, daily_assets, materialized
+from signals_assets.core.abstractions import (
+    AbstractionChunk,
+    Abstractions,
+    SessionCalls,
+    SessionCase,
+    abstract_chunk,
+)
+from signals_assets.core.abstractions import agreement as agreement_of
+from signals_assets.core.abstractions import feedback_links as links_of
+from signals_assets.core.barrier import Support
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.taxonomy import Taxonomy, fold
+from signals_assets.metadata import store
+from signals_assets.partitions import days_of, window
+from signals_assets.resources.compute import Compute
+from signals_assets.resources.keys import PseudonymKey
+from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import (
+    AbstractedSummary,
+    Agreement,
+    Analysis,
+    DelightEvent,
+    Detection,
+    Facet,
+    FeedbackLink,
+    FeedbackRecord,
+    FrictionEvent,
+    RawSession,
+    UnmetNeed,
+    WordSupport,
+)
+
+ROWS_PER_CHUNK = 64
+SUPPORT_WINDOW = 14
+"""Trailing days of word support: as long as raw text is kept."""
+
+
+@daily_assets(
+    AbstractedSummary,
+    Facet,
+    FrictionEvent,
+    DelightEvent,
+    UnmetNeed,
+    name="abstractions",
+    deps=["raw_sessions", "detections", "analyses", "word_support"],
+)
+def abstractions(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    compute: dg.ResourceParam[Compute],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult[None]]:
+    """One pass: every text of every answer goes through the barrier; a refused one is counted under its rule."""
+    for day in days_of(context):
+        taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        support = Support.from_rows(warehouse.read(WordSupport, window(day, SUPPORT_WINDOW)).to_pylist())
+        found = Abstractions()
+        chunks = _chunks(warehouse, day, support, taxonomy, settings, pseudonym_key.bytes())
+        for part in compute.map(abstract_chunk, chunks):
+            found += part
+        rejected = {f"rejected/{rule}": count for rule, count in found.rejected_by_rule.items()}
+        store(context, warehouse, AbstractedSummary, day, found.summaries, found.coverage, **rejected)
+        store(context, warehouse, Facet, day, found.facets, found.coverage)
+        store(context, warehouse, FrictionEvent, day, found.friction, found.coverage)
+        store(context, warehouse, DelightEvent, day, found.delight, found.coverage)
+        store(context, warehouse, UnmetNeed, day, found.unmet_needs, found.coverage)
+    yield from materialized(AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed)
+
+
+def _chunks(
+    warehouse: Warehouse, day: date, support: Support, taxonomy: Taxonomy, settings: Settings, key: bytes
+) -> Iterator[AbstractionChunk]:
+    analysed = {row["session_id"]: row for row in warehouse.read(Analysis, day).to_pylist()}
+    detected: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in warehouse.read(Detection, day).to_pylist():
+        detected[row["session_id"]].append(row)
+    for batch in warehouse.stream(RawSession, day, rows_per_batch=ROWS_PER_CHUNK):
+        cases = [
+            SessionCase(raw=raw, analysis=analysed.get(raw["session_id"]), detections=detected[raw["session_id"]])
+            for raw in batch.to_pylist()
+        ]
+        yield AbstractionChunk(
+            day=day,
+            rows=cases,
+            support=support,
+            taxonomy_version=taxonomy.version,
+            friction_types=taxonomy.slugs("friction"),
+            delight_types=taxonomy.slugs("delight"),
+            audience=settings.audience,
+            key=key,
+        )
+
+
+@daily_asset(Agreement, deps=["detections", "analyses", "friction_events", "delight_events"])
+def agreement(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Detectors against analyst, per type, on the sessions both looked at."""
+    for day in days_of(context):
+        answered = warehouse.read(Analysis, day, columns=["day", "session_id", "state"]).to_pylist()
+        sessions = {row["session_id"] for row in answered if row["state"] == "answered"}
+        events = {
+            "friction": warehouse.read(FrictionEvent, day).to_pylist(),
+            "delight": warehouse.read(DelightEvent, day).to_pylist(),
+        }
+        rows = agreement_of(
+            day,
+            warehouse.read(Detection, day).to_pylist(),
+            events,  # type: ignore[arg-type]  # the keys are the literals
+            sessions,
+            min_confidence=settings.min_confidence,
+        )
+        store(context, warehouse, Agreement, day, rows, Coverage(asked=len(answered), answered=len(sessions),
+              skipped={"not_answered": len(answered) - len(sessions)}))  # fmt: skip
+
+
+@daily_asset(FeedbackLink, deps=["feedback", "raw_sessions", "facets"])
+def feedback_links(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+) -> None:
+    """Thumbs joined to the step, the model call, the model and the prompt version that produced the answer."""
+    for day in days_of(context):
+        thumbs = warehouse.read(FeedbackRecord, day).to_pylist()
+        steps: dict[str, set[int]] = defaultdict(set)
+        for row in thumbs:
+            steps[row["session_id"]] |= {row["step"]} if row["step"] is not None else set()
+        calls = {
+            raw["session_id"]: SessionCalls.of(raw, steps[raw["session_id"]], pseudonym_key.bytes())
+            for batch in (warehouse.stream(RawSession, day, rows_per_batch=ROWS_PER_CHUNK) if thumbs else ())
+            for raw in batch.to_pylist()
+            if raw["session_id"] in steps
+        }
+        intents = {
+            row["session_id"]: row["value"]
+            for row in warehouse.read(Facet, day).to_pylist()
+            if row["facet"] == "primary_intent"
+        }
+        rows = links_of(day, thumbs, calls, intents)
+        unknown = sum(row["session_id"] not in calls for row in thumbs)
+        coverage = Coverage(
+            asked=len(thumbs), answered=len(thumbs) - unknown, skipped={"session_of_another_day": unknown}
+        )
+        store(context, warehouse, FeedbackLink, day, rows, coverage)

@@ -1,0 +1,236 @@
+"""Stage 6 · correlations. Counts by user and day, and every rate and comparison that is computed from them.
+
+Writes  user_days; friction_rates, release_correlations, error_correlations, leading_indicators, intent_trends
+Reads   session_metrics, friction_events, delight_events, facets, analyses, unmet_needs, event_labels, releases, logs
+Thinking: core/user_days.py, core/correlations.py, core/within_sessions.py, core/statistics.py
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from signals_assets.automation import daily_asset
+from signals_assets.core import pictures
+from signals_assets.core.correlations import friction_rates as rates_of
+from signals_assets.core.correlations import intent_trends as trends_of
+from signals_assets.core.correlations import labeller
+from signals_assets.core.correlations import release_correlations as releases_of
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.detectors.facets import INTENTS
+from signals_assets.core.taxonomy import Taxonomy, fold
+from signals_assets.core.user_days import CountedType, Counts, counted_types
+from signals_assets.core.user_days import user_days as counts_of
+from signals_assets.core.within_sessions import error_correlations as errors_of
+from signals_assets.core.within_sessions import leading_indicators as indicators_of
+from signals_assets.metadata import picture, store
+from signals_assets.partitions import days_of, window
+from signals_assets.resources.keys import PseudonymKey
+from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import (
+    Analysis,
+    DelightEvent,
+    ErrorCorrelation,
+    ErrorLog,
+    EventLabel,
+    Facet,
+    FrictionEvent,
+    FrictionRate,
+    IntentTrend,
+    LeadingIndicator,
+    Release,
+    ReleaseCorrelation,
+    SessionMetrics,
+    UnmetNeed,
+    UserDay,
+)
+
+COUNTED_WINDOW = 56
+"""Days of counts that a comparison may reach back: an open release and the baseline before it."""
+WITHIN_WINDOW = 28
+PICTURE_DAYS = 28
+
+
+def counted(taxonomy: Taxonomy) -> list[CountedType]:
+    """Every type of friction and delight with its one source."""
+    built_in = {item.slug for item in taxonomy.types if item.since_version == 1}
+    kinds = {"friction": taxonomy.slugs("friction"), "delight": taxonomy.slugs("delight")}
+    return counted_types(kinds, built_in)  # type: ignore[arg-type]  # the keys are the literals
+
+
+def _counts(warehouse: Warehouse, days: Sequence[date]) -> Counts:
+    return Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + COUNTED_WINDOW)))
+
+
+def _label(settings: Settings, key: PseudonymKey) -> Callable[[str, str], str]:
+    return labeller(settings.audience, settings.allowed_labels, key.bytes())
+
+
+@daily_asset(
+    UserDay,
+    deps=[
+        "session_metrics", "friction_events", "delight_events", "facets", "analyses", "unmet_needs", "event_labels",
+    ],
+)  # fmt: skip
+def user_days(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """The day's counts, and earlier days of four weeks restated where a label or a late session changed them."""
+    for day in days_of(context):
+        taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        labels = warehouse.read(EventLabel, window(day, WITHIN_WINDOW))
+        changed = {row["about_day"] for row in warehouse.read(EventLabel, day).to_pylist()}
+        about = sorted({day} | changed | _late_days(warehouse, day))
+        rows = counts_of(
+            day,
+            metrics=warehouse.read(SessionMetrics, about),
+            friction=warehouse.read(FrictionEvent, about),
+            delight=warehouse.read(DelightEvent, about),
+            facets=warehouse.read(Facet, about),
+            analyses=warehouse.read(Analysis, about),
+            unmet_needs=warehouse.read(UnmetNeed, about),
+            labels=labels,
+            about_days=about,
+            publishable_intents=[*(name for name, _ in INTENTS), *taxonomy.slugs("intent")],
+            min_confidence=settings.min_confidence,
+            taxonomy_version=taxonomy.version,
+        )
+        exposed = sum(row.sessions for row in rows if row.kind == "session" and row.source == "detector")
+        store(context, warehouse, UserDay, day, rows, Coverage(asked=exposed, answered=exposed),
+              restated_days=len(about) - 1)  # fmt: skip
+
+
+def _late_days(warehouse: Warehouse, day: date) -> set[date]:
+    """Earlier days of the window that hold sessions which became known on this day."""
+    late: set[date] = set()
+    for earlier in window(day - timedelta(days=1), WITHIN_WINDOW - 1):
+        known = warehouse.read(SessionMetrics, earlier, columns=["known_on"]).column("known_on")
+        if day in set(known.to_pylist()):
+            late.add(earlier)
+    return late
+
+
+@daily_asset(FrictionRate, deps=["user_days", "releases"])
+def friction_rates(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads eight weeks of counts. Below the audience's thresholds a row is absent and counted."""
+    days = days_of(context)
+    counts, label = _counts(warehouse, days), _label(settings, pseudonym_key)
+    for day in days:
+        types = counted(fold(ledger.entries(["taxonomy"], before=day)))
+        rows, coverage = rates_of(day, counts, types=types, audience=settings.audience, label=label)
+        store(context, warehouse, FrictionRate, day, rows, coverage)
+    last = days[-1]
+    history = warehouse.read(FrictionRate, window(last, PICTURE_DAYS)).to_pylist()
+    marks = warehouse.read(ReleaseCorrelation, window(last, PICTURE_DAYS)).to_pylist()
+    names = {item.slug: item.name for item in fold(ledger.entries(["taxonomy"], before=last)).types}
+    events = _severities(warehouse, last)
+    drawn = {
+        "rates over time": pictures.rates_over_time(history, marks, until=last, names=names),
+        "severity by type": pictures.severity_by_type(events, names=names, audience=settings.audience),
+    }
+    picture(context, FrictionRate.table, last, drawn)
+
+
+def _severities(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
+    """The week's events of types whose rate is shown; only shares are drawn."""
+    rates = warehouse.read(FrictionRate, day).to_pylist()
+    seen = {(row["type"], row["source"]) for row in rates if row["slice_kind"] == "all" and row["window_days"] == 7}
+    columns = ["day", "type", "severity", "source", "session_id", "user_id", "organization_id"]
+    events = warehouse.read(FrictionEvent, window(day, 7), columns=columns).to_pylist()
+    return [row for row in events if (row["type"], row["source"]) in seen]
+
+
+@daily_asset(ReleaseCorrelation, deps=["user_days", "releases"])
+def release_correlations(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads eight weeks of counts. By the version that each session ran; false discoveries controlled."""
+    days = days_of(context)
+    counts, label = _counts(warehouse, days), _label(settings, pseudonym_key)
+    for day in days:
+        types = counted(fold(ledger.entries(["taxonomy"], before=day)))
+        known = warehouse.read(Release, window(day, COUNTED_WINDOW))
+        rows, coverage = releases_of(day, counts, known, types=types, audience=settings.audience, label=label)
+        confirmed = sum(row.evidence == "confirmed" for row in rows)
+        suspected = sum(row.evidence == "suspected" for row in rows)
+        store(context, warehouse, ReleaseCorrelation, day, rows, coverage, confirmed=confirmed, suspected=suspected)
+
+
+@daily_asset(ErrorCorrelation, deps=["error_logs", "friction_events", "session_metrics", "event_labels"])
+def error_correlations(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads four weeks. Coincides with, never causes: tested inside each session, before the friction."""
+    label = _label(settings, pseudonym_key)
+    for day in days_of(context):
+        back = window(day, WITHIN_WINDOW)
+        rows, coverage = errors_of(
+            day,
+            logs=warehouse.read(ErrorLog, back),
+            friction=warehouse.read(FrictionEvent, back),
+            metrics=warehouse.read(SessionMetrics, back),
+            labels=warehouse.read(EventLabel, back),
+            types=counted(fold(ledger.entries(["taxonomy"], before=day))),
+            audience=settings.audience,
+            label=label,
+            publishable=lambda text: label("template", text),
+            min_confidence=settings.min_confidence,
+        )
+        store(context, warehouse, ErrorCorrelation, day, rows, coverage)
+
+
+@daily_asset(LeadingIndicator, deps=["friction_events", "facets", "session_metrics", "event_labels"])
+def leading_indicators(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads four weeks. What follows what, at the same session length, with its lead in steps and minutes."""
+    for day in days_of(context):
+        back = window(day, WITHIN_WINDOW)
+        rows, coverage = indicators_of(
+            day,
+            friction=warehouse.read(FrictionEvent, back),
+            facets=warehouse.read(Facet, back),
+            metrics=warehouse.read(SessionMetrics, back),
+            labels=warehouse.read(EventLabel, back),
+            types=counted(fold(ledger.entries(["taxonomy"], before=day))),
+            audience=settings.audience,
+            min_confidence=settings.min_confidence,
+        )
+        store(context, warehouse, LeadingIndicator, day, rows, coverage)
+
+
+@daily_asset(IntentTrend, deps=["user_days"])
+def intent_trends(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads two weeks of counts: volume, friction and outcome per intent."""
+    days = days_of(context)
+    counts = _counts(warehouse, days)
+    for day in days:
+        rows, coverage = trends_of(day, counts, audience=settings.audience)
+        store(context, warehouse, IntentTrend, day, rows, coverage)

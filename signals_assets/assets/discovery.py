@@ -1,0 +1,181 @@
+"""Stage 5 · discovery. Vectors, the map with its memory, proposals of new categories, newer labels.
+
+Writes  embeddings; clusters, cluster_members; taxonomy_proposals; event_labels
+Reads   abstracted_summaries, friction_events, delight_events, unmet_needs (four weeks); the taxonomy's ledger
+Thinking: core/discovery.py, core/taxonomy.py      Door: embedder
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from signals_assets.automation import daily_asset, daily_assets, materialized
+from signals_assets.core import pictures
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.discovery import (
+    WINDOW_DAYS,
+    Item,
+    Window,
+    cluster_map,
+    embedding_rows,
+    items_of,
+    propose,
+    reclusters,
+    window_of,
+)
+from signals_assets.core.discovery import event_labels as labels_of
+from signals_assets.core.taxonomy import fold
+from signals_assets.metadata import picture, store
+from signals_assets.partitions import days_of, window
+from signals_assets.resources.embedder import Embedder
+from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import (
+    AbstractedSummary,
+    Cluster,
+    ClusterMember,
+    DelightEvent,
+    Embedding,
+    EventLabel,
+    FrictionEvent,
+    Row,
+    TaxonomyProposal,
+    UnmetNeed,
+)
+
+SOURCES = ["abstracted_summaries", "friction_events", "delight_events", "unmet_needs"]
+
+
+def _items(warehouse: Warehouse, days: Sequence[date]) -> list[Item]:
+    tables = (AbstractedSummary, FrictionEvent, DelightEvent, UnmetNeed)
+    return items_of(*(warehouse.read(table, days).to_pylist() for table in tables))
+
+
+def _vectors(warehouse: Warehouse, days: Sequence[date], column: str, embedder: str) -> dict[str, Any]:
+    """Vectors of the window by `item_id` or `content_hash`, of one embedder only."""
+    table = warehouse.read(Embedding, days, columns=[column, "embedder", "vector"])
+    if not table.num_rows:
+        return {}
+    flat = table.column("vector").combine_chunks().values.to_numpy(zero_copy_only=False)
+    vectors = flat.reshape(table.num_rows, -1).astype(np.float32)
+    names = zip(table.column(column).to_pylist(), table.column("embedder").to_pylist(), vectors, strict=True)
+    return {key: vector for key, made_by, vector in names if made_by == embedder}
+
+
+class _Windows:
+    """The trailing windows of a range of days: everything is read once, each day sees its own four weeks."""
+
+    def __init__(self, warehouse: Warehouse, days: Sequence[date], embedder: str) -> None:
+        back = window(days[-1], (days[-1] - days[0]).days + WINDOW_DAYS)
+        self.items = _items(warehouse, back)
+        self.vectors = _vectors(warehouse, back, "item_id", embedder)
+
+    def of(self, day: date) -> Window:
+        """The items of the four weeks that end with `day`, as known on it."""
+        first = day - timedelta(days=WINDOW_DAYS - 1)
+        seen = [item for item in self.items if first <= item.day <= day and item.known_on <= day]
+        return window_of(seen, self.vectors)
+
+
+def _earlier(warehouse: Warehouse, model: type[Row], day: date) -> list[dict[str, Any]]:
+    """The newest stored day before `day`, if it is within the window."""
+    stored = [other for other in warehouse.days(model) if day - timedelta(days=WINDOW_DAYS) <= other < day]
+    rows: list[dict[str, Any]] = warehouse.read(model, stored[-1:]).to_pylist()
+    return rows
+
+
+def _before(warehouse: Warehouse, model: type[Row], day: date) -> list[dict[str, Any]]:
+    """All rows of the window's earlier days, oldest first."""
+    rows: list[dict[str, Any]] = warehouse.read(model, window(day - timedelta(days=1), WINDOW_DAYS - 1)).to_pylist()
+    return rows
+
+
+@daily_asset(Embedding, deps=SOURCES, kinds=("huggingface",))
+def embeddings(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    embedder: dg.ResourceParam[Embedder],
+) -> None:
+    """Each distinct text of four weeks is embedded once; equal texts share a vector."""
+    days = days_of(context)
+    earlier = window(days[0] - timedelta(days=1), WINDOW_DAYS)
+    known = _vectors(warehouse, earlier, "content_hash", embedder.name)
+    for day in days:
+        rows, coverage = embedding_rows(day, _items(warehouse, [day]), embedder.embed, known, embedder.name)
+        known |= {row.content_hash: row.vector for row in rows}
+        store(context, warehouse, Embedding, day, rows, coverage, embedder=embedder.name)
+
+
+@daily_assets(Cluster, ClusterMember, name="clusters_and_members", deps=["embeddings", *SOURCES])
+def clusters_and_members(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    embedder: dg.ResourceParam[Embedder],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Daily assignment, clustered anew on Mondays and matched to the past; reads its own earlier days."""
+    days = days_of(context)
+    windows = _Windows(warehouse, days, embedder.name)
+    for day in days:
+        found = cluster_map(
+            day,
+            windows.of(day),
+            _earlier(warehouse, Cluster, day),
+            _before(warehouse, ClusterMember, day),
+            recluster=reclusters(day),
+        )
+        store(context, warehouse, Cluster, day, found.clusters, found.coverage)
+        store(context, warehouse, ClusterMember, day, found.members, found.coverage)
+        if found.clusters:
+            rows = [row.model_dump() for row in found.clusters]
+            picture(context, Cluster.table, day, {"map": pictures.cluster_map(rows, audience=settings.audience)})
+    yield from materialized(Cluster, ClusterMember)
+
+
+@daily_asset(TaxonomyProposal, deps=["embeddings", "event_labels", *SOURCES])
+def taxonomy_proposals(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    embedder: dg.ResourceParam[Embedder],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Left-overs that no category claims, grouped and named; a person decides (signals taxonomy)."""
+    days = days_of(context)
+    windows = _Windows(warehouse, days, embedder.name)
+    for day in days:
+        rows = propose(
+            day,
+            windows.of(day),
+            fold(ledger.entries(["taxonomy"], before=day)),
+            _earlier(warehouse, TaxonomyProposal, day),
+            _before(warehouse, EventLabel, day),
+            audience=settings.audience,
+        )
+        ready = sum(row.ready for row in rows)
+        coverage = Coverage(asked=len(rows), answered=ready, skipped={"not_ready": len(rows) - ready})
+        store(context, warehouse, TaxonomyProposal, day, rows, coverage)
+
+
+@daily_asset(EventLabel, deps=["embeddings", *SOURCES])
+def event_labels(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    embedder: dg.ResourceParam[Embedder],
+) -> None:
+    """Past and new events under the newest taxonomy the day may know; events themselves are never rewritten."""
+    days = days_of(context)
+    windows = _Windows(warehouse, days, embedder.name)
+    for day in days:
+        seen = windows.of(day)
+        taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        rows = labels_of(day, seen, taxonomy, _before(warehouse, EventLabel, day))
+        coverage = Coverage(
+            asked=len(seen.items), answered=len(rows), skipped={"label_unchanged": len(seen.items) - len(rows)}
+        )
+        store(context, warehouse, EventLabel, day, rows, coverage)

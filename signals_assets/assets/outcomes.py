@@ -1,0 +1,123 @@
+"""Stage 8 · outcomes. Ticket -> pull request -> merge -> release -> next cohort.
+
+Writes  ticket_states, fix_outcomes, loop_metrics
+Reads   the ledger, pull_requests, releases, user_days, friction_levels
+Thinking: core/tickets.py, core/outcomes.py, core/statistics.py
+"""
+
+from collections.abc import Sequence
+from datetime import date
+
+import dagster as dg
+
+from signals_assets.automation import daily_asset
+from signals_assets.core.cohorts import fix_effect
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.outcomes import Effect
+from signals_assets.core.outcomes import fix_outcomes as outcomes_of
+from signals_assets.core.outcomes import loop_metrics as metrics_of
+from signals_assets.core.taxonomy import fold
+from signals_assets.core.tickets import TICKET_KINDS
+from signals_assets.core.tickets import ticket_states as states_of
+from signals_assets.core.user_days import Counts, counted_types
+from signals_assets.core.wording import Wording
+from signals_assets.metadata import store
+from signals_assets.partitions import days_of, window
+from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import (
+    FixOutcome,
+    FrictionLevel,
+    Kind,
+    LoopMetric,
+    PullRequest,
+    Release,
+    TicketRow,
+    UserDay,
+)
+
+HISTORY = 120
+"""Days of tickets, pull requests and levels that a day looks back on."""
+EFFECT_WINDOW = 56
+
+
+def _wording(ledger: Ledger, settings: Settings, day: date) -> Wording:
+    allowed = frozenset(settings.allowed_labels) | frozenset(settings.components)
+    return Wording(fold(ledger.entries(["taxonomy"], before=day)), allowed, settings.audience)
+
+
+@daily_asset(TicketRow, deps=["pull_requests", "releases", "friction_levels"])
+def ticket_states(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads the ledger's entries of earlier days, and all pull requests and releases known by the day."""
+    for day in days_of(context):
+        rows = states_of(
+            day,
+            ledger.entries(TICKET_KINDS, before=day),
+            warehouse.read(PullRequest, window(day, HISTORY)).to_pylist(),
+            warehouse.read(Release, window(day, HISTORY)).to_pylist(),
+            wording=_wording(ledger, settings, day),
+        )
+        store(context, warehouse, TicketRow, day, rows, Coverage(asked=len(rows), answered=len(rows)))
+
+
+@daily_asset(FixOutcome, deps=["ticket_states", "user_days", "releases"])
+def fix_outcomes(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Sessions that ran a version with the fix against sessions that did not; other friction types as controls."""
+    days = days_of(context)
+    counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + EFFECT_WINDOW)))
+    for day in days:
+        wording = _wording(ledger, settings, day)
+        friction: dict[Kind, tuple[str, ...]] = {"friction": wording.taxonomy.slugs("friction")}
+        built_in = {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
+        types = {item.type: item for item in counted_types(friction, built_in)}
+        view = counts.as_of(day)
+
+        def compare(friction_type: str, versions: tuple[str, ...], since: date) -> Effect | None:
+            return fix_effect(view, types[friction_type], versions, since)  # noqa: B023  called within the loop
+
+        rows = outcomes_of(
+            day,
+            [TicketRow(**row) for row in warehouse.read(TicketRow, day).to_pylist()],
+            compare,
+            releases=warehouse.read(Release, window(day, HISTORY)).to_pylist(),
+            wording=wording,
+        )
+        decided = sum(row.verdict != "inconclusive" for row in rows)
+        coverage = Coverage(asked=len(rows), answered=decided, skipped={"inconclusive": len(rows) - decided})
+        store(context, warehouse, FixOutcome, day, rows, coverage)
+        _note_verdicts(ledger, rows)
+
+
+def _note_verdicts(ledger: Ledger, rows: Sequence[FixOutcome]) -> None:
+    """Decisive verdicts go back to the tickets through the ledger; the first one on a ticket's version stands."""
+    for row in rows:
+        if row.verdict != "inconclusive":
+            ledger.append("outcome", f"{row.ticket_key}:{row.version}", row.model_dump(mode="json"))
+
+
+@daily_asset(LoopMetric, deps=["ticket_states", "fix_outcomes", "friction_levels", "pull_requests"])
+def loop_metrics(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
+    """Over all tickets so far, as of the day."""
+    for day in days_of(context):
+        back = window(day, HISTORY)
+        rows = metrics_of(
+            day,
+            [TicketRow(**row) for row in warehouse.read(TicketRow, day).to_pylist()],
+            [FixOutcome(**row) for row in warehouse.read(FixOutcome, back).to_pylist()],
+            warehouse.read(FrictionLevel, back).to_pylist(),
+            pull_requests=warehouse.read(PullRequest, back).to_pylist(),
+        )
+        known = sum(row.value is not None for row in rows)
+        coverage = Coverage(asked=len(rows), answered=known, skipped={"nothing_yet": len(rows) - known})
+        store(context, warehouse, LoopMetric, day, rows, coverage)

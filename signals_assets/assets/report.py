@@ -1,0 +1,123 @@
+"""Stage 9 · report. The day in one page.
+
+Writes  daily_report; the page and its pictures through the notifier; the ledger's note that the day is complete
+Reads   all published tables of the day, four weeks of rates
+Thinking: core/report.py, core/pictures.py      Door: notifier
+"""
+
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from signals_assets.automation import daily_asset
+from signals_assets.core import pictures
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.report import build
+from signals_assets.core.taxonomy import fold
+from signals_assets.metadata import picture, store
+from signals_assets.partitions import days_of, window
+from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.notifier import Notifier
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import (
+    Analysis,
+    AnalysisRequestRow,
+    Cluster,
+    DailyReport,
+    ErrorCorrelation,
+    FixOutcome,
+    FrictionLevel,
+    FrictionRate,
+    IntentTrend,
+    LeadingIndicator,
+    LoopMetric,
+    Quarantined,
+    RawSession,
+    Release,
+    ReleaseCorrelation,
+    Row,
+    TaxonomyProposal,
+    TicketRow,
+)
+
+HISTORY = 28
+OF_THE_DAY: tuple[type[Row], ...] = (
+    ErrorCorrelation, LeadingIndicator, IntentTrend, TaxonomyProposal, Cluster, TicketRow, FixOutcome, LoopMetric,
+    FrictionLevel,
+)  # fmt: skip
+OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, Release, ReleaseCorrelation)
+
+
+@daily_asset(
+    DailyReport,
+    deps=[
+        "friction_rates", "release_correlations", "error_correlations", "leading_indicators", "intent_trends",
+        "taxonomy_proposals", "clusters", "friction_levels", "ticket_states", "fix_outcomes", "loop_metrics",
+        "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "agreement", "feedback_links",
+        "user_outcomes", "cluster_members", "causes",
+    ],
+    kinds=("html",),
+)  # fmt: skip
+def daily_report(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    notifier: dg.ResourceParam[Notifier],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Posts the page (or replaces it when the day is repeated), then notes that the day is complete."""
+    for day in days_of(context):
+        tables: dict[str, list[dict[str, Any]]] = {
+            model.table: warehouse.read(model, day).to_pylist() for model in OF_THE_DAY
+        }
+        for model in OF_THE_MONTH:
+            tables[model.table] = warehouse.read(model, window(day, HISTORY)).to_pylist()
+        taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        names = {item.slug: item.name for item in taxonomy.types}
+        report = build(
+            day,
+            tables,
+            names=names,
+            audience=settings.audience,
+            coverage=_coverage(warehouse, day),
+        )
+        drawn = {
+            "loop": pictures.loop(tables[TicketRow.table], until=day, names=names),
+            "rates": pictures.rates_over_time(
+                tables[FrictionRate.table], tables[ReleaseCorrelation.table], until=day, names=names
+            ),
+        }
+        notifier.post(day, report.html, report.blocks, drawn)
+        picture(context, DailyReport.table, day, {"loop": drawn["loop"]} if tables[TicketRow.table] else {})
+        store(context, warehouse, DailyReport, day, report.rows, Coverage(asked=len(tables), answered=len(tables)))
+        ledger.day_materialized(day)
+
+
+def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
+    """Of the day: sessions read and set aside, eligible, selected, answered, and what it cost."""
+    raw = warehouse.read(RawSession, day, columns=["day", "user_id"])
+    asked = warehouse.read(AnalysisRequestRow, day, columns=["day", "eligible", "selected"]).to_pylist()
+    answers = warehouse.read(Analysis, day, columns=["day", "state", "input_tokens", "cost_usd"]).to_pylist()
+    quarantined = warehouse.read(Quarantined, day, columns=["day", "count"]).column("count").to_pylist()
+    states: dict[str, int] = {}
+    for row in answers:
+        states[row["state"]] = states.get(row["state"], 0) + 1
+    return {
+        "sessions": {
+            "read": raw.num_rows,
+            "set_aside": sum(quarantined),
+            "without_user": raw.column("user_id").null_count,
+        },
+        "analysis": {
+            "asked": len(asked),
+            "eligible": sum(row["eligible"] for row in asked),
+            "selected": sum(row["selected"] for row in asked),
+            **{f"state.{state}": count for state, count in sorted(states.items())},
+        },
+        "cost": {
+            "input_tokens": sum(row["input_tokens"] for row in answers),
+            "micro_usd": round(1_000_000 * sum(row["cost_usd"] for row in answers)),
+        },
+    }

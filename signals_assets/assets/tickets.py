@@ -1,0 +1,328 @@
+"""Stage 7 · tickets. Causes and levels by day; diagnoses, tickets and drafts by friction type.
+
+Writes  causes, friction_levels; the ledger (diagnoses, filings, verdicts told, drafts)
+Reads   friction_events, event_labels, user_days, release_correlations and the day's other published tables
+Thinking: core/causes.py, core/levels.py, core/diagnosis.py, core/tickets.py, core/outcomes.py
+Doors:  tracker, code host, ledger; filing goes through resources/filing.py only
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import dagster as dg
+
+from signals_assets.automation import daily_asset
+from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
+from signals_assets.core.causes import causes as causes_of
+from signals_assets.core.cohorts import level_inputs
+from signals_assets.core.coverage import Coverage
+from signals_assets.core.diagnosis import Diagnosis, diagnose
+from signals_assets.core.levels import friction_levels as levels_of
+from signals_assets.core.outcomes import verdict_actions
+from signals_assets.core.taxonomy import fold
+from signals_assets.core.tickets import TICKET_KINDS, Decision, Ticket, fix_draft, recurrence_text, ticket_text
+from signals_assets.core.user_days import Counts, counted_types
+from signals_assets.core.wording import Wording
+from signals_assets.metadata import store
+from signals_assets.partitions import FRICTION_TYPES, days_of, window
+from signals_assets.resources.code_host import CodeHost, Draft
+from signals_assets.resources.filing import Filed, act, audit_levels, file_ticket, reconcile
+from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.tracker import Tracker
+from signals_assets.resources.warehouse import Warehouse
+from signals_assets.settings import Settings
+from signals_assets.tables import (
+    Cause,
+    ErrorCorrelation,
+    EventLabel,
+    FixOutcome,
+    FrictionEvent,
+    FrictionLevel,
+    FrictionRate,
+    LeadingIndicator,
+    ReleaseCorrelation,
+    Row,
+    UserDay,
+)
+
+CAUSE_WINDOW = 7
+LABEL_WINDOW = 28
+DAY_TAG = "signals/day"
+EPISODE_TAG = "signals/episode"
+LEDGER_KINDS = (*TICKET_KINDS, "verdict", "kill_switch")
+
+
+@daily_asset(Cause, deps=["friction_events", "event_labels"])
+def causes(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads four weeks of labels and of its own rows: an event whose label changed is restated."""
+    for day in days_of(context):
+        earlier = window(day - timedelta(days=1), LABEL_WINDOW)
+        rows = causes_of(
+            day,
+            warehouse.read(FrictionEvent, day).to_pylist(),
+            warehouse.read(EventLabel, window(day, LABEL_WINDOW)).to_pylist(),
+            warehouse.read(Cause, earlier).to_pylist(),
+            taxonomy=fold(ledger.entries(["taxonomy"], before=day)),
+            min_confidence=settings.min_confidence,
+        )
+        store(context, warehouse, Cause, day, rows, Coverage(asked=len(rows), answered=len(rows)))
+
+
+@daily_asset(FrictionLevel, deps=["causes", "user_days", "release_correlations"])
+def friction_levels(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Whether each friction type crossed its threshold; reads its own previous day. The sensor acts on `crossed`."""
+    days = days_of(context)
+    counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + 2 * CAUSE_WINDOW)))
+    for day in days:
+        wording = _wording(ledger, settings, before=day)
+        entries = ledger.entries(LEDGER_KINDS, before=day)
+        kinds = counted_types({"friction": wording.taxonomy.slugs("friction")}, _built_in(wording))
+        previous = [stored for stored in warehouse.days(FrictionLevel) if stored < day][-1:]
+        rows, audits = levels_of(
+            day,
+            levels=level_inputs(day, counts, types=kinds, days=CAUSE_WINDOW),
+            release_correlations=warehouse.read(ReleaseCorrelation, day).to_pylist(),
+            causes_window=_causes(warehouse, day),
+            previous=warehouse.read(FrictionLevel, previous).to_pylist(),
+            entries=entries,
+            wording=wording,
+            thresholds=settings.thresholds,
+            kill_switch=settings.tickets.kill_switch,
+        )
+        crossed = sum(row.crossed for row in rows)
+        judged = sum(row.state != "not_enough_data" for row in rows)
+        coverage = Coverage(asked=len(rows), answered=judged, skipped={"not_enough_data": len(rows) - judged})
+        store(context, warehouse, FrictionLevel, day, rows, coverage, crossed=crossed)
+        audit_levels(ledger, audits)
+        context.instance.add_dynamic_partitions(str(FRICTION_TYPES.name), list(wording.taxonomy.slugs("friction")))
+
+
+def _built_in(wording: Wording) -> set[str]:
+    return {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
+
+
+def _wording(ledger: Ledger, settings: Settings, *, before: date | None = None) -> Wording:
+    allowed = frozenset(settings.allowed_labels) | frozenset(settings.components)
+    taxonomy = fold(ledger.entries(["taxonomy"], before=before))
+    return Wording(taxonomy=taxonomy, allowed=allowed, audience=settings.audience)
+
+
+def _causes(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
+    """Causes of the trailing week as of the day: restated rows of older partitions included."""
+    rows = newest_rows(warehouse.read(Cause, window(day, LABEL_WINDOW)).to_pylist())
+    first = day - timedelta(days=CAUSE_WINDOW - 1)
+    return [dict(row) for row in rows.values() if first <= row["about_day"] <= day]
+
+
+# --- acting: one friction type a run -----------------------------------------------------------------------------
+
+
+class _Acting:
+    """What an acting run reads: the crossing's day and the published tables of that day."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, warehouse: Warehouse, ledger: Ledger, settings: Settings
+    ) -> None:
+        self.friction_type = context.partition_key
+        stored = warehouse.days(FrictionLevel)
+        if not stored:
+            raise dg.Failure("friction_levels has no day yet: materialize the daily graph first", allow_retries=False)
+        tag = context.run.tags.get(DAY_TAG)
+        self.day = date.fromisoformat(tag) if tag else stored[-1]
+        self.wording = _wording(ledger, settings)
+        self.warehouse = warehouse
+        self.window = _causes(warehouse, self.day)
+        levels = warehouse.read(FrictionLevel, self.day).to_pylist()
+        self.level = next((row for row in levels if row["type"] == self.friction_type), None)
+        facts = cause_facts(self.window)
+        named = self.level["causes"] if self.level and (self.level["crossed"] or not tag) else []
+        self.causes: list[CauseFacts] = [facts[cause_id] for cause_id in named if cause_id in facts]
+
+    def rows(self, model: type[Row]) -> list[dict[str, Any]]:
+        """The day's rows of a published table."""
+        rows: list[dict[str, Any]] = self.warehouse.read(model, self.day).to_pylist()
+        return rows
+
+    def diagnoses(self) -> list[Diagnosis]:
+        """One per ticket-sized cause of the crossing."""
+        return [
+            diagnose(
+                cause,
+                wording=self.wording,
+                release_correlations=self.rows(ReleaseCorrelation),
+                error_correlations=self.rows(ErrorCorrelation),
+                friction_rates=self.rows(FrictionRate),
+                leading_indicators=self.rows(LeadingIndicator),
+                causes_window=self.window,
+            )
+            for cause in self.causes
+        ]
+
+
+def _acting_asset(name: str, deps: Sequence[str]) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    return dg.asset(
+        name=name,
+        group_name="tickets",
+        partitions_def=FRICTION_TYPES,
+        deps=[
+            dg.AssetDep(dep, partition_mapping=None if dep in ("diagnoses", "tickets") else dg.LastPartitionMapping())
+            for dep in deps
+        ],
+        kinds={"python"},
+        tags={"zone": "published"},
+    )
+
+
+@_acting_asset(
+    "diagnoses",
+    ["friction_levels", "causes", "error_correlations", "friction_rates", "leading_indicators"],
+)
+def diagnoses(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[None]:
+    """The root cause of a crossing as a lever that someone can change, or that none can be named. Ledger rows."""
+    acting = _Acting(context, warehouse, ledger, settings)
+    found = acting.diagnoses()
+    for diagnosis in found:
+        payload = {
+            "type": diagnosis.type, "cause_id": diagnosis.cause_id, "component": diagnosis.component,
+            "lever": diagnosis.lever, "statement": diagnosis.statement, "evidence": list(diagnosis.evidence),
+            "change": diagnosis.change, "day": acting.day.isoformat(),
+        }  # fmt: skip
+        ledger.append("diagnosis", f"{diagnosis.cause_id}:{acting.day}", payload)
+    named = sum(diagnosis.lever != "cannot say" for diagnosis in found)
+    return dg.MaterializeResult(metadata={"diagnoses": len(found), "lever_named": named, "day": str(acting.day)})
+
+
+@_acting_asset(
+    "tickets",
+    ["diagnoses"],
+)
+def tickets(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    tracker: dg.ResourceParam[Tracker],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[None]:
+    """One ticket per cause, never two, through the two-phase ledger; tickets are told their fixes' verdicts."""
+    acting = _Acting(context, warehouse, ledger, settings)
+    reconcile(ledger, tracker, settings=settings.tickets)
+    filed = [
+        _file(acting, cause, diagnosis, ledger, tracker, settings)
+        for cause, diagnosis in zip(acting.causes, acting.diagnoses(), strict=True)
+    ]
+    told = _tell_verdicts(acting, ledger, tracker, settings)
+    waiting = any("used up" in item.reason or "too many" in item.reason for item in filed)
+    if acting.level and acting.level["crossed"] and not waiting:  # a budget opens again: the sensor comes back
+        outcome = {
+            "type": acting.friction_type,
+            "day": acting.day.isoformat(),
+            "created": sum(f.created for f in filed),
+        }
+        ledger.append("episode", acting.level["episode"], outcome)
+    for item in filed:
+        if not item.created:
+            ledger.append(
+                "not_filed",
+                f"{acting.day}:{acting.friction_type}:{item.ticket_key}:{item.reason}",
+                {"type": acting.friction_type, "ticket_key": item.ticket_key, "reason": item.reason},
+            )
+    return dg.MaterializeResult(
+        metadata={
+            "created": sum(item.created for item in filed),
+            "not_created": sum(not item.created for item in filed),
+            "verdicts_told": told,
+            "day": str(acting.day),
+        }
+    )
+
+
+def _file(
+    acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, ledger: Ledger, tracker: Tracker, settings: Settings
+) -> Filed:
+    assert acting.level is not None
+    level = acting.level
+
+    def render(decision: Decision) -> Ticket:
+        return ticket_text(
+            key=decision.ticket_key,
+            generation=decision.generation,
+            day=acting.day,
+            cause=cause,
+            level=level,
+            diagnosis=diagnosis,
+            wording=acting.wording,
+            link="http://127.0.0.1:3000/assets/friction_levels",
+        )
+
+    return file_ticket(
+        ledger,
+        tracker,
+        type=cause.type,
+        cause_id=cause.cause_id,
+        component=diagnosis.component,
+        episode=level["episode"],
+        day=acting.day,
+        render=render,
+        recurrence=recurrence_text(level, acting.wording),
+        settings=settings.tickets,
+        cooldown_days=settings.thresholds.cooldown_days,
+    )
+
+
+def _tell_verdicts(acting: _Acting, ledger: Ledger, tracker: Tracker, settings: Settings) -> int:
+    """Comment, close, reopen or suppress by the verdicts on this type's fixes; returns how many actions were new."""
+    done = 0
+    for entry in ledger.entries(["outcome"]):
+        outcome = FixOutcome(**entry.payload)
+        if outcome.type != acting.friction_type:
+            continue
+        entries = ledger.entries(LEDGER_KINDS)
+        actions = verdict_actions(outcome, entries, settings.tickets, wording=acting.wording)
+        done += sum(act(ledger, tracker, action, settings=settings.tickets) for action in actions)
+    return done
+
+
+@_acting_asset(
+    "fix_drafts",
+    ["tickets"],
+)
+def fix_drafts(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    code_host: dg.ResourceParam[CodeHost],
+    settings: dg.ResourceParam[Settings],
+) -> dg.MaterializeResult[None]:
+    """The smallest change as a draft pull request, where one is certain. Never merges."""
+    acting = _Acting(context, warehouse, ledger, settings)
+    files = code_host.files() if settings.code_repository else None
+    drafted = 0
+    found = acting.diagnoses()
+    for diagnosis in found:
+        draft = fix_draft(diagnosis, files)
+        payload = {"type": diagnosis.type, "cause_id": diagnosis.cause_id, "reason": draft.reason}
+        if draft.diff is not None:
+            branch = f"signals/{diagnosis.cause_id}"
+            reference = code_host.open_draft(Draft(branch, diagnosis.statement, diagnosis.change, draft.diff))
+            payload |= {"reference": reference}
+            drafted += 1
+        ledger.append("fix_draft", f"{diagnosis.cause_id}:{acting.day}", payload)
+    return dg.MaterializeResult(
+        metadata={"asked": len(found), "drafted": drafted, "no_certain_change": len(found) - drafted}
+    )

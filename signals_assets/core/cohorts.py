@@ -1,0 +1,97 @@
+"""From counts to the two figures that stages 7 and 8 decide on: a type's week, and the effect of a fix.
+
+Put here: who is in which cohort. Not here: counting (see `user_days.py`), tests and intervals (see `statistics.py`),
+decisions (see `levels.py`, `outcomes.py`).
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from signals_assets.core.levels import LevelInput
+from signals_assets.core.outcomes import Effect
+from signals_assets.core.statistics import add_up, compare, interval
+from signals_assets.core.user_days import Cells, CountedType, Counts, day_number
+
+BEFORE_DAYS: Final = 28
+"""How far before its release a fix's other cohort reaches."""
+
+
+def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], days: int) -> dict[str, LevelInput]:
+    """The trailing `days` of each friction type as of `day`; types whose source looked at no session are absent."""
+    week = counts.as_of(day).window(day, days)
+    found: dict[str, LevelInput] = {}
+    for source in ("detector", "analyst"):
+        chosen = [item for item in types if item.source == source]
+        cells = week.cells(source, [(item.kind, item.type) for item in chosen], ["user", "organization"])
+        if not chosen or not len(cells.weight):
+            continue
+        users, index = np.unique(cells.columns["user"], return_inverse=True)
+        events = np.array([add_up(index, row, len(users)) for row in cells.events])
+        estimates = interval(add_up(index, cells.weight, len(users)), events, float(cells.sessions.sum()))
+        for row, item in enumerate(chosen):
+            concerned = cells.events[row] > 0
+            found[item.type] = LevelInput(
+                rate=float(estimates.rate[row]),
+                low=float(estimates.low[row]),
+                high=float(estimates.high[row]),
+                users=week.users(cells.columns["user"][concerned]),
+                sessions=_sessions(week, item),
+                organizations=_organizations(cells, concerned),
+                n=round(float(cells.sessions.sum())),
+            )
+    return found
+
+
+def _sessions(counts: Counts, item: CountedType) -> int:
+    """Sessions that have the type."""
+    chosen = (
+        (counts["source"] == counts.code("source", item.source))
+        & (counts["kind"] == counts.code("kind", item.kind))
+        & (counts["type"] == counts.code("type", item.type))
+    )
+    return round(float(counts["sessions"][chosen].sum()))
+
+
+def _organizations(cells: Cells, mask: NDArray[np.bool_]) -> int | None:
+    """Distinct organisations in some cells; None where no cell at all knows one."""
+    column = cells.columns["organization"]
+    if not (column >= 0).any():
+        return None
+    return int((np.unique(column[mask]) >= 0).sum())
+
+
+def fix_effect(counts: Counts, item: CountedType, versions: Sequence[str], since: date) -> Effect | None:
+    """What a fix did: sessions that ran one of `versions` from `since` on, against sessions that ran another.
+
+    The others are those of the four weeks before `since` and after it; `counts` are already as of the day. None where
+    the comparison has too little data.
+    """
+    cells = counts.cells(item.source, [(item.kind, item.type)], ["user", "organization", "about", "agent_version"])
+    if not len(cells.weight):
+        return None
+    about = cells.columns["about"]
+    codes = [counts.code("agent_version", version) for version in versions]
+    fixed = np.isin(cells.columns["agent_version"], codes)
+    released = day_number(since)
+    after = fixed & (about >= released)
+    before = ~fixed & (about >= released - BEFORE_DAYS)
+    if not after.any() or not before.any():
+        return None
+    found = compare(cells.cohort(before), cells.cohort(after))[0]
+    if not found.enough:
+        return None
+    return Effect(
+        rate_before=found.rate_before,
+        rate_after=found.rate_after,
+        effect=found.effect,
+        low=found.low,
+        high=found.high,
+        e_value=found.e_value,
+        users_after=counts.users(cells.columns["user"][after]),
+        sessions_after=found.sessions_after,
+        organizations_after=_organizations(cells, after),
+    )
