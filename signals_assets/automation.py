@@ -4,14 +4,16 @@ Put here: the two decorators of daily assets, the jobs, the schedules, freshness
 Not here: sensors (see `sensors/`), what an asset does (see `assets/`).
 """
 
+import functools
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
 from signals_assets import metadata
-from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, today
+from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, days_of, today
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import TABLES, Row
@@ -48,7 +50,7 @@ def daily_asset(
             code_version=code_version,
             freshness_policy=FRESH,
             pool=pool,
-        )(body)
+        )(_needing(deps, body))
 
     return decorate
 
@@ -78,9 +80,37 @@ def daily_assets(
             ],
             partitions_def=DAYS,
             backfill_policy=WHOLE_RANGE,
-        )(body)
+        )(_needing(deps, body))
 
     return decorate
+
+
+def _needing(deps: Sequence[str], body: Body) -> Body:
+    """The body, refused before it writes where a table it reads lacks a day of the run."""
+
+    @functools.wraps(body)
+    def whole(context: dg.AssetExecutionContext, **doors: Any) -> Any:
+        _refuse_missing_days(deps, doors["warehouse"], days_of(context))
+        return body(context, **doors)
+
+    @functools.wraps(body)
+    def stepwise(context: dg.AssetExecutionContext, **doors: Any) -> Any:
+        _refuse_missing_days(deps, doors["warehouse"], days_of(context))
+        yield from body(context, **doors)
+
+    return stepwise if inspect.isgeneratorfunction(body) else whole
+
+
+def _refuse_missing_days(deps: Sequence[str], warehouse: Warehouse, days: Sequence[date]) -> None:
+    """Fail where a table lacks a day: it would count as a day without sessions, and what was made of it be lost."""
+    for name in deps:
+        lacking = sorted(set(days) - set(warehouse.days(TABLES[name])))
+        if lacking:
+            raise dg.Failure(
+                f"{name} lacks {lacking[0]} ({len(lacking)} of this run's {len(days)} days): it expired or was never "
+                f"materialized. Nothing was written; materialize {name} for these days first.",
+                allow_retries=False,
+            )
 
 
 def materialized(*models: type[Row]) -> Iterator[dg.MaterializeResult[None]]:

@@ -11,7 +11,7 @@ from datetime import date
 import dagster as dg
 
 from signals_assets.automation import daily_asset
-from signals_assets.core.cohorts import fix_effect
+from signals_assets.core.cohorts import fix_effect, outdated_versions
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.outcomes import Effect
 from signals_assets.core.outcomes import fix_outcomes as outcomes_of
@@ -33,6 +33,7 @@ from signals_assets.tables import (
     LoopMetric,
     PullRequest,
     Release,
+    ReleaseCorrelation,
     TicketRow,
     UserDay,
 )
@@ -66,7 +67,7 @@ def ticket_states(
         store(context, warehouse, TicketRow, day, rows, Coverage(asked=len(rows), answered=len(rows)))
 
 
-@daily_asset(FixOutcome, deps=["ticket_states", "user_days", "releases"])
+@daily_asset(FixOutcome, deps=["ticket_states", "user_days", "releases", "release_correlations"])
 def fix_outcomes(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -82,15 +83,18 @@ def fix_outcomes(
         built_in = {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
         types = {item.type: item for item in counted_types(friction, built_in)}
         view = counts.as_of(day)
+        shipped = warehouse.read(Release, window(day, HISTORY)).to_pylist()
+        changes = warehouse.read(ReleaseCorrelation, window(day, EFFECT_WINDOW)).to_pylist()
 
         def compare(friction_type: str, versions: tuple[str, ...], since: date) -> Effect | None:
-            return fix_effect(view, types[friction_type], versions, since)  # noqa: B023  called within the loop
+            outdated = outdated_versions(friction_type, since, changes, shipped)  # noqa: B023  called within the loop
+            return fix_effect(view, types[friction_type], versions, since, outdated=outdated)  # noqa: B023
 
         rows = outcomes_of(
             day,
             [TicketRow(**row) for row in warehouse.read(TicketRow, day).to_pylist()],
             compare,
-            releases=warehouse.read(Release, window(day, HISTORY)).to_pylist(),
+            releases=shipped,
             wording=wording,
         )
         decided = sum(row.verdict != "inconclusive" for row in rows)

@@ -29,6 +29,7 @@ from signals_assets.tables import (
     RawSession,
     Release,
     Row,
+    SessionMetrics,
     UserOutcome,
 )
 
@@ -81,13 +82,9 @@ def raw_sessions_and_quarantine(
     pseudonym_key: dg.ResourceParam[PseudonymKey],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read from the session source, one file pass per day; a redone day may not lose sessions without a tag."""
-    stored = set(warehouse.days(RawSession))
     session_source.days()  # looks for files that arrived since this process last read
     for day in days_of(context):
-        known = None
-        if day in stored:
-            before = warehouse.read(RawSession, day, columns=["session_id", "known_on"]).to_pylist()
-            known = {row["session_id"]: row["known_on"] for row in before}
+        known = _known_sessions(warehouse, day)
         reading = _Day(day, session_source, pseudonym_key.bytes(), known)
         if known and SHRINK_TAG not in context.run.tags:
             present = {
@@ -106,6 +103,18 @@ def raw_sessions_and_quarantine(
         record(context, RawSession.table, day, rows=reading.read, coverage=reading.coverage)
         store(context, warehouse, Quarantined, day, reading.rejected)
     yield from materialized(RawSession, Quarantined)
+
+
+def _known_sessions(warehouse: Warehouse, day: date) -> dict[str, date] | None:
+    """Sessions of a stored day and when each became known; None where the day was never materialized.
+
+    Metrics have a row for every session and outlive the raw text: an expired day is remembered by them.
+    """
+    for model in (RawSession, SessionMetrics):
+        if day in set(warehouse.days(model)):
+            rows = warehouse.read(model, day, columns=["session_id", "known_on"]).to_pylist()
+            return {row["session_id"]: row["known_on"] for row in rows}
+    return None
 
 
 def _known_on(warehouse: Warehouse, model: type[Row], day: date) -> date:

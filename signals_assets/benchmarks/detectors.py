@@ -121,7 +121,7 @@ class _Score:
         """Compare one sheet."""
         for name in truth.keys() | found.keys():
             wanted, got = truth.get(name, []), found.get(name, [])
-            self.sessions[name].update(hit=bool(wanted and got), found=bool(got), true=bool(wanted))
+            self.sessions[name].update(hit=int(bool(wanted and got)), found=int(bool(got)), true=int(bool(wanted)))
             free = list(got)
             hits = 0
             for moment in wanted:

@@ -116,7 +116,7 @@ def _simulated(home: Path, sessions_per_day: int, seed: int, audience: str, min_
         "audience": audience,
         "allowed_labels": PUBLIC_LABELS,
         **({"selection": {"min_steps": min_steps}} if min_steps is not None else {}),
-        "thresholds": {"ceilings": CEILINGS},
+        "thresholds": {"ceilings": CEILINGS, "act_within_days": 7},  # the demo's sensors tick once a week
         "components": {name: list(parts) for name, parts in COMPONENTS.items()},
     })  # fmt: skip
     from signals_assets.cli import summary

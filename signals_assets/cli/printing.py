@@ -5,11 +5,12 @@ Put here: output helpers shared by the commands. Not here: what is printed.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import orjson
 
+PIPED_WIDTH: Final = 180
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -26,6 +27,8 @@ def show(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "") -> No
     from rich.table import Table
 
     console = Console(highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = max(console.width, PIPED_WIDTH)  # a file or a pipe has no edge to wrap at
     if not rows:
         console.print(f"[bold]{title}[/bold]: none. {note}")
         return

@@ -3,91 +3,166 @@
 Put here: the queries behind the printed summary. Not here: thinking; every number stands in a table already.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
+
 from signals_assets.cli.printing import show
+from signals_assets.core.tickets import TICKET_KINDS, ledger_tickets
 from signals_assets.settings import Settings
 
 Doors = Mapping[str, Any]
-Found = dict[str, object]
+Row = dict[str, Any]
+Found = dict[str, Any]
 
-_SESSIONS = """
-select (select count(*) from raw_sessions) as read,
-       (select coalesce(sum(count), 0) from quarantine) as set_aside,
-       (select count(*) from analysis_batches where eligible) as eligible,
-       (select count(*) from analysis_batches where selected) as selected,
-       (select count(*) from analyses where state = 'answered') as analysed,
-       (select count(distinct user_id) from raw_sessions) as users,
-       (select count(*) from raw_sessions where user_id is null) as without_user,
-       (select count(distinct day) from raw_sessions) as days
-"""
-_RATES = """
-select kind, type, rate, low, high, users, sessions, coverage from friction_rates
-where day = (select max(day) from friction_rates) and slice_kind = 'all' and window_days = 7
-order by kind desc, rate desc
-"""
-_RELEASES = """
-select version, type, verdict, evidence, rate_before, rate_after, effect, low, high, q, released_on, day as seen_on
-from release_correlations where evidence in ('confirmed', 'suspected')
-qualify row_number() over (partition by version, type order by evidence = 'confirmed' desc, day) = 1
-order by evidence, released_on, type
-"""
-_ERRORS = """
-select template, service, type, verdict, observed, expected, ratio, low, high, q, users from error_correlations
-where day = (select max(day) from error_correlations) and verdict = 'coincides' order by ratio desc
-"""
-_NEW = """
-select kind, slug, users, sessions, days_seen, first_day, ready, waiting_for from taxonomy_proposals
-where day = (select max(day) from taxonomy_proposals) order by ready desc, sessions desc limit 12
-"""
-_CLUSTERS = """
-select level, kind, count(*) as clusters, sum(items) as items, max(outlier_share) as outlier_share
-from clusters where day = (select max(day) from clusters) and change <> 'gone' group by all order by all
-"""
-_TICKETS = """
-select ticket_key, type, component, state, filed_on, released_in, verdict, failed_fixes, reference
-from ticket_states where day = (select max(day) from ticket_states) order by filed_on, ticket_key
-"""
-_FIXES = """
-select ticket_key, type, version, verdict, rate_before, rate_after, effect, low, high, users_after, sessions_after
-from fix_outcomes where day = (select max(day) from fix_outcomes) order by ticket_key
-"""
-
-SECTIONS = (
-    ("Sessions", "sessions", _SESSIONS, ""),
-    ("Friction and delight, last 7 days (share of sessions, 95 % interval by user)", "rates", _RATES, ""),
-    ("Releases: what rose or fell with a version that sessions ran", "releases", _RELEASES,
-     "confirmed: e-BH at 5 %; suspected: BH at q = 0.02; a rise files a ticket by itself only when confirmed"),
-    ("Backend errors that coincide with friction (never: cause it)", "errors", _ERRORS, ""),
-    ("The map of what sessions are about", "clusters", _CLUSTERS, ""),
-    ("New categories proposed from what no category claims", "proposals", _NEW,
-     "accept one with: signals taxonomy accept SLUG"),
-    ("Tickets", "tickets", _TICKETS, ""),
-    ("Fixes, measured on the sessions that ran them", "fixes", _FIXES, ""),
-)  # fmt: skip
+QUERIES = {
+    "sessions": """
+        select (select count(*) from raw_sessions) as read,
+               (select coalesce(sum(count), 0)::bigint from quarantine) as set_aside,
+               (select count(*) from analysis_batches where eligible) as eligible,
+               (select count(*) from analysis_batches where selected) as selected,
+               (select count(*) from analyses where state = 'answered') as analysed,
+               (select count(distinct user_id) from raw_sessions) as users,
+               (select count(*) from raw_sessions where user_id is null) as without_user,
+               (select count(distinct day) from raw_sessions) as days""",
+    "rates": """
+        select * from friction_rates
+        where day = (select max(day) from friction_rates) and slice_kind = 'all' and window_days = 7
+        order by kind desc, rate desc""",
+    "releases": """
+        select * from release_correlations where evidence in ('confirmed', 'suspected')
+        qualify row_number() over (partition by version, type order by evidence = 'confirmed' desc, day) = 1
+        order by evidence, released_on, type""",
+    "errors": """
+        select * from error_correlations
+        where day = (select max(day) from error_correlations) and verdict = 'coincides' order by ratio desc""",
+    "clusters": """
+        select level, kind, count(*) as clusters, sum(items)::bigint as items, max(outlier_share) as outlier_share
+        from clusters where day = (select max(day) from clusters) and change <> 'gone' group by all order by all""",
+    "themes": """
+        select kind, users, sessions, change, terms
+        from clusters where day = (select max(day) from clusters) and change <> 'gone' and level = 'theme'
+        order by sessions desc limit 8""",
+    "proposals": """
+        select * from taxonomy_proposals
+        where day = (select max(day) from taxonomy_proposals) order by ready desc, sessions desc limit 12""",
+    "tickets": """
+        select * from ticket_states where day = (select max(day) from ticket_states) order by filed_on, ticket_key""",
+    "fixes": """
+        select * from fix_outcomes where day = (select max(day) from fix_outcomes) order by ticket_key""",
+}
 
 
 def collect(doors: Doors) -> Found:
-    """Every section's rows by name."""
-    warehouse = doors["warehouse"]
+    """Every section's rows by name, as stored."""
     zones = ("restricted", "abstracted", "published")
-    return {name: warehouse.query(sql, zones=zones).to_pylist() for _, name, sql, _ in SECTIONS}
+    return {name: doors["warehouse"].query(sql, zones=zones).to_pylist() for name, sql in QUERIES.items()}
 
 
 def print_summary(doors: Doors, settings: Settings) -> Found:
-    """Print every section, and where tickets and the report are."""
+    """Print every section, and where tickets and the report are; returns the rows for `--json`."""
     found = collect(doors)
-    for title, name, _, note in SECTIONS:
-        rows: Any = found[name]
-        print()  # noqa: T201
-        if name == "sessions":
-            facts = rows[0]
-            show(title, [{"what": key.replace("_", " "), "count": value} for key, value in facts.items()])
-        else:
-            show(title, rows, note=note)
+    facts = found["sessions"][0]
+    click.echo()
+    show("Sessions", [{"what": name.replace("_", " "), "count": value} for name, value in facts.items()])
+    for title, name, shown, note in _SECTIONS:
+        click.echo()
+        show(title, [shown(row) for row in found[name]], note=note)
+    _tickets(found, doors)
     latest = Path(settings.home) / "reports" / "latest.html"
     found["report"] = str(latest) if latest.exists() else None
-    print(f"\nReport: {found['report']}\nTickets: {Path(settings.home) / 'tickets'}")  # noqa: T201
+    click.echo(f"\nReport: {found['report']}")
     return found
+
+
+def _tickets(found: Found, doors: Doors) -> None:
+    known = {row["ticket_key"]: row for row in found["tickets"]}
+    rows = []
+    for ticket in ledger_tickets(doors["ledger"].entries(TICKET_KINDS)).values():
+        row = known.get(ticket.key, {})
+        verdict = ticket.verdicts[-1][1] if ticket.verdicts else None
+        rows.append(
+            {
+                "ticket": ticket.key, "type": ticket.type, "component": ticket.component, "now": ticket.state,
+                "filed on": ticket.filed_on, "pull request": row.get("pull_request_id"),
+                "fix in": row.get("released_in"), "verdict": verdict, "path": ticket.reference,
+            }
+        )  # fmt: skip
+    click.echo()
+    show("Tickets", rows)
+
+
+def percent(value: float | None) -> str | None:
+    """A share in per cent."""
+    return None if value is None else f"{100 * value:.1f} %"
+
+
+def interval(row: Mapping[str, Any], unit: Callable[[float | None], str | None] = percent) -> str | None:
+    """The row's interval."""
+    return None if row["low"] is None else f"{unit(row['low'])} to {unit(row['high'])}"
+
+
+def points(value: float | None) -> str | None:
+    """A difference of shares in percentage points."""
+    return None if value is None else f"{100 * value:+.1f}"
+
+
+def _rate(row: Row) -> Row:
+    return {
+        "kind": row["kind"], "type": row["type"], "share of sessions": percent(row["rate"]),
+        "95 % interval": interval(row), "users": row["users"], "sessions": row["sessions"],
+        "coverage": percent(row["coverage"]), "severe": percent(row["severe_share"]), "source": row["source"],
+    }  # fmt: skip
+
+
+def _release(row: Row) -> Row:
+    return {
+        "version": row["version"], "released": row["released_on"], "type": row["type"], "verdict": row["verdict"],
+        "evidence": row["evidence"], "seen on": row["day"], "before": percent(row["rate_before"]),
+        "after": percent(row["rate_after"]), "effect in points": points(row["effect"]),
+        "95 % interval": interval(row, points), "q": row["q"], "family": row["comparisons"],
+    }  # fmt: skip
+
+
+def _error(row: Row) -> Row:
+    return {
+        "service": row["service"], "template": row["template"], "friction": row["type"], "observed": row["observed"],
+        "expected": row["expected"], "ratio": row["ratio"], "95 % interval": f"{row['low']} to {row['high']}",
+        "q": row["q"], "users": row["users"], "method": row["method"],
+    }  # fmt: skip
+
+
+def _cluster(row: Row) -> Row:
+    return row | {"outlier_share": percent(row["outlier_share"])}
+
+
+def _proposal(row: Row) -> Row:
+    return {
+        "kind": row["kind"], "slug": row["slug"], "users": row["users"], "sessions": row["sessions"],
+        "days": row["days_seen"], "since": row["first_day"], "nearest": row["nearest"],
+        "stability": row["stability"], "ready": "yes" if row["ready"] else f"no: {row['waiting_for']}",
+    }  # fmt: skip
+
+
+def _fix(row: Row) -> Row:
+    return {
+        "ticket": row["ticket_key"], "type": row["type"], "fix in": row["version"], "verdict": row["verdict"],
+        "before": percent(row["rate_before"]), "after": percent(row["rate_after"]),
+        "effect in points": points(row["effect"]), "95 % interval": interval(row, points),
+        "users": row["users_after"], "sessions": row["sessions_after"],
+    }  # fmt: skip
+
+
+_SECTIONS: tuple[tuple[str, str, Callable[[Row], Row], str], ...] = (
+    ("Friction and delight over the last 7 days (intervals by user)", "rates", _rate, ""),
+    ("Releases: what rose or fell with the version that sessions ran", "releases", _release,
+     "confirmed: e-BH at 5 %; suspected: Benjamini-Hochberg at q = 0.02; only a confirmed rise files a ticket"),
+    ("Backend errors that coincide with friction (never: that cause it)", "errors", _error, ""),
+    ("The map: patterns and themes of four weeks", "clusters", _cluster, ""),
+    ("The largest themes, in their most distinctive words", "themes", dict, ""),
+    ("New categories proposed from what no category claims", "proposals", _proposal,
+     "accept one with: signals taxonomy accept SLUG"),
+    ("Fixes, measured on the sessions that ran them", "fixes", _fix, ""),
+)  # fmt: skip

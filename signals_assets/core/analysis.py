@@ -356,6 +356,8 @@ CITATIONS: Final[dict[str, str]] = {
     "correction": "The user reported that something in the work or the answer of the agent was wrong",
     "other": "The user met a problem that fits no known kind",
     "other.unmet": "The user asked for something that the agent has no means to do",
+    "other.remark": "The user remarked on the work",
+    "positive_exclamation.remark": "The user liked the work",
     "positive_exclamation": "The user expressed pleasure with the work",
     "first_attempt_success": "The user accepted a demanding piece of work after the first attempt",
     "time_saved": "The user said that the agent saved time or effort",

@@ -4,9 +4,9 @@ Put here: who is in which cohort. Not here: counting (see `user_days.py`), tests
 decisions (see `levels.py`, `outcomes.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +64,14 @@ def _organizations(cells: Cells, mask: NDArray[np.bool_]) -> int | None:
     return int((np.unique(column[mask]) >= 0).sum())
 
 
-def fix_effect(counts: Counts, item: CountedType, versions: Sequence[str], since: date) -> Effect | None:
+def fix_effect(
+    counts: Counts, item: CountedType, versions: Sequence[str], since: date, *, outdated: Collection[str] = ()
+) -> Effect | None:
     """What a fix did: sessions that ran one of `versions` from `since` on, against sessions that ran another.
 
-    The others are those of the four weeks before `since` and after it; `counts` are already as of the day. None where
-    the comparison has too little data.
+    The others are those of the four weeks before `since` and after it, without the `outdated` versions: those from
+    before the type's last confirmed change, which would mix the time before the friction into the comparison. `counts`
+    are already as of the day. None where the comparison has too little data.
     """
     cells = counts.cells(item.source, [(item.kind, item.type)], ["user", "organization", "about", "agent_version"])
     if not len(cells.weight):
@@ -78,7 +81,8 @@ def fix_effect(counts: Counts, item: CountedType, versions: Sequence[str], since
     fixed = np.isin(cells.columns["agent_version"], codes)
     released = day_number(since)
     after = fixed & (about >= released)
-    before = ~fixed & (about >= released - BEFORE_DAYS)
+    old = np.isin(cells.columns["agent_version"], [counts.code("agent_version", version) for version in outdated])
+    before = ~fixed & ~old & (about >= released - BEFORE_DAYS)
     if not after.any() or not before.any():
         return None
     found = compare(cells.cohort(before), cells.cohort(after))[0]
@@ -94,4 +98,25 @@ def fix_effect(counts: Counts, item: CountedType, versions: Sequence[str], since
         users_after=counts.users(cells.columns["user"][after]),
         sessions_after=found.sessions_after,
         organizations_after=_organizations(cells, after),
+    )
+
+
+def outdated_versions(
+    friction_type: str, since: date, correlations: Iterable[Mapping[str, Any]], releases: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """Versions from before the type's last confirmed change that was released before `since`.
+
+    correlations: rows of `release_correlations` as of the day and earlier.  releases: rows of `releases`.
+    """
+    confirmed = [
+        row["released_on"]
+        for row in correlations
+        if row["type"] == friction_type and row["kind"] == "friction" and row["evidence"] == "confirmed"
+        if row["released_on"] < since
+    ]
+    if not confirmed:
+        return []
+    changed = max(confirmed)
+    return sorted(
+        row["version"] for row in releases if row["kind"] == "version" and row["released_at"].date() < changed
     )

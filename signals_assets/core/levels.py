@@ -17,6 +17,8 @@ from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import Audience, ThresholdSettings
 from signals_assets.tables import FrictionLevel, LevelState
 
+NEVER_FILED: Final[frozenset[str]] = frozenset({"other"})
+"""Left-overs are material for discovery: nobody can fix "other"; a type that emerges from it can be filed."""
 RECOVERY_DAYS: Final = 3
 """Evaluations in a row under the closing level that end an episode."""
 
@@ -286,7 +288,7 @@ def _evaluation(
         cooldown_days=thresholds.cooldown_days,
         # Enough sessions looked at: a rare friction is within its bounds, not a lack of data.
         enough=week is not None and week.n >= SHOWN[audience].sessions,
-        ticketable=has_causes and ticketable(audience, *concerned),
+        ticketable=friction_type not in NEVER_FILED and has_causes and ticketable(audience, *concerned),
         held=False,
         level=week.rate if week else 0.0,
         low=week.low if week else 0.0,

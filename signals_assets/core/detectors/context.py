@@ -24,6 +24,12 @@ Severity = Literal["low", "medium", "high"]
 SAID: Final = frozenset({"said"})
 OPEN_CALLS: Final = 256
 MOST_STEPS: Final = 50
+MATERIAL: Final = 0.4
+"""Confidence of what is only material for the discovery of new types: stored, below what the settings count."""
+REMARK: Final = "remark"
+"""The code word of such an event."""
+LEAST_SAID: Final = 2
+"""A remark of fewer words with a topic says nothing that could be grouped."""
 _PATH_KEYS: Final = ("file_path", "path", "notebook_path", "filename", "file", "target_file", "absolute_path")
 _COMMAND_KEYS: Final = ("command", "cmd", "script")
 _RAW_COMMAND: Final = re.compile(r'"(?:cmd|command)"\s*:\s*"((?:[^"\\]|\\.){0,600})')
@@ -139,6 +145,16 @@ class Detector:
             tuple(dict.fromkeys(call.path for call in calls if call.path)),
             terms,
         )
+
+
+def remarks(seen: Seen) -> bool:
+    """Whether the user states something about work that the agent just did, unasked, in words that carry a topic."""
+    said, turn = seen.said, seen.turn
+    if said is None or seen.step.kind != "user_message" or turn.number == 0:
+        return False
+    if turn.steps == 0 or turn.asked or said.reports or len(said.stems) < LEAST_SAID:
+        return False
+    return said.states
 
 
 @dataclass(slots=True)

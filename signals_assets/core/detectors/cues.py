@@ -22,6 +22,8 @@ def _cues(*pairs: tuple[str, float]) -> Cues:
 
 POINT: Final = 480
 """Characters within which the point of a turn is looked for: what follows is detail, lists and quotations."""
+STATEMENT: Final = 60
+"""A longer turn is an explanation or a task, not a remark."""
 UNDO_WITHIN: Final = 220
 """A wish to undo comes first in a turn; later the words are mostly about undoing as a subject."""
 LACK_WORDS: Final = (
@@ -236,6 +238,21 @@ PRAISE: Final = _cues(
     (r"^(?:perfect|perfet|excellent|great|lovely|sweet|superb|brilliant)\b", 0.4),
     (r"!", 0.2),
 )
+LIKING: Final = _cues(
+    (
+        (
+            r"(?:\b(?:is|are|was|were|looks?|feels?|makes?|made)|'s|'re) (?:\w+ ){0,4}?(?:best|great|lovely|nice|neat"
+            r"|handy|helpful|useful|clever|elegant|pleasant|delightful|wonderful|brilliant|beautiful|fantastic|amazing"
+            r"|awesome|excellent|superb|slick|favou?rite|welcome|clearer|easier)\b"
+        ),
+        1.0,
+    ),
+    (r"\bi (?:really |do |quite |also |especially |particularly )*(?:like|liked|love|loved|enjoy|enjoyed)\b", 1.0),
+    (r"(?:^|[.!,] )(?:really |just |absolutely )*(?:love|loved|loving|enjoyed)\b", 1.0),
+    (r"\b(?:nice|great|lovely|neat|good|clever) (?:touch|extra|surprise|idea|bonus|addition|detail)\b", 1.0),
+    (r"\b(?:helps|helped) (?:me |us |a lot|so much)|\b(?:pleasant|pleasantly) surpris\w+|\bthumbs up\b", 1.0),
+)
+"""Saying what one likes: milder than praise, and about something."""
 APPROVAL: Final = _cues(
     (
         (
@@ -473,6 +490,44 @@ _REPORT: Final = re.compile(
     r"(?:ok,? |okay,? |thanks?,? |thank you,? )*(?:here'?s what|here are"
     r"|i(?:'ve| have| followed| ran| checked| turned| changed| tried| reset| waited)\b)"
 )
+_SENTENCES: Final = re.compile(r"(?:[.!;](?=\s)|\n)\s*")
+_LEAD_IN: Final = re.compile(
+    r"(?:(?:hm+|ah+|oh+|so|well|also|and|but|fyi|btw|by the way|ok|okay|yeah|now|actually|interesting|wait|sorry|thanks"
+    r"|thank you)\b[,:.!]* )+"
+)
+_FINITE: Final = re.compile(
+    r"\b(?:is|are|was|were|has|have|had|does|did|went|came|got|gets|goes|comes|seems?|looks?|shows?|says?|said|feels?"
+    r"|appears?|ends?|starts?|makes?|made|took|takes|happens?|turns?|became|becomes|(?:is|are|was|were|has|had|do|does"
+    r"|did)n't)\b|\w'(?:s|re|ve)\b"
+)
+_SUBJECT: Final = re.compile(
+    r"(?:the|this|that|these|those|it|there|all|every\w*|both|some|half|most|each|my|our|your|we|i|you|they|he|she|people"
+    r"|nobody|no one|one of)\b"
+)
+_SUBJECT_VERB: Final = re.compile(r"\w+(?: \w+){0,5}? (?:[a-z]{3,}ed|[a-z]{2,}[^s\W]s)\b")
+"""A noun phrase, then a word that looks like a verb in the past or in the third person."""
+_REQUESTS: Final = re.compile(
+    r"\b(?:please|pls|let's|lets|should|must|needs? to|ought|instead|make sure)\b"
+    r"|\b(?:can|could|would|will) (?:you|we|i)\b|\b(?:i|we)(?:'d| would)? (?:(?:just|also|really|still|only) )?"
+    r"(?:want|wanted|need|needed|like to|love to|prefer|wish|ask|asked|have to|will|can|could)\b|\b(?:i|we)'(?:ll|d)\b"
+    r"|\byou (?:should|can|could|must|may|need)\b|\bhow (?:about|do|to)\b"
+)
+_NO_SUBJECT: Final = texts.wordset("""
+    add adjust allow analyse analyze answer apply arrange ask assume attach be begin bring build call cancel change check
+    clean clear close combine commit compare complete compute configure confirm continue convert copy cover create cut
+    debug define delete deploy describe disable do document double drop edit enable ensure examine execute exclude
+    explain explore export extend extract fetch fill filter find finish fix focus follow forget format generate get give
+    go group handle have help hide highlight hold identify ignore implement import improve include increase insert
+    inspect install integrate investigate join keep leave link list load log look make mark merge move name note open
+    optimise optimize order pass perform pick plan prepare print proceed provide publish pull push put raise read rebase
+    rebuild reduce refactor refer release remember remind remove rename reorder replace report research reset resolve
+    restart restore restructure return review rewrite run save scan search see select send separate set ship show simplify
+    skip sort speed split start stop store suggest summarise summarize support swap switch take tell test think tidy track
+    translate treat try turn undo uninstall update upgrade upload use validate verify wait walk wire wrap write
+    can could would will shall may what why how when where who which whose does did if unless please let let's lets next
+    then after before while once first second finally another instead yes yep yup no nope sure good great perfect fine
+    right correct exactly cool nice done approved confirmed agreed same don't dont not never here for in on with to""")
+"""Openers of orders, questions, conditions, answers and continuations: what begins so is no statement of fact."""
 _SHOUT: Final = re.compile(r"\b[A-Z]{2,}(?:'[A-Z]+)?\b")
 _MARKS: Final = re.compile(r"\?!|!\?|\?\?+|!!+")
 _PASTED_ERROR: Final = re.compile(
@@ -564,6 +619,20 @@ class Utterance:
         return score(PRAISE, self._point)
 
     @cached_property
+    def liking(self) -> float:
+        """Saying that one likes something."""
+        return score(LIKING, self._point)
+
+    @cached_property
+    def states(self) -> bool:
+        """Is a statement of fact throughout: no sentence asks, orders, wishes, answers or approves."""
+        if self.asks or self.pasted_error or not self.text or self.approval >= 0.5 or len(self.tokens) > STATEMENT:
+            return False
+        if self.language != "en" or _REQUESTS.search(self.text):
+            return False
+        return all(_declares(sentence) for sentence in _SENTENCES.split(self.text) if sentence.strip(" ."))
+
+    @cached_property
     def approval(self) -> float:
         """Saying yes, or that it is right."""
         return score(APPROVAL, self._point)
@@ -606,6 +675,17 @@ def utterance(raw: str, comment: bool = False) -> Utterance:
     The cache holds the few turns that several passes over the same session ask for; it is bounded.
     """
     return Utterance(raw, comment)
+
+
+def _declares(sentence: str) -> bool:
+    """Whether a sentence has a subject and, soon after it, a finite verb."""
+    lead = _LEAD_IN.match(sentence)
+    plain = sentence[lead.end() :] if lead else sentence
+    opener, _, _ = plain.partition(" ")
+    if opener.strip(",:") in _NO_SUBJECT:
+        return False
+    start = " ".join(plain.split()[:12])
+    return bool(_FINITE.search(start)) or bool(_SUBJECT.match(start) and _SUBJECT_VERB.match(start))
 
 
 def _loudness(own: str, complaint: float) -> float:

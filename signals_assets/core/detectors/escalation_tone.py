@@ -7,9 +7,11 @@ Not here: calm reports of a defect (see `correction.py`), the cues themselves (s
 from typing import ClassVar, Final
 
 from signals_assets.core.detectors.context import Detected, Detector, Seen, Severity
+from signals_assets.core.detectors.cues import Utterance
 
 ANGRY: Final = 0.9
-LEFT: Final = 1.8
+LIKED: Final = 0.9
+CALM: Final = 0.9
 
 
 class EscalationTone(Detector):
@@ -31,7 +33,12 @@ class EscalationTone(Detector):
             return []
         level = said.anger + min(0.3, self._heat) + (0.2 if seen.step.status == "rejected" else 0.0)
         self._heat = 0.5 * self._heat + (0.3 if said.anger >= 0.5 or said.complaint >= 1.5 else 0.0)
-        if said.praise >= 0.9 or said.anger <= 0.0 or level < ANGRY or seen.turn.steps == 0:
+        if said.praise >= 0.9 or _conceded(said) or said.anger <= 0.0 or level < ANGRY or seen.turn.steps == 0:
             return []
         severity: Severity = "medium" if level >= 1.3 else "low"
         return [self.found([seen.index], severity, min(0.95, 0.3 + 0.3 * level))]
+
+
+def _conceded(said: Utterance) -> bool:
+    """A reproach in form that says what the user likes ("I never asked for this, but it is the best part")."""
+    return said.liking >= LIKED and said.complaint < CALM

@@ -6,14 +6,15 @@ Not here: plain approval (see `rapid_approval.py`).
 
 from typing import ClassVar, Final
 
-from signals_assets.core.detectors.context import Detected, Detector, Kind, Seen
+from signals_assets.core.detectors.context import MATERIAL, REMARK, Detected, Detector, Kind, Seen, remarks
 
 PRAISE: Final = 0.95
 DOUBT: Final = 1.2
+LIKED: Final = 0.9
 
 
 class PositiveExclamation(Detector):
-    """Strong praise in a turn that does not complain."""
+    """Strong praise in a turn that does not complain; with low confidence a statement of what the user likes."""
 
     kind: ClassVar[Kind] = "delight"
     type: ClassVar[str] = "positive_exclamation"
@@ -23,6 +24,10 @@ class PositiveExclamation(Detector):
     def update(self, seen: Seen) -> list[Detected]:
         """Judge one turn of the user."""
         said = seen.said
-        if said is None or said.praise < PRAISE or said.complaint >= DOUBT or seen.turn.steps == 0:
+        if said is None or said.complaint >= DOUBT or seen.turn.steps == 0:
             return []
-        return [self.found([seen.index], None, min(0.95, 0.25 + 0.4 * said.praise))]
+        if said.praise >= PRAISE:
+            return [self.found([seen.index], None, min(0.95, 0.25 + 0.4 * said.praise))]
+        if said.liking >= LIKED and remarks(seen):
+            return [self.found([seen.index], None, MATERIAL, (), (REMARK,))]
+        return []
