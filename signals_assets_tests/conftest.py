@@ -1,9 +1,16 @@
-"""Shared fixtures: the real data beside a checkout, where it exists."""
+"""Shared fixtures: the real data beside a checkout, where it exists; a small life that went through the graph."""
 
 import os
+from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:  # importing Dagster costs a second that most tests do not need
+    from signals_assets.simulation import World
+    from signals_assets_tests.home import Home
 
 
 def _beside(name: str, variable: str) -> Path:
@@ -26,3 +33,27 @@ def specs_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("the API specs are not beside this checkout (set SIGNALS_SPECS to their folder)")
     return folder
+
+
+FIRST_DAY = date(2026, 1, 5)
+LIVED_DAYS = 4
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> "World":
+    """Five days of a dozen users; tests of the graph only read it."""
+    from signals_assets.simulation import World
+
+    world = World(3, 12, FIRST_DAY, tmp_path_factory.mktemp("life") / "world", users=12, organizations=3)
+    world.step(LIVED_DAYS + 1)
+    return world
+
+
+@pytest.fixture(scope="session")
+def lived(world: "World", tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Home]":
+    """A home whose first four days went through the whole graph in one run; tests copy it before they change it."""
+    from signals_assets_tests.home import Home
+
+    with Home(tmp_path_factory.mktemp("lived") / "home", world.out) as home:
+        home.materialize(FIRST_DAY, FIRST_DAY + timedelta(days=LIVED_DAYS - 1))
+        yield home
