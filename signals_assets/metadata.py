@@ -8,8 +8,9 @@ published zone only. There is deliberately no function that takes free text or r
 """
 
 import base64
+import typing
 from collections.abc import Iterable, Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -17,6 +18,7 @@ import dagster as dg
 from signals_assets.core.coverage import Coverage
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import Row, to_arrow
+from signals_assets.zones import Abstracted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,10 +31,12 @@ def describe(model: type[Row]) -> dict[str, Any]:
     """Definition metadata of a table: column schema with descriptions, name, zone, key."""
     columns = []
     for name, info in model.model_fields.items():
-        constraints = dg.TableColumnConstraints(nullable=not info.is_required() and info.default is None)
-        columns.append(
-            dg.TableColumn(name, _type_name(info.annotation), description=info.description, constraints=constraints)
+        kind, values = _column_type(info.annotation)
+        constraints = dg.TableColumnConstraints(
+            nullable=type(None) in typing.get_args(info.annotation),
+            other=[f"one of {', '.join(values)}"] if values else [],
         )
+        columns.append(dg.TableColumn(name, kind, description=info.description, constraints=constraints))
     return {
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/table_name": model.table,
@@ -41,9 +45,24 @@ def describe(model: type[Row]) -> dict[str, Any]:
     }
 
 
-def _type_name(annotation: Any) -> str:
-    name = getattr(annotation, "__name__", None)
-    return name if name and "[" not in str(annotation) else str(annotation).replace("typing.", "").split(".")[-1]
+def _column_type(annotation: Any) -> tuple[str, tuple[str, ...]]:
+    """The column's type in words, and the values it may take where they are listed."""
+    origin = typing.get_origin(annotation)
+    arguments = [argument for argument in typing.get_args(annotation) if argument is not type(None)]
+    if origin is typing.Literal:
+        return "string", tuple(str(value) for value in arguments)
+    if origin is list:
+        return f"list of {_column_type(arguments[0])[0]}", ()
+    if origin is not None:
+        return _column_type(arguments[0])
+    return {str: "string", Abstracted: "admitted text", bool: "boolean", datetime: "timestamp"}.get(
+        annotation, annotation.__name__
+    ), ()
+
+
+def selected(context: dg.AssetExecutionContext, model: type[Row]) -> bool:
+    """Whether this run was asked for the table (a run may be asked for some tables of a common pass only)."""
+    return dg.AssetKey(model.table) in context.selected_asset_keys
 
 
 def record(
@@ -88,6 +107,8 @@ def store(
     A published day is written once. When it is stored already, the new rows are compared with it and the stored
     ones stay (metadata `kept` = same or different), unless the run carries the republish tag.
     """
+    if not selected(context, model):
+        return 0
     if model.zone == "published" and day in set(warehouse.days(model)) and REPUBLISH_TAG not in context.run.tags:
         stored = warehouse.read(model, day)
         computed = rows if hasattr(rows, "num_rows") else to_arrow(model, rows)

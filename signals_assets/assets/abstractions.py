@@ -83,7 +83,7 @@ def abstractions(
         store(context, warehouse, FrictionEvent, day, found.friction, found.coverage)
         store(context, warehouse, DelightEvent, day, found.delight, found.coverage)
         store(context, warehouse, UnmetNeed, day, found.unmet_needs, found.coverage)
-    yield from materialized(AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed)
+    yield from materialized(context, AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed)
 
 
 def _chunks(

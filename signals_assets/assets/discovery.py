@@ -28,7 +28,7 @@ from signals_assets.core.discovery import (
 )
 from signals_assets.core.discovery import event_labels as labels_of
 from signals_assets.core.taxonomy import fold
-from signals_assets.metadata import picture, store
+from signals_assets.metadata import picture, selected, store
 from signals_assets.partitions import days_of, window
 from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.ledger import Ledger
@@ -130,10 +130,10 @@ def clusters_and_members(
         )
         store(context, warehouse, Cluster, day, found.clusters, found.coverage)
         store(context, warehouse, ClusterMember, day, found.members, found.coverage)
-        if found.clusters:
+        if found.clusters and selected(context, Cluster):
             rows = [row.model_dump() for row in found.clusters]
             picture(context, Cluster.table, day, {"map": pictures.cluster_map(rows, audience=settings.audience)})
-    yield from materialized(Cluster, ClusterMember)
+    yield from materialized(context, Cluster, ClusterMember)
 
 
 @daily_asset(TaxonomyProposal, deps=["embeddings", "event_labels", *SOURCES])

@@ -41,4 +41,4 @@ def session_metrics_and_detections(
             measured += part
         store(context, warehouse, SessionMetrics, day, measured.metrics, measured.coverage)
         store(context, warehouse, Detection, day, measured.detections, measured.coverage)
-    yield from materialized(SessionMetrics, Detection)
+    yield from materialized(context, SessionMetrics, Detection)

@@ -5,6 +5,7 @@ Reads   the session source and the records door
 Thinking: core/records.py, core/sessions.py
 """
 
+from collections import deque
 from collections.abc import Iterator
 from datetime import date
 
@@ -15,7 +16,7 @@ from signals_assets.core import records as thinking
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import from_json
-from signals_assets.metadata import record, store
+from signals_assets.metadata import record, selected, store
 from signals_assets.partitions import days_of, today
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.records import Records
@@ -99,10 +100,13 @@ def raw_sessions_and_quarantine(
                     f"Bring the files back, or run again with the tag {SHRINK_TAG}=yes to let them go.",
                     allow_retries=False,
                 )
-        store(context, warehouse, RawSession, day, reading.rows())
-        record(context, RawSession.table, day, rows=reading.read, coverage=reading.coverage)
+        if selected(context, RawSession):
+            store(context, warehouse, RawSession, day, reading.rows())
+            record(context, RawSession.table, day, rows=reading.read, coverage=reading.coverage)
+        else:
+            deque(reading.rows(), maxlen=0)  # only what is set aside was asked for
         store(context, warehouse, Quarantined, day, reading.rejected)
-    yield from materialized(RawSession, Quarantined)
+    yield from materialized(context, RawSession, Quarantined)
 
 
 def _known_sessions(warehouse: Warehouse, day: date) -> dict[str, date] | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from signals_assets.automation import daily_asset
+from signals_assets.automation import DAY_TAG, VERDICT_TAG, daily_asset
 from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
 from signals_assets.core.cohorts import level_inputs
@@ -48,9 +48,9 @@ from signals_assets.tables import (
 
 CAUSE_WINDOW = 7
 LABEL_WINDOW = 28
-DAY_TAG = "signals/day"
-EPISODE_TAG = "signals/episode"
 LEDGER_KINDS = (*TICKET_KINDS, "verdict", "kill_switch")
+BRAKES_THAT_OPEN = ("used up", "too many", "kill switch")
+"""In the reason of a refusal to file: one that need not last, so that the crossing is not handled yet."""
 
 
 @daily_asset(Cause, deps=["friction_events", "event_labels"])
@@ -139,14 +139,16 @@ class _Acting:
         if not stored:
             raise dg.Failure("friction_levels has no day yet: materialize the daily graph first", allow_retries=False)
         tag = context.run.tags.get(DAY_TAG)
-        self.day = date.fromisoformat(tag) if tag else stored[-1]
+        self.newest_day = stored[-1]
+        self.day = date.fromisoformat(tag) if tag else self.newest_day
         self.wording = _wording(ledger, settings)
         self.warehouse = warehouse
         self.window = _causes(warehouse, self.day)
         levels = warehouse.read(FrictionLevel, self.day).to_pylist()
         self.level = next((row for row in levels if row["type"] == self.friction_type), None)
         facts = cause_facts(self.window)
-        named = self.level["causes"] if self.level and (self.level["crossed"] or not tag) else []
+        by_hand = not tag and VERDICT_TAG not in context.run.tags
+        named = self.level["causes"] if self.level and (self.level["crossed"] or by_hand) else []
         self.causes: list[CauseFacts] = [facts[cause_id] for cause_id in named if cause_id in facts]
 
     def rows(self, model: type[Row]) -> list[dict[str, Any]]:
@@ -227,8 +229,8 @@ def tickets(
         for cause, diagnosis in zip(acting.causes, acting.diagnoses(), strict=True)
     ]
     told = _tell_verdicts(acting, ledger, tracker, settings)
-    waiting = any("used up" in item.reason or "too many" in item.reason for item in filed)
-    if acting.level and acting.level["crossed"] and not waiting:  # a budget opens again: the sensor comes back
+    waiting = any(brake in item.reason for item in filed for brake in BRAKES_THAT_OPEN)
+    if acting.level and acting.level["crossed"] and not waiting:  # else the sensor comes back
         outcome = {
             "type": acting.friction_type,
             "day": acting.day.isoformat(),
@@ -277,7 +279,7 @@ def _file(
         cause_id=cause.cause_id,
         component=diagnosis.component,
         episode=level["episode"],
-        day=acting.day,
+        day=acting.newest_day,  # budgets are of the day of filing: what found none on its own day is filed later
         render=render,
         recurrence=recurrence_text(level, acting.wording),
         settings=settings.tickets,

@@ -3,6 +3,7 @@
 Put here: which days are due. Not here: collecting (see `assets/analysis.py`).
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from datetime import date
 
@@ -11,17 +12,24 @@ import dagster as dg
 from signals_assets import automation
 from signals_assets.resources.analyst import Analyst, BatchState
 from signals_assets.resources.ledger import Entry, Ledger
+from signals_assets.sensors import request
 from signals_assets.settings import Settings
 
 
 def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[str], BatchState]) -> list[date]:
-    """Days all of whose sent batches ended and that were not collected since, ascending."""
+    """Days all of whose sent batches ended and that were not collected since, ascending.
+
+    A day reads what the day before it made, so none is due before an earlier one that still runs.
+    """
     done = {entry.key for entry in collected}
     open_days: dict[date, list[str]] = {}
     for entry in sent:
         if entry.key not in done:
             open_days.setdefault(date.fromisoformat(entry.payload["day"]), []).extend(entry.payload["batch_ids"])
-    return sorted(day for day, batches in open_days.items() if all(poll(batch).state != "running" for batch in batches))
+    ended = itertools.takewhile(
+        lambda day: all(poll(batch).state != "running" for batch in open_days[day]), sorted(open_days)
+    )
+    return list(ended)
 
 
 def sensor_for(settings: Settings) -> dg.SensorDefinition:
@@ -38,17 +46,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], analyst: dg.ResourceParam[Analyst]
     ) -> dg.SensorResult:
         days = due_days(ledger.entries(["batch"]), ledger.entries(["collected"]), analyst.poll)
-        requests = [
-            dg.RunRequest(partition_key=day.isoformat(), run_key=f"collect:{day}:{_failures(context, day)}",
-                          tags={"signals/collect": day.isoformat()})
-            for day in days
-        ]  # fmt: skip
+        requests = [request(context, f"collect:{day}", day.isoformat()) for day in days]
         return dg.SensorResult(run_requests=requests)
 
     return analysis_collection
-
-
-def _failures(context: dg.SensorEvaluationContext, day: date) -> int:
-    """How many collections of the day failed: part of the run key, so that a failed one is asked for again."""
-    filters = dg.RunsFilter(tags={"signals/collect": day.isoformat()}, statuses=[dg.DagsterRunStatus.FAILURE])
-    return min(3, context.instance.get_runs_count(filters))

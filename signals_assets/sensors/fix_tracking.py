@@ -9,6 +9,7 @@ import dagster as dg
 
 from signals_assets import automation
 from signals_assets.resources.ledger import Entry, Ledger
+from signals_assets.sensors import VERDICT_TAG, request
 from signals_assets.settings import Settings
 
 
@@ -31,10 +32,10 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         default_status=automation.sensor_status(settings),
         description="A fix was measured: tell its ticket.",
     )
-    def fix_tracking(_context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]) -> dg.SensorResult:
+    def fix_tracking(context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]) -> dg.SensorResult:
         told = frozenset(entry.key for entry in ledger.entries(["verdict"]))
         requests = [
-            dg.RunRequest(partition_key=friction, run_key="|".join(keys))
+            request(context, "|".join(keys), friction, {VERDICT_TAG: str(len(keys))})
             for friction, keys in due(ledger.entries(["outcome"]), told).items()
         ]
         return dg.SensorResult(run_requests=requests)

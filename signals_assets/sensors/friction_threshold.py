@@ -18,7 +18,7 @@ from signals_assets import automation
 from signals_assets.partitions import between
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.warehouse import Warehouse
-from signals_assets.sensors import DAY_TAG, EPISODE_TAG
+from signals_assets.sensors import DAY_TAG, EPISODE_TAG, request
 from signals_assets.settings import Settings
 from signals_assets.tables import Cause, FrictionLevel
 
@@ -114,10 +114,5 @@ def _touched_days(context: dg.SensorEvaluationContext) -> tuple[str, set[date]]:
 
 
 def _request(context: dg.SensorEvaluationContext, crossing: Crossing, newest: date) -> dg.RunRequest:
-    filters = dg.RunsFilter(tags={EPISODE_TAG: crossing.episode}, statuses=[dg.DagsterRunStatus.FAILURE])
-    failures = min(3, context.instance.get_runs_count(filters))
-    return dg.RunRequest(
-        partition_key=crossing.type,
-        run_key=f"{crossing.episode}:{newest}:{failures}",
-        tags={DAY_TAG: crossing.day.isoformat(), EPISODE_TAG: crossing.episode},
-    )
+    tags = {DAY_TAG: crossing.day.isoformat(), EPISODE_TAG: crossing.episode}
+    return request(context, f"{crossing.episode}:{newest}", crossing.type, tags)

@@ -11,6 +11,7 @@ import dagster as dg
 from signals_assets import automation
 from signals_assets.resources.session_source import SessionSource
 from signals_assets.resources.warehouse import Warehouse
+from signals_assets.sensors import request
 from signals_assets.settings import Settings
 from signals_assets.tables import RawSession
 
@@ -35,7 +36,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         description="Sessions of a stored day arrived late: redo that day; published days stay as they were.",
     )
     def late_sessions(
-        _context: dg.SensorEvaluationContext,
+        context: dg.SensorEvaluationContext,
         warehouse: dg.ResourceParam[Warehouse],
         session_source: dg.ResourceParam[SessionSource],
     ) -> dg.SensorResult:
@@ -43,10 +44,11 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         stored = {day: warehouse.read(RawSession, day, columns=["day"]).num_rows for day in recent}
         available = session_source.counts()
         requests = [
-            dg.RunRequest(
-                partition_key=day.isoformat(),
-                run_key=f"late:{day}:{available[day]}",
-                tags={LATE_TAG: str(available[day] - stored[day])},
+            request(
+                context,
+                f"late:{day}:{available[day]}",
+                day.isoformat(),
+                {LATE_TAG: str(available[day] - stored[day])},
             )
             for day in grown(available, stored)
         ]
