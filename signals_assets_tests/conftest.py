@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,8 @@ def specs_dir() -> Path:
 
 
 FIRST_DAY = date(2026, 1, 5)
-LIVED_DAYS = 4
+LAST_DAY = date(2026, 1, 8)
+NEXT_DAY = date(2026, 1, 9)
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> "World":
     from signals_assets.simulation import World
 
     world = World(3, 12, FIRST_DAY, tmp_path_factory.mktemp("life") / "world", users=12, organizations=3)
-    world.step(LIVED_DAYS + 1)
+    world.step((NEXT_DAY - FIRST_DAY).days + 1)
     return world
 
 
@@ -55,5 +56,5 @@ def lived(world: "World", tmp_path_factory: pytest.TempPathFactory) -> "Iterator
     from signals_assets_tests.home import Home
 
     with Home(tmp_path_factory.mktemp("lived") / "home", world.out) as home:
-        home.materialize(FIRST_DAY, FIRST_DAY + timedelta(days=LIVED_DAYS - 1))
+        home.materialize(FIRST_DAY, LAST_DAY)
         yield home

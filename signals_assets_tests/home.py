@@ -10,7 +10,7 @@ from typing import Any, Self
 import dagster as dg
 
 from signals_assets.definitions import build_defs
-from signals_assets.partitions import between, range_tags
+from signals_assets.partitions import FRICTION_TYPES, between, range_tags
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
 from signals_assets.tables import TABLES, Row
@@ -59,9 +59,12 @@ class Home:
         return self.doors["ledger"]
 
     def copy(self, folder: Path, doors: Mapping[str, Any] | None = None, **settings: Any) -> "Home":
-        """The same home in another folder, with an instance that has no history."""
+        """The same home in another folder, with an instance that knows the friction types and has no history."""
         shutil.copytree(self.folder, folder)
-        return Home(folder, self.world, doors, **(self.given | settings))
+        home = Home(folder, self.world, doors, **(self.given | settings))
+        types = self.instance.get_dynamic_partitions(FRICTION_TYPES.name)
+        home.instance.add_dynamic_partitions(FRICTION_TYPES.name, types)
+        return home
 
     def materialize(
         self,

@@ -35,11 +35,9 @@ from signals_assets.tables import (
     arrow_schema,
     to_arrow,
 )
-from signals_assets_tests.conftest import FIRST_DAY, LIVED_DAYS
+from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY, NEXT_DAY
 from signals_assets_tests.home import Home, Tables, failures
 
-LAST_DAY = FIRST_DAY + timedelta(days=LIVED_DAYS - 1)
-NEXT_DAY = LAST_DAY + timedelta(days=1)
 DAYS = list(between(FIRST_DAY, LAST_DAY))
 PUBLISHED = [name for name, model in TABLES.items() if model.zone == "published"]
 
