@@ -6,31 +6,35 @@ Put here: the order of events of the demo. Not here: the graph, the simulation, 
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from signals_assets.cli.printing import json_option, write_json
-from signals_assets.settings import Settings
+from signals_assets.core.readers import READERS
+from signals_assets.core.taxonomy import LEDGER_KIND
+from signals_assets.settings import Settings, UserFrom
 
-WEEKS = 4
 CEILINGS = {"error_event": 0.2}
 """What the team of the simulated agent has set as its limit: one session in five."""
 PUBLIC_LABELS = ["connection pool exhausted after <number> ms for tenant t-<number>", "query-gateway", "atlas-agent"]
 """What a reviewer of the simulated product would allow to be named in the published zone."""
 MARK = "# Written by `signals demo`; removed and made again when the demo runs again.\n"
+LEFT_BY_LOOKING = {"schema.parquet", "ledger.db", "ledger.db-wal", "ledger.db-shm", ".lock", "dagster.yaml"}
+"""Files that `signals doctor` and other commands leave in a home in which nothing has happened yet."""
 
 
 @click.command()
 @click.option("--sessions", type=click.Path(exists=True, path_type=Path), help="Your own sessions: a file or folder.")
 @click.option("--records", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of records.")
-@click.option("--format", "session_format", help="Force a reader instead of recognising the format.")
+@click.option("--format", "session_format", type=click.Choice(list(READERS)), help="Default: recognised by itself.")
 @click.option("--audience", type=click.Choice(["self", "team", "company", "public"]), help="Default: self for yours.")
 @click.option("--min-steps", type=int, help="Least agentic steps to analyse a session. Default: 0 for yours.")
 @click.option("--user-from", help="User where the format knows none: folder:LEVEL, setting:NAME or field:NAME.")
-@click.option("--sessions-per-day", default=150, show_default=True, help="Of the simulation.")
+@click.option("--weeks", type=click.IntRange(1), default=4, show_default=True, help="Of the simulation.")
+@click.option("--sessions-per-day", type=click.IntRange(1), default=150, show_default=True, help="Of the simulation.")
 @click.option("--seed", default=0, show_default=True, help="Of the simulation.")
 @json_option
 def command(
@@ -40,18 +44,23 @@ def command(
     audience: str | None,
     min_steps: int | None,
     user_from: str | None,
+    weeks: int,
     sessions_per_day: int,
     seed: int,
     json_file: str | None,
 ) -> None:
     """Run the whole graph on a laptop, without a key or a network, and print what it found."""
     started = time.monotonic()
-    home = Settings().home.absolute()
+    origin = _origin(user_from)
+    given = Settings()
+    if given.ledger_url:
+        raise click.ClickException("the demo keeps its own ledger: unset ledger_url (SIGNALS_LEDGER_URL) for it")
+    home = given.home.absolute()
     _make_room(home)
     if sessions is None:
-        found = _simulated(home, sessions_per_day, seed, audience or "company", min_steps)
+        found = _simulated(home, weeks, sessions_per_day, seed, audience or "company", min_steps)
     else:
-        found = _own(home, sessions, records, session_format, audience or "self", min_steps or 0, user_from)
+        found = _own(home, sessions, records, session_format, audience or "self", min_steps or 0, origin)
     click.echo(f'\nDone in {time.monotonic() - started:.0f} s. Next: make ui, or signals sql "show tables".')
     write_json(json_file, found)
 
@@ -63,10 +72,37 @@ def _make_room(home: Path) -> None:
         raise click.ClickException(
             f"{settings} was not written by the demo; set SIGNALS_HOME to another folder for the demo"
         )
-    if home.exists() and any(home.iterdir()) and not settings.exists():
+    if not settings.exists() and not _untouched(home):
         raise click.ClickException(f"{home} holds something else; set SIGNALS_HOME to another folder for the demo")
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
+    settings.write_text(MARK)  # before anything else: a demo that dies half-way can be run again
+
+
+def _untouched(home: Path) -> bool:
+    """Whether the home is missing or holds only what opening the doors leaves there: no day, no decision."""
+    if any(path.is_file() and path.name not in LEFT_BY_LOOKING for path in home.rglob("*")):
+        return False
+    ledger = home / "restricted" / "ledger.db"
+    if not ledger.exists():
+        return True
+    from signals_assets.resources.ledger import SqlLedger
+
+    opened = SqlLedger(f"sqlite:///{ledger}")
+    try:
+        return not opened.entries([LEDGER_KIND])
+    finally:
+        opened.close()
+
+
+def _origin(user_from: str | None) -> UserFrom:
+    """The option's value as a setting. Raises UsageError."""
+    if user_from is None:
+        return UserFrom()
+    kind, _, value = user_from.partition(":")
+    if kind not in ("folder", "setting", "field") or not value or (kind == "folder" and not value.isdigit()):
+        raise click.UsageError("--user-from wants folder:LEVEL (0 is the first), setting:NAME or field:NAME")
+    return UserFrom.model_validate({"kind": kind, "value": value})
 
 
 def _configure(home: Path, values: dict[str, object]) -> Settings:
@@ -102,17 +138,20 @@ def _progress() -> Callable[[str], None]:
     return show
 
 
-def _simulated(home: Path, sessions_per_day: int, seed: int, audience: str, min_steps: int | None) -> dict[str, object]:
+def _simulated(
+    home: Path, weeks: int, sessions_per_day: int, seed: int, audience: str, min_steps: int | None
+) -> dict[str, object]:
     from signals_assets.simulation import COMPONENTS, World
     from signals_assets.simulation.developer import decide, read_tickets
 
     # Whole weeks from Monday to Sunday, the last one over: the same story on whatever day it is told.
-    monday = datetime.now(UTC).date() - timedelta(days=datetime.now(UTC).weekday() + 7 * WEEKS)
+    monday = datetime.now(UTC).date() - timedelta(days=datetime.now(UTC).weekday() + 7 * weeks)
     world_folder = home / "simulation"
     settings = _configure(home, {
         "sessions": [str(world_folder / "sessions")],
         "records": str(world_folder / "records"),
         "start_day": monday,
+        "end_day": monday + timedelta(days=7 * weeks - 1),
         "audience": audience,
         "allowed_labels": PUBLIC_LABELS,
         **({"selection": {"min_steps": min_steps}} if min_steps is not None else {}),
@@ -124,10 +163,10 @@ def _simulated(home: Path, sessions_per_day: int, seed: int, audience: str, min_
 
     world = World(seed, sessions_per_day, monday, world_folder)
     graph: Graph | None = None
-    for week in range(WEEKS):
+    for week in range(weeks):
         first = monday + timedelta(days=7 * week)
         last = first + timedelta(days=6)
-        click.secho(f"\nWeek {week + 1} of {WEEKS}: {first} to {last}", bold=True)
+        click.secho(f"\nWeek {week + 1} of {weeks}: {first} to {last}", bold=True)
         lived = world.step(7)
         click.echo(f"  the agent lived it: {lived.sessions} sessions, {lived.steps} steps")
         graph = graph or Graph(settings, _progress())
@@ -136,7 +175,7 @@ def _simulated(home: Path, sessions_per_day: int, seed: int, audience: str, min_
         for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
             for request in graph.tick(sensor):
                 click.echo(f"  sensor {sensor} asked for {request.partition_key}")
-        if week < WEEKS - 1:
+        if week < weeks - 1:
             actions = decide(read_tickets(home / "tickets"), world.actions, seed)
             for action in actions:
                 click.echo(f"  a developer read {action.ticket_key} and opens a pull request")
@@ -152,15 +191,10 @@ def _own(
     session_format: str | None,
     audience: str,
     min_steps: int,
-    user_from: str | None,
+    origin: UserFrom,
 ) -> dict[str, object]:
     from signals_assets.resources.session_source import FileSessionSource
-    from signals_assets.settings import UserFrom
 
-    origin = UserFrom()
-    if user_from:
-        kind, _, value = user_from.partition(":")
-        origin = UserFrom.model_validate({"kind": kind, "value": value})
     click.secho(f"Reading {sessions}", bold=True)
     source = FileSessionSource(
         [sessions.absolute()],
@@ -170,12 +204,12 @@ def _own(
         spool=home / "restricted" / "spool",
     )
     days = source.days()
-    for reason, count in sorted(source.skipped().items()):
-        click.echo(f"  skipped: {count} x {reason}")
+    for line in _told(source.skipped()):
+        click.echo(f"  {line}")
     if not days:
-        raise click.ClickException(
-            f"no session could be read from {sessions}; name the format with --format, or see the readers in the README"
-        )
+        raise click.ClickException(f"no session could be read from {sessions}; try --format {'|'.join(READERS)}")
+    count = sum(source.counts().values())
+    click.echo(f"  {count} sessions on {len(days)} days from {days[0]} to {days[-1]}")
     settings = _configure(home, {
         "sessions": [str(sessions.absolute())],
         **({"records": str(records.absolute())} if records else {}),
@@ -184,7 +218,7 @@ def _own(
         "end_day": days[-1],
         "audience": audience,
         "selection": {"min_steps": min_steps},
-        **({"user_from": {"kind": origin.kind, "value": origin.value}} if user_from else {}),
+        **({"user_from": origin.model_dump()} if origin.kind != "none" else {}),
     })  # fmt: skip
     from signals_assets.cli import summary
     from signals_assets.cli.instance import Graph
@@ -196,6 +230,22 @@ def _own(
     for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
         graph.tick(sensor)
     return summary.print_summary(graph.doors, settings)
+
+
+def _told(counts: Mapping[str, int]) -> list[str]:
+    """What became of the files and records, a line per fate: read, held no step, passed over, set aside."""
+    lines = [f"{counts.get('records', 0)} records in {counts.get('files', 0)} files"]
+    for prefix, title in (
+        ("records_without_step.", "records that are no step"),
+        ("files_passed_over.", "files passed over"),
+        ("rejected.", "set aside"),
+    ):
+        found = {name.removeprefix(prefix): count for name, count in counts.items() if name.startswith(prefix)}
+        if found:
+            ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+            lines.append(f"{title}: " + ", ".join(f"{count} {name}" for name, count in ordered))
+    rest = {name for name in counts if "." not in name} - {"files", "records"}
+    return lines + [f"{name.replace('_', ' ')}: {counts[name]}" for name in sorted(rest)]
 
 
 def _spans(days: list[date], quiet: int = 7) -> list[tuple[date, date]]:

@@ -2,7 +2,7 @@
 
 import click
 
-from signals_assets.cli.printing import json_option, show, write_json
+from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.core.volume import predictions
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
@@ -56,12 +56,13 @@ def command(
     known = organizations if organizations is not None else (int(stored["organizations"] or 0) or None)
     told = [
         {"question": item.question, "answer": item.answer}
-        for item in predictions(per_day, max(1, people), known, chosen)  # type: ignore[arg-type]
+        for item in (predictions(per_day, max(1, people), known, chosen) if per_day else [])  # type: ignore[arg-type]
     ]
     write_json(json_file, {"doors": states, "volume": {"sessions_per_day": per_day, "users": people,
                            "organizations": known, "audience": chosen}, "predictions": told})  # fmt: skip
     show("Doors", states)
     source = "given" if sessions_per_day is not None else f"from {stored['sessions']} stored sessions"
-    show(f"{per_day:.0f} sessions a day of {people} users ({source}), audience {chosen}", told)
+    show(f"What {per_day:.3g} sessions a day of {people or 'unknown'} users show ({source}), audience {chosen}", told,
+         empty=f"{NO_DAY} To predict: signals doctor --sessions-per-day 200 --users 10.")  # fmt: skip
     if any(state["state"] == "closed" for state in states):
         raise click.exceptions.Exit(1)

@@ -46,6 +46,7 @@ class Graph:
         """Open the instance and build the definitions; `progress` gets a line when a step starts."""
         import dagster as dg
 
+        _quiet()
         from signals_assets.definitions import build_defs
 
         dagster_home(settings)
@@ -95,6 +96,16 @@ class Graph:
         if result.cursor:
             self.instance.daemon_cursor_storage.set_cursor_values({cursor_key: result.cursor})
         return list(result.run_requests or [])
+
+
+def _quiet() -> None:
+    """Dagster announces its own beta parts dozens of times; a person at a terminal cannot do anything about it."""
+    import warnings
+
+    from dagster._utils.warnings import BetaWarning, PreviewWarning, SupersessionWarning
+
+    for category in (BetaWarning, PreviewWarning, SupersessionWarning):
+        warnings.filterwarnings("ignore", category=category)
 
 
 def _progress_logger(progress: Callable[[str], None]) -> "dg.LoggerDefinition":

@@ -11,6 +11,8 @@ import click
 import orjson
 
 PIPED_WIDTH: Final = 180
+NO_DAY: Final = "No day is materialized yet: make demo, or signals run --from DAY."
+"""What to do where tables are still empty."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -21,8 +23,8 @@ def json_option(function: F) -> F:
     )(function)
 
 
-def show(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "") -> None:
-    """Print rows as a table (columns of the first row), or say that there are none."""
+def show(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "", empty: str = "") -> None:
+    """Print rows as a table (columns of the first row) with a note below, or that there are none and what to do."""
     from rich.console import Console
     from rich.table import Table
 
@@ -30,7 +32,7 @@ def show(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "") -> No
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)  # a file or a pipe has no edge to wrap at
     if not rows:
-        console.print(f"[bold]{title}[/bold]: none. {note}")
+        console.print(f"[bold]{title}[/bold]: none.{empty and ' ' + empty}")
         return
     table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in rows[0]:

@@ -2,7 +2,7 @@
 
 import click
 
-from signals_assets.cli.printing import json_option, show, write_json
+from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
 
@@ -18,5 +18,7 @@ def command(json_file: str | None) -> None:
     settings = Settings()
     rows = resources_for(settings)["warehouse"].query(_NEWEST).to_pylist()
     write_json(json_file, rows)
-    show("Daily report", rows, note="materialize a day first: signals run --from DAY" if not rows else "")
-    click.echo(str(settings.home / "reports" / "latest.html"))
+    show("Daily report", rows, empty=NO_DAY)
+    page = settings.home / "reports" / "latest.html"
+    if page.exists():
+        click.echo(str(page))

@@ -1,6 +1,6 @@
 """`signals run`: materialize a range of days through Dagster, in this process."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import click
 
@@ -8,20 +8,23 @@ from signals_assets.settings import Settings
 
 
 @click.command()
-@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, help="First day (UTC).")
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="First day (UTC).")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="Last day; default: the first.")
+@click.option(
+    "--last", "newest", type=click.IntRange(1), help="Instead of --from and --to: so many days up to the newest."
+)
 @click.option("--days-per-run", default=31, show_default=True, help="Longer ranges are cut into runs of so many days.")
 @click.option("--republish", help="Write published days again; the reason is audited.")
-def command(first: datetime, last: datetime | None, days_per_run: int, republish: str | None) -> None:
+def command(
+    first: datetime | None, last: datetime | None, newest: int | None, days_per_run: int, republish: str | None
+) -> None:
     """Materialize every daily asset from the first to the last day, then let the sensors act once."""
+    settings = Settings()
+    start, end = _range(settings, first and first.date(), last and last.date(), newest)
     from signals_assets.cli.instance import Graph
     from signals_assets.metadata import REPUBLISH_TAG
 
-    settings = Settings()
     graph = Graph(settings, lambda step: click.echo(click.style(f"    {step}", dim=True)))
-    start, end = first.date(), (last or first).date()
-    if end < start:
-        raise click.UsageError("--to is before --from")
     tags = {REPUBLISH_TAG: republish} if republish else {}
     if republish:
         graph.doors["ledger"].append("republish", f"{start}:{end}:{republish}", {"reason": republish})
@@ -33,3 +36,21 @@ def command(first: datetime, last: datetime | None, days_per_run: int, republish
     for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
         for request in graph.tick(sensor):
             click.echo(f"sensor {sensor} asked for {request.partition_key}")
+
+
+def _range(settings: Settings, first: date | None, last: date | None, newest: int | None) -> tuple[date, date]:
+    """The days that were asked for. Raises UsageError where they are contradictory or not days of the partitions."""
+    known = settings.end_day or datetime.now(UTC).date() - timedelta(days=1)
+    if (first is None) == (newest is None) or (newest is not None and last is not None):
+        raise click.UsageError("give --from DAY (and --to DAY), or --last N")
+    if first is None:
+        assert newest is not None
+        return max(settings.start_day, known - timedelta(days=newest - 1)), known
+    end = last or first
+    if end < first:
+        raise click.UsageError("--to is before --from")
+    if first < settings.start_day or end > known:
+        raise click.UsageError(
+            f"days go from {settings.start_day} to {known}; start_day and end_day in signals.toml move these bounds"
+        )
+    return first, end

@@ -24,8 +24,8 @@ QUERIES = {
                (select count(*) from analysis_batches where eligible) as eligible,
                (select count(*) from analysis_batches where selected) as selected,
                (select count(*) from analyses where state = 'answered') as analysed,
-               (select count(distinct user_id) from raw_sessions) as users,
-               (select count(*) from raw_sessions where user_id is null) as without_user,
+               (select count(distinct user_id) from raw_sessions) as known_users,
+               (select count(*) from raw_sessions where user_id is null) as without_known_user,
                (select count(distinct day) from raw_sessions) as days""",
     "rates": """
         select * from friction_rates

@@ -1,6 +1,6 @@
 """`signals taxonomy`: proposals, and what a person decides about them. Every decision is a ledger entry."""
 
-import getpass
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,12 +28,14 @@ def _taxonomy(doors: Mapping[str, Any]) -> Taxonomy:
 
 def _decide(payload: dict[str, Any]) -> None:
     doors = resources_for(Settings())
-    try:
-        check(_taxonomy(doors), payload)
-    except TaxonomyError as error:
-        raise click.ClickException(str(error)) from None
-    count = len(doors["ledger"].entries(["taxonomy"]))
-    entry, _ = doors["ledger"].append("taxonomy", f"{count + 1}", payload | {"author": getpass.getuser()})
+    author = os.environ.get("USER") or f"user {os.getuid()}"
+    with doors["ledger"].transaction() as writer:  # two people who decide at once: the second sees the first's decision
+        entries = writer.entries(["taxonomy"])
+        try:
+            check(fold(entries), payload)
+        except TaxonomyError as error:
+            raise click.ClickException(str(error)) from None
+        entry, _ = writer.append("taxonomy", f"{len(entries) + 1}", payload | {"author": author})
     click.echo(f"taxonomy version {_taxonomy(doors).version} (entry {entry.seq}); it counts from the next day on")
 
 
@@ -53,20 +55,29 @@ def proposals(json_file: str | None) -> None:
     rows = resources_for(Settings())["warehouse"].query(_PROPOSALS).to_pylist()
     write_json(json_file, rows)
     columns = ("kind", "slug", "name", "users", "sessions", "days_seen", "first_day", "nearest", "ready", "waiting_for")
-    show("Proposals", [{name: row[name] for name in columns} for row in rows])
+    show("Proposals", [{name: row[name] for name in columns} for row in rows],
+         empty="Every friction and every need fits a known type, or no day is materialized yet.")  # fmt: skip
 
 
 @command.command("list")
 @json_option
 def listed(json_file: str | None) -> None:
-    """The taxonomy as it stands."""
+    """The taxonomy as it stands, and the decisions that are in force: undo takes one back by its entry."""
     taxonomy = _taxonomy(resources_for(Settings()))
     rows = [
         {"kind": item.kind, "slug": item.slug, "name": item.name, "since": item.since_version, "retired": item.retired}
         for item in taxonomy.types
     ]
-    write_json(json_file, rows)
+    decisions = [
+        {
+            "entry": change.seq, "version": change.version, "action": change.action,
+            **{name: change.payload.get(name) for name in ("kind", "slug", "name", "into", "author")},
+        }
+        for change in taxonomy.changes
+    ]  # fmt: skip
+    write_json(json_file, {"types": rows, "decisions": decisions})
     show(f"Taxonomy, version {taxonomy.version}", rows)
+    show("Decisions in force", decisions)
 
 
 @command.command()

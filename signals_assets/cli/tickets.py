@@ -2,7 +2,7 @@
 
 import click
 
-from signals_assets.cli.printing import json_option, show, write_json
+from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
 
@@ -27,7 +27,10 @@ def command(only_open: bool, friction_type: str | None, json_file: str | None) -
             if friction_type in (entry.payload.get("type"), entry.payload.get("ticket_key"), entry.key)
         ]
         write_json(json_file, rows)
-        show(f"Decisions about {friction_type}", rows)
+        show(
+            f"Decisions about {friction_type}", rows,
+            empty="Nothing was decided about it: its level never crossed its threshold (signals tickets lists levels).",
+        )  # fmt: skip
         return
     tickets = doors["warehouse"].query(_NEWEST).to_pylist()
     if only_open:
@@ -36,7 +39,7 @@ def command(only_open: bool, friction_type: str | None, json_file: str | None) -
     write_json(json_file, {"tickets": tickets, "levels": levels})
     columns = ("ticket_key", "type", "component", "state", "filed_on", "released_in", "verdict", "reference")
     show("Tickets", [{name: row[name] for name in columns} for row in tickets])
-    show("Thresholds", levels)
+    show("Thresholds", levels, empty=NO_DAY)
 
 
 def _plain(payload: object) -> dict[str, object]:
