@@ -27,7 +27,7 @@ from signals_assets.core.abstractions import (
 )
 from signals_assets.core.analysis import AnswerChunk, analysis_rows, answer_chunk, batch_rows, requests, select
 from signals_assets.core.barrier import Support, lexicon
-from signals_assets.core.barrier.support import Partial, SupportChunk, Vocabulary, count_chunk
+from signals_assets.core.barrier.support import Partial, SupportChunk, Vocabulary, count_chunk, feature_hash, merged
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.metrics import MetricsChunk, measure_chunk
 from signals_assets.core.records import raw_session_row
@@ -161,6 +161,11 @@ def count(chunk: CountChunk) -> Partial:
     return count_chunk(SupportChunk([(row["user_id"], row["session"]) for row in rows], chunk.vocabulary, chunk.key))
 
 
+def supported(partials: Iterable[Partial], key: bytes) -> Support:
+    """The users behind every word and sequence, over all chunks that were counted."""
+    return Support({feature_hash(feature, key): len(users) for feature, users in merged(partials).items()})
+
+
 def abstract(chunk: LookChunk) -> Part:
     """The second of two passes: what the barrier admits under the support of all sessions."""
     total = Part()
@@ -217,19 +222,23 @@ def _analysis(
 def _abstracted(case: SessionCase, chunk: LookChunk) -> Part:
     """Stage 4 of one session, as lines."""
     options = chunk.options
-    found = abstract_chunk(
-        AbstractionChunk(
-            day=case["raw"]["day"],
-            rows=[case],
-            support=chunk.support,
-            taxonomy_version=options.taxonomy_version,
-            friction_types=options.friction_types,
-            delight_types=options.delight_types,
-            audience=options.audience,
-            key=options.key,
-        )
+    one = AbstractionChunk(
+        day=case["raw"]["day"],
+        rows=[case],
+        support=chunk.support,
+        taxonomy_version=options.taxonomy_version,
+        friction_types=options.friction_types,
+        delight_types=options.delight_types,
+        audience=options.audience,
+        key=options.key,
     )
-    part = Part(refused=Counter(found.rejected_by_rule))
+    part = Part()
+    try:
+        found = abstract_chunk(one)
+    except Exception as error:  # noqa: BLE001 - one hostile session must not stop the others; its error has no text here
+        part.cover("abstractions", Coverage(asked=1, failed=1, notes={f"failed.{type(error).__name__}": 1}))
+        return part
+    part.refused.update(found.rejected_by_rule)
     part.cover("abstractions", found.coverage)
     _write(part, AbstractedSummary, [row.model_dump() for row in found.summaries])
     _write(part, UnmetNeed, [row.model_dump() for row in found.unmet_needs])

@@ -150,12 +150,16 @@ def read_paths(
     session_format: str | None = None,
     user_from: UserFrom | None = None,
     agent_name: str | None = None,
+    tally: Counter[str] | None = None,
 ) -> Iterator[Session | Rejected]:
     """Whole sessions (not cut into segments) of files and folders in file order, and what could not be read.
 
-    Keeps nothing on disk. Raises SessionSourceError when a path does not exist or holds no plausible file.
+    Keeps nothing on disk. `tally` is filled with the files read and passed over by reason, and what became of their
+    records. Raises SessionSourceError when a path does not exist or holds no plausible file.
     """
     files, skipped = _listed(paths)
+    if tally is not None:
+        tally.update({"files": len(files)} | {f"files_passed_over.{reason}": n for reason, n in skipped.items()})
     if not files:
         raise SessionSourceError(
             f"no session files under {', '.join(map(str, paths))}: expected names ending in {', '.join(SUFFIXES)}"
@@ -163,7 +167,7 @@ def read_paths(
         )
     for file in files:
         modified = file.path.stat().st_mtime
-        yield from _read_file(file, session_format, user_from or UserFrom(), agent_name, modified)
+        yield from _read_file(file, session_format, user_from or UserFrom(), agent_name, modified, tally)
 
 
 class FileSessionSource(SessionSource):
