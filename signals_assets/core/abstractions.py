@@ -244,7 +244,7 @@ class _Case:
 
     @property
     def _by_rules(self) -> bool:
-        return self.analysis is not None and self.analysis["model"] == "rules"
+        return self.analysis is not None and str(self.analysis["model"]).startswith("rules")
 
     def _summary(self, answer: Answer) -> AbstractedSummary:
         verdict = self._admit(answer.summary, SUMMARY_LIMIT, SUMMARY) if answer.summary else Admission(None, None)

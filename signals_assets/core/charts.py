@@ -140,8 +140,9 @@ def _other_release(row: Mapping[str, Any]) -> str:
 def bubbles(clusters: Rows, names: Mapping[str, str], audience: Audience) -> list[Bubble]:
     """Patterns that enough people are behind, spread so that none hides another; large ones first.
 
-    A cluster is named by an accepted name (`names`), for `self` by its words, else by its opaque id: words of the
-    abstracted zone are not published. Sizes come from bands, so that no count can be measured on the picture.
+    A cluster is named by an accepted name (`names`), for `self` by its words, else by its kind and the start of its
+    opaque id: words of the abstracted zone are not published. Sizes come from bands, so that no count can be measured
+    on the picture.
     """
     patterns = [row for row in clusters if row["level"] == "pattern" and row["change"] != "gone"]
     patterns = patterns or [row for row in clusters if row["level"] == "theme" and row["change"] != "gone"]
@@ -168,7 +169,7 @@ def cluster_label(row: Mapping[str, Any], names: Mapping[str, str], audience: Au
         return names[row["cluster_id"]]
     if audience == "self" and row["terms"]:
         return ", ".join(row["terms"][:3])
-    return str(row["cluster_id"])
+    return f"{str(row['kind']).replace('_', ' ')} {str(row['cluster_id'])[2:6]}"
 
 
 def _band_floor(count: int, audience: Audience) -> int:

@@ -44,6 +44,11 @@ GROUPS: Final = ("#35618f", "#b4472c", "#1c7a69", "#8a6d1f", "#7a4b86", "#5b6470
 SEVERITIES: Final = {"high": "#b4472c", "medium": "#dd9a7f", "low": "#efd3c8"}
 
 MOST_SERIES: Final = 9
+PANEL: Final = 150
+"""Pixels of a small multiple's width, about."""
+LETTER: Final = 4.8
+"""Pixels of a letter of a release label, about."""
+TITLE_LETTERS: Final = 24
 
 
 def rates_over_time(
@@ -59,14 +64,14 @@ def rates_over_time(
         return _empty(f"no {kind} rates to show")
     lines = ceil(len(series) / 3)
     figure = _figure(10 + 130 * lines)
-    marks = [mark for mark in release_marks(releases, until=until) if mark.day >= ends[0]]
+    marks = [mark for mark in release_marks(releases, until=until) if mark.day > ends[0]]
     for position, one in enumerate(series):
         axes = figure.add_subplot(lines, min(3, len(series)), position + 1)
         _trend(axes, one)
         _time_axis(axes, *ends)
         for mark in marks:
             axes.axvline(_x(mark.day), color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
-        _mark_labels(axes, marks, one.top)
+        _mark_labels(axes, marks, one.top, days=(ends[1] - ends[0]).days or 1)
     return _png(figure)
 
 
@@ -82,13 +87,21 @@ def _trend(axes: "Axes", series: Series) -> None:
         [_x(point.day) for point in series.daily], [point.value for point in series.daily],
         linestyle="none", marker="o", markersize=2.2, color=tone, alpha=0.45, markeredgewidth=0,
     )  # fmt: skip
-    axes.set_title(series.name, fontsize=8.5, loc="left", color=INK, fontweight="bold", pad=12)
+    title = series.name if len(series.name) <= TITLE_LETTERS else f"{series.name[: TITLE_LETTERS - 1]}…"
+    axes.set_title(title, fontsize=8.5, loc="left", color=INK, fontweight="bold", pad=12)
     axes.set_ylim(0, series.top)
     axes.set_yticks([0, series.top], ["0", f"{100 * series.top:g} %"])
 
 
-def _mark_labels(axes: "Axes", marks: Sequence[Any], top: float) -> None:
-    for mark in marks:
+def _mark_labels(axes: "Axes", marks: Sequence[Any], top: float, *, days: int) -> None:
+    """Labels of releases, the newest first, as many as fit beside each other."""
+    per_day = PANEL / days
+    free = float("inf")
+    for mark in sorted(marks, key=lambda mark: (mark.day, mark.label), reverse=True):
+        middle, half = _x(mark.day) * per_day, LETTER * len(mark.label) / 2
+        if middle + half > free:
+            continue
+        free = middle - half - LETTER
         axes.annotate(
             mark.label, (_x(mark.day), top), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom",
             fontsize=6, color=SOFT, annotation_clip=False,

@@ -33,6 +33,8 @@ from signals_assets.core.svg import esc, percent, points, short_day
 from signals_assets.settings import Audience
 from signals_assets.tables import TABLES, DailyReport
 
+CARDS: Final = 6
+"""Proposals that are open on the page; the rest unfold."""
 TRENDS: Final = 6
 """Pictures shown at once; the others stand behind a fold."""
 
@@ -297,7 +299,7 @@ def _trends(at: _Day, kind: str) -> str:
     ends = span(point.day for one in series for point in (*one.weekly, *one.daily))
     if ends is None or ends[0] == ends[1]:
         return ""
-    marks = [mark for mark in release_marks(at.history("release_correlations"), until=at.day) if mark.day >= ends[0]]
+    marks = [mark for mark in release_marks(at.history("release_correlations"), until=at.day) if mark.day > ends[0]]
     ceilings = at.ceilings() if kind == "friction" else {}
     pictures = [
         f"<figure><figcaption><h3>{esc(one.name)}</h3><span>{percent(one.newest.value)}</span></figcaption>"
@@ -497,7 +499,10 @@ def _new(at: _Day) -> Section:
     )
     if hidden:
         lead += f" {hidden} more concern too few people to be shown."
-    body = "".join(_proposal(at, row) for row in proposals)
+    cards = [_proposal(at, row) for row in proposals]
+    body = "".join(cards[:CARDS])
+    if cards[CARDS:]:
+        body += _fold(f"{len(cards) - CARDS} more", "".join(cards[CARDS:]))
     if patterns:
         note = "Each circle is a pattern of alike moments; its area follows the users behind it, its colour the theme."
         if at.audience != "self":

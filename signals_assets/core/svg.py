@@ -16,6 +16,8 @@ from signals_assets.core.charts import Bubble, Lane, Mark, Point, Series, label_
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
+LISTED: Final = 12
+"""Patterns whose names stand beside the map; the rest unfold."""
 GROUPS: Final = 6
 """Colours of themes; a seventh theme starts again with the first."""
 
@@ -148,14 +150,18 @@ def cluster_map(shown: Sequence[Bubble]) -> str:
         f'<text x="{bubble.x:.2f}" y="{bubble.y + 1.1:.2f}">{number}</text></g>'
         for number, bubble in enumerate(shown, 1)
     )
-    items = "".join(
+    items = [
         f'<li class="group{bubble.group % GROUPS}"><b>{number}</b> <span>{esc(bubble.label)}'
         f"{' <em>new</em>' if bubble.new else ''}<small>{esc(bubble.detail)}</small></span></li>"
         for number, bubble in enumerate(shown, 1)
+    ]
+    rest = items[LISTED:]
+    more = (
+        f'<details><summary>{len(rest)} more</summary><ol class="legend">{"".join(rest)}</ol></details>' if rest else ""
     )
     return (
         f'<div class="map"><svg viewBox="0 0 100 60" role="img" aria-label="Map of {len(shown)} patterns">'
-        f'{circles}</svg><ol class="legend">{items}</ol></div>'
+        f'{circles}</svg><div><ol class="legend">{"".join(items[:LISTED])}</ol>{more}</div></div>'
     )
 
 

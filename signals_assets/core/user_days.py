@@ -163,10 +163,10 @@ def user_days(
 
     Inputs are stored rows (tables of the same names; `friction` and `delight` are the event tables); rows of other
     days and rows known later than `day` are left out. Every session is exposure of source `detector` with weight 1,
-    every answered one also of source `analyst` with its inclusion weight. Detector events below `min_confidence` are
-    not counted. Labels override the type an event was stored with (and give unmet needs theirs); an intent outside
-    `publishable_intents` counts as `other`, one of a session that was not analysed as `unknown`. Type `all` of kinds
-    friction and delight counts sessions with any such event.
+    every answered one also of source `analyst` with its inclusion weight. Events below `min_confidence` are not
+    counted unless discovery gave them a type of its own. Labels override the type an event was stored with (and
+    give unmet needs theirs); an intent outside `publishable_intents` counts as `other`, one of a session that was
+    not analysed as `unknown`. Type `all` of kinds friction and delight counts sessions with any such event.
     """
     wanted = frozenset(about_days)
     newest = newest_labels(labels, day)
@@ -276,18 +276,16 @@ def _add_events(
     names = ("session_id", "known_on", "event_id", "type", "severity", "source", "confidence")
     for session_id, known_on, event_id, stored, severity, source, confidence in records(rows, names):
         session = sessions.get(session_id)
-        if session is None or known_on > day or not _counts(source, confidence, session.weight, min_confidence):
-            continue
         label = labels.get(event_id)
-        type_ = label[1] if label is not None and label[0] == kind else stored
+        relabelled = label is not None and label[0] == kind
+        sure = relabelled or confidence >= min_confidence  # the doubt was about the type that it was stored with
+        exposed = session is not None and (source != "analyst" or session.weight > 0)
+        if session is None or known_on > day or not (sure and exposed):
+            continue
+        type_ = label[1] if label is not None and relabelled else stored
         for name in (type_, ANY):
             events, worst = found.get((session_id, source, kind, name), (0, 0))
             found[session_id, source, kind, name] = (events + 1, max(worst, _SEVERITY.get(severity, 0)))
-
-
-def _counts(source: str, confidence: float, weight: float, min_confidence: float) -> bool:
-    """Whether an event has exposure of its own source, and a detector was sure enough of it."""
-    return weight > 0 if source == "analyst" else confidence >= min_confidence
 
 
 def _add_needs(

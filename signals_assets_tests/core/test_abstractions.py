@@ -89,7 +89,7 @@ def test_an_admitted_summary_is_kept_and_a_refused_one_is_null_and_counted():
 
 def test_the_rule_based_analyst_gets_a_second_try_and_a_language_model_does_not():
     answer = Answer(summary="The user asked the agent about the zorblatt dashboard.")
-    by_rules = case(analysis=analysis_row(answer, model="rules"))
+    by_rules = case(analysis=analysis_row(answer, model="rules-1"))
     result = abstract_chunk(chunk(by_rules, case(answer=answer)))
     assert result.summaries[0].summary.text == "The user asked the agent about the dashboard."
     assert result.summaries[1].summary is None
@@ -173,7 +173,7 @@ def test_an_intent_that_is_not_admitted_is_other(intent):
 def test_an_intent_from_our_own_list_needs_no_support_and_a_models_does():
     session = make_session(make_step(text="build me a castle"))
     answer = Answer(primary_intent="castle")
-    by_rules = abstract_chunk(chunk(case(analysis=analysis_row(answer, model="rules"), session=session)))
+    by_rules = abstract_chunk(chunk(case(analysis=analysis_row(answer, model="rules-1"), session=session)))
     by_model = abstract_chunk(chunk(case(answer=answer, session=session)))
     assert ("primary_intent", "castle") in facets_of(by_rules)
     assert ("primary_intent", "other") in facets_of(by_model)

@@ -66,7 +66,7 @@ def test_the_size_of_a_circle_tells_the_band_not_the_count() -> None:
 
 def test_clusters_that_are_gone_or_too_small_are_not_shown() -> None:
     rows = [cluster(1, 1, 40), cluster(2, 1, 40, change="gone"), cluster(3, 1, 4)]
-    assert [bubble.label for bubble in bubbles(rows, {}, "company")] == ["C-001"]
+    assert [bubble.label for bubble in bubbles(rows, {}, "company")] == ["friction 001"]
 
 
 def test_lanes_are_the_newest_tickets_with_what_happened_to_them() -> None:

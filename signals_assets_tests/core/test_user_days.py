@@ -93,14 +93,21 @@ def test_analysed_sessions_are_weighted_and_the_two_sources_never_added():
     assert [(row.sessions, row.weight) for row in found(rows, "detector", "friction", "error_event")] == [(1, 1.0)]
 
 
-def test_unsure_detections_are_not_counted_but_the_analysts_events_are():
+def test_unsure_events_are_material_for_discovery_and_counted_only_once_they_have_a_type_of_their_own():
     rows = counted(
         metrics=[session("a")],
         analyses=[analysis("a")],
         friction=[event("a", confidence=0.4), event("a", source="analyst", confidence=0.4)],
     )
     assert not found(rows, "detector", "friction", "error_event")
-    assert found(rows, "analyst", "friction", "error_event")
+    assert not found(rows, "analyst", "friction", "error_event")
+    relabelled = counted(
+        metrics=[session("a")],
+        analyses=[analysis("a")],
+        friction=[event("a", "other", source="analyst", confidence=0.4)],
+        labels=[label("e-a-other-analyst", "new_type")],
+    )
+    assert found(relabelled, "analyst", "friction", "new_type")
 
 
 def test_the_newest_label_known_on_the_day_overrides_the_stored_type():
