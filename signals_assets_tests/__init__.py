@@ -1,1 +1,12 @@
-"""Package."""
+"""Tests. What a developer has set for their own Signals must not reach them: variables, a demo's settings, a home."""
+
+import os
+import tempfile
+
+KEPT = {"SIGNALS_DATA", "SIGNALS_SPECS"}
+
+for _name in [name for name in os.environ if name.startswith("SIGNALS_") and name not in KEPT]:
+    del os.environ[_name]
+os.environ.pop("DAGSTER_HOME", None)
+os.environ["SIGNALS_HOME"] = os.path.join(tempfile.gettempdir(), "signals-tests-have-no-home")  # noqa: PTH118
+os.environ["SIGNALS_TOML"] = os.devnull

@@ -5,7 +5,7 @@ Put here: the group. Not here: thinking; commands read arguments, call the packa
 """
 
 import importlib
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -39,6 +39,17 @@ class _Lazy(click.Group):
         module = importlib.import_module(f"signals_assets.cli.{cmd_name}")
         command: click.Command = module.command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what a door or the settings refuse is told in their words, without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except (RuntimeError, ValueError) as error:
+            if type(error).__module__.startswith("signals_assets.resources"):
+                raise click.ClickException(str(error)) from None
+            if getattr(error, "title", None) == "Settings":  # pydantic's ValidationError; it hides the values
+                raise click.ClickException(f"signals.toml or a SIGNALS_* variable: {error}") from None
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click hands it over
         """The list of commands without importing them."""

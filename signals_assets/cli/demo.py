@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,9 +27,16 @@ LEFT_BY_LOOKING = {"schema.parquet", "ledger.db", "ledger.db-wal", "ledger.db-sh
 """Files that `signals doctor` and other commands leave in a home in which nothing has happened yet."""
 
 
+class _Path(click.Path):
+    """A path that may begin with ~: not every shell expands it in `make demo SESSIONS=~/...`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(str(Path(value).expanduser()), param, ctx)
+
+
 @click.command()
-@click.option("--sessions", type=click.Path(exists=True, path_type=Path), help="Your own sessions: a file or folder.")
-@click.option("--records", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of records.")
+@click.option("--sessions", type=_Path(exists=True, path_type=Path), help="Your own sessions: a file or folder.")
+@click.option("--records", type=_Path(exists=True, file_okay=False, path_type=Path), help="Folder of records.")
 @click.option("--format", "session_format", type=click.Choice(list(READERS)), help="Default: recognised by itself.")
 @click.option("--audience", type=click.Choice(["self", "team", "company", "public"]), help="Default: self for yours.")
 @click.option("--min-steps", type=int, help="Least agentic steps to analyse a session. Default: 0 for yours.")

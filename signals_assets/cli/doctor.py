@@ -4,11 +4,12 @@ import click
 
 from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.core.volume import predictions
-from signals_assets.resources import resources_for
+from signals_assets.resources import doors_or_reasons
 from signals_assets.settings import Settings
 
 OTHERS = (
     ("session_source", "files, bigquery", "bigquery: not part of this version"),
+    ("records", "a folder", "SIGNALS_RECORDS=folder with releases.jsonl, error_logs.jsonl, ..."),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
     ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql+psycopg://..."),
     ("analyst", "rules, openai, openai-compatible", "openai: not part of this version"),
@@ -23,6 +24,9 @@ select count(*) / greatest(1, count(distinct day)) as sessions_per_day, count(di
        count(distinct organization_id) as organizations, count(*) as sessions
 from session_metrics
 """
+
+_PREDICT = "To predict: signals doctor --sessions-per-day 200 --users 10 --audience team."
+_NOTHING = {"sessions_per_day": None, "users": None, "organizations": None, "sessions": 0}
 
 
 @click.command()
@@ -40,16 +44,19 @@ def command(
 ) -> None:
     """Check every open door with one harmless call, and say what your volume can and cannot show."""
     settings = Settings()
-    doors = resources_for(settings)
+    doors = doors_or_reasons(settings)
     states = []
     for name, implementations, hint in OTHERS:
         try:
+            if isinstance(doors[name], Exception):
+                raise doors[name]
             states.append({"door": name, "state": "open", "answer": doors[name].check(), "others": implementations,
                            "to open others": hint})  # fmt: skip
         except Exception as error:  # noqa: BLE001  the whole point is to report whatever a door says
             states.append({"door": name, "state": "closed", "answer": f"{type(error).__name__}: {error}",
                            "others": implementations, "to open others": hint})  # fmt: skip
-    stored = doors["warehouse"].query(_VOLUME).to_pylist()[0]
+    closed = {state["door"] for state in states if state["state"] == "closed"}
+    stored = _NOTHING if "warehouse" in closed else doors["warehouse"].query(_VOLUME).to_pylist()[0]
     chosen = settings.audience if audience is None else audience
     per_day = sessions_per_day if sessions_per_day is not None else float(stored["sessions_per_day"] or 0)
     people = users if users is not None else int(stored["users"] or 0)
@@ -62,7 +69,7 @@ def command(
                            "organizations": known, "audience": chosen}, "predictions": told})  # fmt: skip
     show("Doors", states)
     source = "given" if sessions_per_day is not None else f"from {stored['sessions']} stored sessions"
-    show(f"What {per_day:.3g} sessions a day of {people or 'unknown'} users show ({source}), audience {chosen}", told,
-         empty=f"{NO_DAY} To predict: signals doctor --sessions-per-day 200 --users 10.")  # fmt: skip
-    if any(state["state"] == "closed" for state in states):
+    title = f"What {per_day:.3g} sessions a day of {people or 'unknown'} users show ({source}), audience {chosen}"
+    show(title if told else "What your volume shows", told, empty=f"{NO_DAY} {_PREDICT}")
+    if closed:
         raise click.exceptions.Exit(1)

@@ -26,6 +26,7 @@ QUERIES = {
                (select count(*) from analyses where state = 'answered') as analysed,
                (select count(distinct user_id) from raw_sessions) as known_users,
                (select count(*) from raw_sessions where user_id is null) as without_known_user,
+               (select count(*) from raw_sessions where start_known_from = 'file') as dated_by_their_file,
                (select count(distinct day) from raw_sessions) as days""",
     "rates": """
         select * from friction_rates

@@ -27,6 +27,17 @@ def resources_for(settings: Settings, **overrides: Any) -> dict[str, Any]:
     return doors
 
 
+def doors_or_reasons(settings: Settings) -> dict[str, Any]:
+    """Every door by its resource name, with the DoorError in its place where it cannot be opened (`signals doctor`)."""
+    doors: dict[str, Any] = {"settings": settings}
+    for name, opened in _OPENERS.items():
+        try:
+            doors[name] = opened(settings, doors)
+        except DoorError as error:
+            doors[name] = error
+    return doors
+
+
 Doors = dict[str, Any]
 
 
