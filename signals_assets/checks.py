@@ -6,9 +6,10 @@ Checks read the days of their own run from the warehouse: a check without partit
 range of a ranged run at once, which costs one step instead of one per day.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -16,24 +17,25 @@ from signals_assets.partitions import days_of_run
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import TABLES, Row, arrow_schema
 
+HEAVY: Final = ("session", "message", "answer", "vector", "user_hashes")
+"""Columns that are too large to be read again for a check; the warehouse refuses nulls in them when it writes."""
+
 
 def violations(model: type[Row], warehouse: Warehouse, days: Sequence[date]) -> dict[str, int]:
     """What breaks the table's contract in the given days: missing days, keys, nulls, foreign days. Codes and counts."""
     stored = set(warehouse.days(model))
-    found: dict[str, int] = {"missing_day": sum(day not in stored for day in days)}
-    columns = ["day", *(name for name in model.key if name != "day")]
-    required = [f.name for f in arrow_schema(model) if not f.nullable and f.name not in columns]
+    key = dict.fromkeys(("day", *model.key))
+    required = [field.name for field in arrow_schema(model) if not field.nullable and field.name not in HEAVY]
+    found: Counter[str] = Counter()
     for day in days:
         if day not in stored:
+            found["missing_day"] += 1
             continue
-        scalars = [name for name in required if not str(arrow_schema(model).field(name).type).startswith("list")]
-        light = [name for name in scalars if name not in ("session", "message", "answer")]
-        table = warehouse.read(model, day, columns=[*columns, *light])
-        keys = {tuple(str(value) for value in row.values()) for row in table.select(columns).to_pylist()}
-        found["repeated_key"] = found.get("repeated_key", 0) + table.num_rows - len(keys)
-        found["null"] = found.get("null", 0) + sum(table[name].null_count for name in (*columns[:1], *light))
-        other_days = {value for value in table["day"].to_pylist() if value != day}
-        found["foreign_day"] = found.get("foreign_day", 0) + len(other_days)
+        table = warehouse.read(model, day, columns=list(key | dict.fromkeys(required)))
+        keys = {tuple(str(value) for value in row.values()) for row in table.select(list(key)).to_pylist()}
+        found["repeated_key"] += table.num_rows - len(keys)
+        found["null"] += sum(table[name].null_count for name in required)
+        found["foreign_day"] += len(set(table["day"].to_pylist()) - {day})
     return {code: count for code, count in found.items() if count}
 
 
