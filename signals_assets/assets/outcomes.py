@@ -43,11 +43,6 @@ HISTORY = 120
 EFFECT_WINDOW = 56
 
 
-def _wording(ledger: Ledger, settings: Settings, day: date) -> Wording:
-    allowed = frozenset(settings.allowed_labels) | frozenset(settings.components)
-    return Wording(fold(ledger.entries(["taxonomy"], before=day)), allowed, settings.audience)
-
-
 @daily_asset(TicketRow, deps=["pull_requests", "releases", "friction_levels"])
 def ticket_states(
     context: dg.AssetExecutionContext,
@@ -62,7 +57,7 @@ def ticket_states(
             ledger.entries(TICKET_KINDS, before=day),
             warehouse.read(PullRequest, window(day, HISTORY)).to_pylist(),
             warehouse.read(Release, window(day, HISTORY)).to_pylist(),
-            wording=_wording(ledger, settings, day),
+            wording=Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings),
         )
         store(context, warehouse, TicketRow, day, rows, Coverage(asked=len(rows), answered=len(rows)))
 
@@ -78,7 +73,7 @@ def fix_outcomes(
     days = days_of(context)
     counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + EFFECT_WINDOW)))
     for day in days:
-        wording = _wording(ledger, settings, day)
+        wording = Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings)
         friction: dict[Kind, tuple[str, ...]] = {"friction": wording.taxonomy.slugs("friction")}
         built_in = {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
         types = {item.type: item for item in counted_types(friction, built_in)}

@@ -85,7 +85,7 @@ def friction_levels(
     days = days_of(context)
     counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + 2 * CAUSE_WINDOW)))
     for day in days:
-        wording = _wording(ledger, settings, before=day)
+        wording = Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings)
         entries = ledger.entries(LEDGER_KINDS, before=day)
         kinds = counted_types({"friction": wording.taxonomy.slugs("friction")}, _built_in(wording))
         previous = [stored for stored in warehouse.days(FrictionLevel) if stored < day][-1:]
@@ -112,12 +112,6 @@ def _built_in(wording: Wording) -> set[str]:
     return {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
 
 
-def _wording(ledger: Ledger, settings: Settings, *, before: date | None = None) -> Wording:
-    allowed = frozenset(settings.allowed_labels) | frozenset(settings.components)
-    taxonomy = fold(ledger.entries(["taxonomy"], before=before))
-    return Wording(taxonomy=taxonomy, allowed=allowed, audience=settings.audience)
-
-
 def _causes(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
     """Causes of the trailing week as of the day: restated rows of older partitions included."""
     rows = newest_rows(warehouse.read(Cause, window(day, LABEL_WINDOW)).to_pylist())
@@ -141,7 +135,7 @@ class _Acting:
         tag = context.run.tags.get(DAY_TAG)
         self.newest_day = stored[-1]
         self.day = date.fromisoformat(tag) if tag else self.newest_day
-        self.wording = _wording(ledger, settings)
+        self.wording = Wording.of(fold(ledger.entries(["taxonomy"])), settings)
         self.warehouse = warehouse
         self.window = _causes(warehouse, self.day)
         levels = warehouse.read(FrictionLevel, self.day).to_pylist()

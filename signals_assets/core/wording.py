@@ -14,7 +14,7 @@ from signals_assets.core.barrier.thresholds import rounded_rate
 from signals_assets.core.components import FAMILIES
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
-from signals_assets.settings import Audience
+from signals_assets.settings import Audience, Settings
 
 _VERSION: Final = re.compile(r"v?\d{1,9}(\.\d{1,9}){0,3}([-.]?(alpha|beta|rc|dev|post)[.-]?\d{0,6})?")
 _OPAQUE: Final = re.compile(r"[a-z]{1,12}[-_][0-9a-f]{6,20}")
@@ -33,6 +33,11 @@ class Wording:
     taxonomy: Taxonomy
     allowed: Collection[str] = frozenset()
     audience: Audience = "company"
+
+    @classmethod
+    def of(cls, taxonomy: Taxonomy, settings: Settings) -> "Wording":
+        """What an installation may say: its allow list and the components it named."""
+        return cls(taxonomy, frozenset(settings.allowed_labels) | frozenset(settings.components), settings.audience)
 
     def name(self, friction_type: str) -> str:
         """The accepted name of a friction type, else an opaque label."""
