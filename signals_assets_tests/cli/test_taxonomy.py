@@ -1,0 +1,104 @@
+"""`signals taxonomy`: what a person decides becomes a ledger entry, and undo takes it back."""
+
+import json
+from datetime import date
+
+import pytest
+
+from signals_assets.resources import resources_for
+from signals_assets.settings import Settings
+from signals_assets.tables import TaxonomyProposal
+from signals_assets_tests.factories import row_values
+
+OLD, NEW = date(2026, 1, 5), date(2026, 1, 6)
+
+
+def proposal(slug, day=NEW, **over):
+    values = {
+        "day": day, "proposal_id": f"proposal-{slug}", "slug": slug, "kind": "friction", "users": 7, "sessions": 9,
+        "item_ids": ["a", "b"], "ready": True,
+    }  # fmt: skip
+    return TaxonomyProposal(**row_values(TaxonomyProposal, **(values | over)))
+
+
+@pytest.fixture
+def proposed(empty_home):
+    """A home with yesterday's proposal and two of today."""
+    warehouse = resources_for(Settings())["warehouse"]
+    warehouse.replace(TaxonomyProposal, OLD, [proposal("gone", OLD)])
+    warehouse.replace(
+        TaxonomyProposal,
+        NEW,
+        [proposal("lost_file"), proposal("slow_answer", ready=False, waiting_for="days", sessions=2)],
+    )
+    return empty_home
+
+
+def listed(signals, tmp_path):
+    file = tmp_path / "taxonomy.json"
+    signals("taxonomy", "list", "--json", file)
+    found = json.loads(file.read_bytes())
+    return {(row["kind"], row["slug"]): row for row in found["types"]}, found["decisions"]
+
+
+def test_proposals_are_those_of_the_newest_day_ready_ones_first(signals, proposed, tmp_path):
+    file = tmp_path / "proposals.json"
+    output = signals("taxonomy", "proposals", "--json", file).output
+    assert [row["slug"] for row in json.loads(file.read_bytes())] == ["lost_file", "slow_answer"]
+    assert "gone" not in output
+    assert "days" in output
+
+
+def test_an_accepted_proposal_is_a_type_until_it_is_undone(signals, proposed, tmp_path):
+    said = signals("taxonomy", "accept", "lost_file", "--name", "Lost file").output
+    assert "taxonomy version 2" in said
+    types, decisions = listed(signals, tmp_path)
+    assert types["friction", "lost_file"]["name"] == "Lost file"
+    assert [(row["action"], row["slug"]) for row in decisions] == [("accept", "lost_file")]
+    assert f"(entry {decisions[0]['entry']})" in said
+
+    signals("taxonomy", "undo", decisions[0]["entry"])
+    types, decisions = listed(signals, tmp_path)
+    assert ("friction", "lost_file") not in types
+    assert decisions == []
+
+
+def test_a_decision_says_who_took_it(signals, proposed, tmp_path, monkeypatch):
+    monkeypatch.setenv("USER", "ada")
+    signals("taxonomy", "reject", "lost_file")
+    monkeypatch.delenv("USER")
+    signals("taxonomy", "retire", "friction", "context_churn")
+    _, decisions = listed(signals, tmp_path)
+    assert decisions[0]["author"] == "ada"
+    assert decisions[1]["author"].startswith("user ")
+
+
+def test_rename_merge_and_retire_change_the_list(signals, proposed, tmp_path):
+    signals("taxonomy", "rename", "friction", "context_churn", "Repeats its context")
+    signals("taxonomy", "merge", "friction", "backtracking", "context_churn")
+    signals("taxonomy", "retire", "delight", "time_saved")
+    types, decisions = listed(signals, tmp_path)
+    assert types["friction", "context_churn"]["name"] == "Repeats its context"
+    assert types["friction", "backtracking"]["retired"]
+    assert types["delight", "time_saved"]["retired"]
+    assert [row["action"] for row in decisions] == ["rename", "merge", "retire"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["accept", "nothing_such"], "no proposal named nothing_such"),
+        (["reject", "gone"], "no proposal named gone"),
+        (["rename", "friction", "nothing_such", "Name"], "nothing_such"),
+        (["undo", "99"], "entry 99 is not in force"),
+    ],
+)
+def test_a_decision_about_nothing_is_refused_and_not_written(signals, proposed, tmp_path, arguments, said):
+    assert said in signals("taxonomy", *arguments, code=1).output
+    assert listed(signals, tmp_path)[1] == []
+
+
+def test_the_same_decision_twice_is_refused(signals, proposed, tmp_path):
+    signals("taxonomy", "accept", "lost_file")
+    assert "lost_file" in signals("taxonomy", "accept", "lost_file", code=1).output
+    assert len(listed(signals, tmp_path)[1]) == 1
