@@ -1,6 +1,9 @@
 """A home of its own for every test of a command, and one that four days of the world went through."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,5 +46,22 @@ def signals() -> Run:
         assert expected, result.exception
         assert result.exit_code == code, result.output
         return result
+
+    return run
+
+
+@pytest.fixture
+def signals_apart(tmp_path: Path) -> Callable[..., str]:
+    """Runs `signals ...` in a process of its own, as the demo needs: its settings are read when it starts."""
+
+    def run(*arguments: Any) -> str:
+        environment = os.environ | {
+            "SIGNALS_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path / "home" / "dagster"),
+            "SIGNALS_EMBEDDER": "none", "SIGNALS_COMPUTE": "serial",
+        }  # fmt: skip
+        command = [sys.executable, "-m", "signals_assets", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     return run

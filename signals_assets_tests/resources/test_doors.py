@@ -1,0 +1,77 @@
+"""Which door is which: every name of the settings opens what it says or is refused with what to do."""
+
+from typing import Literal, get_args, get_origin
+
+import pytest
+
+from signals_assets.resources import DoorError, doors_or_reasons, resources_for
+from signals_assets.resources.compute import ProcessCompute, SerialCompute
+from signals_assets.resources.embedder import NoEmbedder, SentenceTransformerEmbedder
+from signals_assets.settings import Settings
+
+DOORS = [
+    "pseudonym_key", "session_source", "records", "warehouse", "ledger", "compute", "analyst", "embedder", "tracker",
+    "code_host", "notifier",
+]  # fmt: skip
+OPENS = {
+    "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules"}, "compute": {"processes", "serial"},
+    "embedder": {"sentence-transformers", "none"}, "tracker": {"files"}, "code_host": {"git"}, "notifier": {"files"},
+}  # fmt: skip
+CHOICES = [
+    (name, choice)
+    for name, info in Settings.model_fields.items()
+    if name in DOORS and get_origin(info.annotation) is Literal
+    for choice in get_args(info.annotation)
+]
+
+
+def test_the_settings_have_a_choice_for_each_of_these_doors():
+    assert {name for name, _ in CHOICES} == set(OPENS)
+
+
+def test_there_is_every_door_and_opening_them_writes_nothing(tmp_path):
+    settings = Settings(home=tmp_path / "home")
+    doors = resources_for(settings)
+    assert list(doors) == ["settings", *DOORS]
+    assert doors["settings"] is settings
+    assert not settings.home.exists()
+
+
+@pytest.mark.parametrize(("name", "choice"), [pair for pair in CHOICES if pair[1] in OPENS[pair[0]]])
+def test_a_named_door_that_is_part_of_this_version_opens(name, choice, tmp_path):
+    assert resources_for(Settings(home=tmp_path, **{name: choice}))[name] is not None
+
+
+@pytest.mark.parametrize(("name", "choice"), [pair for pair in CHOICES if pair[1] not in OPENS[pair[0]]])
+def test_any_other_named_door_is_refused_with_what_to_use(name, choice, tmp_path):
+    settings = Settings(home=tmp_path, **{name: choice})
+    with pytest.raises(DoorError, match=f"^{name} = '{choice}' is not part of this version; use ") as refused:
+        resources_for(settings)
+    assert any(known in str(refused.value) for known in OPENS[name])
+    doors = doors_or_reasons(settings)
+    assert str(doors[name]) == str(refused.value)
+    assert [found for found, door in doors.items() if isinstance(door, DoorError)] == [name]
+
+
+def test_the_settings_choose_the_implementation(tmp_path):
+    def chosen(**values):
+        return resources_for(Settings(home=tmp_path, **values))
+
+    assert isinstance(chosen(compute="serial")["compute"], SerialCompute)
+    assert isinstance(chosen(compute="processes")["compute"], ProcessCompute)
+    assert isinstance(chosen(embedder="none")["embedder"], NoEmbedder)
+    assert isinstance(chosen(embedder="sentence-transformers")["embedder"], SentenceTransformerEmbedder)
+
+
+def test_an_override_replaces_its_door_and_is_handed_to_doors_that_need_it(tmp_path):
+    compute, tracker = SerialCompute(), object()
+    settings = Settings(home=tmp_path, tracker="linear")  # not opened where it is replaced
+    doors = resources_for(settings, compute=compute, tracker=tracker)
+    assert doors["compute"] is compute
+    assert doors["tracker"] is tracker
+    assert list(doors) == ["settings", *DOORS]
+
+
+def test_an_unknown_override_names_itself_and_what_there_is(tmp_path):
+    with pytest.raises(DoorError, match="no such door: tracer; there are pseudonym_key, .*tracker"):
+        resources_for(Settings(home=tmp_path), tracer=object())
