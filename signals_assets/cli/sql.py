@@ -32,4 +32,8 @@ def command(query: str | None, init: bool, zones: tuple[str, ...], limit: int, j
         raise click.ClickException(str(error)) from None
     rows = table.to_pylist()
     write_json(json_file, rows)
-    show(f"{len(rows)} row{'s' * (len(rows) != 1)}", rows[:limit], note="" if len(rows) <= limit else f"first {limit} shown")
+    show(
+        f"{len(rows)} row{'s' * (len(rows) != 1)}",
+        rows[:limit],
+        note="" if len(rows) <= limit else f"first {limit} shown",
+    )

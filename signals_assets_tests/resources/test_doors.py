@@ -73,5 +73,5 @@ def test_an_override_replaces_its_door_and_is_handed_to_doors_that_need_it(tmp_p
 
 
 def test_an_unknown_override_names_itself_and_what_there_is(tmp_path):
-    with pytest.raises(DoorError, match="no such door: tracer; there are pseudonym_key, .*tracker"):
+    with pytest.raises(DoorError, match=r"no such door: tracer; there are pseudonym_key, .*tracker"):
         resources_for(Settings(home=tmp_path), tracer=object())

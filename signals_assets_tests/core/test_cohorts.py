@@ -1,0 +1,178 @@
+"""Who is in which cohort: a type's week, and sessions with a fix against sessions without it."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+
+from signals_assets.core.cohorts import BEFORE_DAYS, fix_effect, level_inputs, outdated_versions
+from signals_assets.core.user_days import CountedType, Counts
+from signals_assets.tables import UserDay
+
+DAY = date(2026, 3, 30)
+CHURN = CountedType("friction", "context_churn", "detector")
+ERROR = CountedType("friction", "error_event", "detector")
+OTHER = CountedType("friction", "other", "analyst")
+RELEASED = DAY - timedelta(days=9)
+
+
+def exposure(user, sessions, *, day=DAY, version="1.0", organization="o1", source="detector", **over):
+    """Sessions of a user on a day: what every rate is divided by."""
+    values = {
+        "day": day, "about_day": day, "known_on": day, "user_id": user, "organization_id": organization,
+        "agent_name": "agent", "agent_version": version, "agent_model": "m", "prompt_version": None, "intent": "bug fix",
+        "source": source, "kind": "session", "type": "all", "sessions": sessions, "weight": float(sessions),
+        "events": 0, "high": 0, "medium": 0, "taxonomy_version": 1,
+    }  # fmt: skip
+    return UserDay(**(values | over)).model_dump()
+
+
+def concerned(user, sessions, item=CHURN, **over):
+    """Sessions of a user on a day that have the type."""
+    return exposure(user, sessions, kind=item.kind, type=item.type, source=item.source, events=sessions, **over)
+
+
+def week_of(rows, types=(CHURN,), days=7):
+    return level_inputs(DAY, Counts.of(rows), types=types, days=days)
+
+
+def test_a_level_is_the_share_of_the_weeks_sessions_with_those_concerned_counted():
+    rows = [exposure(f"u{i}", 2, organization=f"o{i % 3}") for i in range(10)]
+    rows += [concerned(f"u{i}", 1, organization=f"o{i % 3}") for i in range(4)]
+    found = week_of(rows)["context_churn"]
+    assert found.rate == pytest.approx(4 / 20)
+    assert found.low < found.rate < found.high
+    assert (found.n, found.users, found.sessions, found.organizations) == (20, 4, 4, 3)
+
+
+def test_a_type_without_events_has_the_rate_zero_and_nobody_concerned():
+    found = week_of([exposure(f"u{i}", 3) for i in range(5)], types=(CHURN, ERROR))
+    assert set(found) == {"context_churn", "error_event"}
+    assert (found["error_event"].rate, found["error_event"].users, found["error_event"].sessions) == (0.0, 0, 0)
+    assert found["error_event"].high > 0
+
+
+def test_a_type_whose_source_looked_at_no_session_is_absent():
+    rows = [exposure(f"u{i}", 3) for i in range(5)]
+    assert set(week_of(rows, types=(CHURN, OTHER))) == {"context_churn"}
+    assert week_of([], types=(CHURN,)) == {}
+    assert week_of(rows, types=()) == {}
+
+
+def test_only_the_trailing_days_count():
+    rows = [exposure(f"u{i}", 1) for i in range(6)]
+    inside, outside = DAY - timedelta(days=6), DAY - timedelta(days=7)
+    for day in (inside, outside):
+        rows += [exposure(f"u{i}", 1, day=day) for i in range(6)]
+        rows += [concerned(f"u{i}", 1, day=day) for i in range(6)]
+    found = week_of(rows)["context_churn"]
+    assert (found.n, found.rate) == (12, pytest.approx(0.5))
+
+
+def test_a_later_day_is_not_seen():
+    tomorrow = DAY + timedelta(days=1)
+    rows = [exposure("a", 4), exposure("b", 4), exposure("a", 9, day=tomorrow), concerned("a", 9, day=tomorrow)]
+    assert week_of(rows)["context_churn"].n == 8
+
+
+def test_without_any_organisation_their_number_is_unknown_and_not_zero():
+    rows = [exposure(f"u{i}", 1, organization=None) for i in range(4)] + [concerned("u0", 1, organization=None)]
+    assert week_of(rows)["context_churn"].organizations is None
+    mixed = [exposure("a", 1), exposure("b", 1, organization=None), concerned("b", 1, organization=None)]
+    assert week_of(mixed)["context_churn"].organizations == 0
+
+
+def life(fixed_rate, broken_rate, *, users=40, days=8, since=RELEASED):
+    """Every user has ten sessions a day: `days` before `since` with 1.0 and as many from it on with 1.1."""
+    rows = []
+    for offset in range(-days, days):
+        version, rate = ("1.1", fixed_rate) if offset >= 0 else ("1.0", broken_rate)
+        day = since + timedelta(days=offset)
+        for user in range(users):
+            rows.append(exposure(f"u{user}", 10, day=day, version=version))
+            events = round(10 * rate) + (user + offset) % 2  # people and days differ a little
+            rows.append(concerned(f"u{user}", events, day=day, version=version))
+    return Counts.of(rows)
+
+
+def test_a_fix_that_helps_lowers_the_rate_of_the_sessions_that_ran_it():
+    found = fix_effect(life(0.1, 0.4), CHURN, ["1.1"], RELEASED)
+    assert found is not None
+    assert found.effect == pytest.approx(-0.3, abs=0.05)
+    assert found.high < 0
+    assert found.rate_after < found.rate_before
+    assert (found.users_after, found.sessions_after, found.organizations_after) == (40, 40 * 8 * 10, 1)
+
+
+def test_a_fix_that_does_nothing_has_no_effect():
+    found = fix_effect(life(0.3, 0.3), CHURN, ["1.1"], RELEASED)
+    assert found is not None
+    assert found.low < 0.02
+    assert found.high > -0.02
+    assert found.effect == pytest.approx(0, abs=0.03)
+
+
+def test_without_a_session_on_either_side_there_is_no_effect():
+    counts = life(0.1, 0.4)
+    assert fix_effect(counts, CHURN, ["2.0"], RELEASED) is None
+    assert fix_effect(counts, CHURN, ["1.0", "1.1"], RELEASED) is None
+    assert fix_effect(Counts.of([]), CHURN, ["1.1"], RELEASED) is None
+
+
+def test_outdated_versions_and_days_too_long_ago_are_no_comparison():
+    counts = life(0.1, 0.4)
+    assert fix_effect(counts, CHURN, ["1.1"], RELEASED, outdated=["1.0"]) is None
+    long_ago = Counts.of([
+        *[exposure(f"u{i}", 9, day=RELEASED - timedelta(days=BEFORE_DAYS + 1)) for i in range(30)],
+        *[exposure(f"u{i}", 9, day=RELEASED, version="1.1") for i in range(30)],
+    ])  # fmt: skip
+    assert fix_effect(long_ago, CHURN, ["1.1"], RELEASED) is None
+
+
+def test_sessions_after_the_release_that_ran_an_older_version_are_compared_too():
+    rows = []
+    for offset in range(8):
+        day = RELEASED + timedelta(days=offset)
+        for user in range(40):
+            version, rate = ("1.1", 0.1) if user % 2 else ("1.0", 0.4)
+            rows.append(exposure(f"u{user}", 10, day=day, version=version))
+            rows.append(concerned(f"u{user}", round(10 * rate) + (user // 2 + offset) % 2, day=day, version=version))
+    found = fix_effect(Counts.of(rows), CHURN, ["1.1"], RELEASED)
+    assert found is not None
+    assert found.users_after == 20
+    assert found.effect == pytest.approx(-0.3, abs=0.05)
+
+
+def release(version, day, kind="version"):
+    return {"version": version, "kind": kind, "released_at": datetime(day.year, day.month, day.day, 9, tzinfo=UTC)}
+
+
+def change(day, type_="context_churn", kind="friction", evidence="confirmed"):
+    return {"type": type_, "kind": kind, "evidence": evidence, "released_on": day}
+
+
+RELEASES = [release(f"1.{n}", date(2026, 3, 1 + 5 * n)) for n in range(4)]  # 1, 6, 11, 16 March
+
+
+def test_versions_before_the_last_confirmed_change_are_outdated():
+    changes = [change(date(2026, 3, 6)), change(date(2026, 3, 11))]
+    assert outdated_versions("context_churn", date(2026, 3, 16), changes, RELEASES) == ["1.0", "1.1"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        [change(date(2026, 3, 16))],
+        [change(date(2026, 3, 11), type_="error_event")],
+        [change(date(2026, 3, 11), kind="delight")],
+        [change(date(2026, 3, 11), evidence="suspected")],
+    ],
+    ids=["none", "the fix itself", "another type", "another kind", "only suspected"],
+)
+def test_without_a_confirmed_earlier_change_of_the_type_no_version_is_outdated(changes):
+    assert outdated_versions("context_churn", date(2026, 3, 16), changes, RELEASES) == []
+
+
+def test_prompts_and_models_are_not_versions():
+    releases = [*RELEASES, release("p1", date(2026, 3, 1), "prompt")]
+    assert outdated_versions("context_churn", date(2026, 3, 16), [change(date(2026, 3, 6))], releases) == ["1.0"]
