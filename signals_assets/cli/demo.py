@@ -6,7 +6,7 @@ Put here: the order of events of the demo. Not here: the graph, the simulation, 
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -139,13 +139,6 @@ def _toml(value: object) -> str:
     return f'"{text}"'
 
 
-def _progress() -> Callable[[str], None]:
-    def show(step: str) -> None:
-        click.echo(click.style(f"    {step}", dim=True))
-
-    return show
-
-
 def _simulated(
     home: Path, weeks: int, sessions_per_day: int, seed: int, audience: str, min_steps: int | None
 ) -> dict[str, object]:
@@ -177,7 +170,7 @@ def _simulated(
         click.secho(f"\nWeek {week + 1} of {weeks}: {first} to {last}", bold=True)
         lived = world.step(7)
         click.echo(f"  the agent lived it: {lived.sessions} sessions, {lived.steps} steps")
-        graph = graph or Graph(settings, _progress())
+        graph = graph or Graph(settings)
         click.echo("  Dagster materializes the week")
         graph.materialize(first, last)
         for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
@@ -231,7 +224,7 @@ def _own(
     from signals_assets.cli import summary
     from signals_assets.cli.instance import Graph
 
-    graph = Graph(settings, _progress())
+    graph = Graph(settings)
     for first, last in _spans(days):
         click.echo(f"  Dagster materializes {first} to {last}")
         graph.materialize(first, last)

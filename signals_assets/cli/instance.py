@@ -12,6 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import click
+
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
 
@@ -39,11 +41,16 @@ def _configuration() -> str:
     return (Path(__file__).parents[2] / "dagster.yaml").read_text()
 
 
+def echo_progress(text: str) -> None:
+    """The usual way to show progress: dim, as it comes."""
+    click.echo(click.style(text, dim=True), nl=False)
+
+
 class Graph:
     """The code location and its instance, driven from this process: same definitions, same history as the UI."""
 
-    def __init__(self, settings: Settings, progress: Callable[[str], None] = lambda _: None) -> None:
-        """Open the instance and build the definitions; `progress` gets a line when a step starts."""
+    def __init__(self, settings: Settings, progress: Callable[[str], None] = echo_progress) -> None:
+        """Open the instance and build the definitions; `progress` gets each piece of what is shown."""
         import dagster as dg
 
         _quiet()
@@ -112,16 +119,19 @@ def _progress_logger(progress: Callable[[str], None]) -> "dg.LoggerDefinition":
     import dagster as dg
 
     class Steps(logging.Handler):
+        """A step's name when it starts, its seconds when it ends; checks are silent unless they fail."""
+
         def emit(self, record: logging.LogRecord) -> None:
             event = getattr(record, "dagster_meta", {}).get("dagster_event")
-            if (
-                event is not None
-                and event.event_type_value == "STEP_START"
-                and "contract" not in (event.step_key or "")
-            ):
-                progress(event.step_key or "")
-            elif record.levelno >= logging.ERROR:
-                progress(record.getMessage().splitlines()[0][:300])
+            step = (event.step_key or "") if event is not None else ""
+            if record.levelno >= logging.ERROR:
+                progress(f"\n    {record.getMessage().splitlines()[0][:300]}\n")
+            elif event is None or "contract" in step:
+                return
+            elif event.event_type_value == "STEP_START":
+                progress(f"    {step:<34}")
+            elif event.event_type_value == "STEP_SUCCESS":
+                progress(f"{event.event_specific_data.duration_ms / 1000:6.1f} s\n")
 
     def steps(_: dg.InitLoggerContext) -> logging.Logger:
         logger = logging.Logger("signals.steps", level=logging.DEBUG)

@@ -24,7 +24,7 @@ def command(
     from signals_assets.cli.instance import Graph
     from signals_assets.metadata import REPUBLISH_TAG
 
-    graph = Graph(settings, lambda step: click.echo(click.style(f"    {step}", dim=True)))
+    graph = Graph(settings)
     tags = {REPUBLISH_TAG: republish} if republish else {}
     if republish:
         graph.doors["ledger"].append("republish", f"{start}:{end}:{republish}", {"reason": republish})
