@@ -16,6 +16,7 @@ import dagster as dg
 from signals_assets.partitions import days_of_run
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import TABLES, Row, arrow_schema
+from signals_assets.zones import ZONES
 
 HEAVY: Final = ("session", "message", "answer", "vector", "user_hashes")
 """Columns that are too large to be read again for a check; the warehouse refuses nulls in them when it writes."""
@@ -67,7 +68,7 @@ def share(model: type[Row], name: str, description: str, *, sql: str, at_least: 
     def check(context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         days = days_of_run(context.op_execution_context.run)
         listed = ", ".join(f"DATE '{day.isoformat()}'" for day in days) or "NULL"
-        row: dict[str, Any] = warehouse.query(sql.format(days=listed)).to_pylist()[0]
+        row: dict[str, Any] = warehouse.query(sql.format(days=listed), zones=ZONES).to_pylist()[0]
         value = row["share"]
         return dg.AssetCheckResult(
             passed=value is None or value >= at_least,

@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from signals_assets.automation import daily_asset, daily_assets, materialized
+from signals_assets.checks import share
 from signals_assets.core.abstractions import (
     AbstractionChunk,
     Abstractions,
@@ -164,3 +165,12 @@ def feedback_links(
             asked=len(thumbs), answered=len(thumbs) - unknown, skipped={"session_of_another_day": unknown}
         )
         store(context, warehouse, FeedbackLink, day, rows, coverage)
+
+
+summaries_are_admitted = share(
+    AbstractedSummary,
+    "summaries_are_admitted",
+    "The barrier admitted at least 90 % of the summaries; more refusals are a reason to look at the analyst.",
+    sql="select avg((summary is not null)::int) as share from abstracted_summaries where day in ({days})",
+    at_least=0.9,
+)

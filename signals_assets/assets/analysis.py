@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from signals_assets.automation import LANGUAGE_MODEL_POOL, daily_asset
+from signals_assets.checks import share
 from signals_assets.core import analysis as thinking
 from signals_assets.core.abstractions import answer_texts, parsed_answer
 from signals_assets.core.barrier.support import SupportChunk, count_chunk, day_vocabulary, support_rows
@@ -167,3 +168,12 @@ def word_support(
 def _sessions(batch: Any) -> list[tuple[str | None, str]]:
     columns = (batch.column(name).to_pylist() for name in ("user_id", "session"))
     return list(zip(*columns, strict=True))
+
+
+sessions_are_answered = share(
+    Analysis,
+    "sessions_are_answered",
+    "The analyst answered at least 95 % of the sessions it was asked about.",
+    sql="select avg((state = 'answered')::int) as share from analyses where day in ({days})",
+    at_least=0.95,
+)

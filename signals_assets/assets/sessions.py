@@ -12,6 +12,7 @@ from datetime import date
 import dagster as dg
 
 from signals_assets.automation import daily_asset, daily_assets, materialized
+from signals_assets.checks import share
 from signals_assets.core import records as thinking
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.readers import Rejected
@@ -236,3 +237,16 @@ def user_outcomes(
             known_on=_known_on(warehouse, UserOutcome, day),
         )
         store(context, warehouse, UserOutcome, day, _keep_known_on(warehouse, UserOutcome, day, list(rows)), coverage)
+
+
+records_are_readable = share(
+    RawSession,
+    "records_are_readable",
+    "At least 95 % of the records met could be read; the rest stands in quarantine with its reasons.",
+    sql="""
+        select read / nullif(read + aside, 0) as share from (
+            select (select count(*) from raw_sessions where day in ({days}))::double as read,
+                   (select coalesce(sum(count), 0) from quarantine where day in ({days}))::double as aside
+        )""",
+    at_least=0.95,
+)
