@@ -152,7 +152,6 @@ def _simulated(
         "sessions": [str(world_folder / "sessions")],
         "records": str(world_folder / "records"),
         "start_day": monday,
-            "end_day": monday + timedelta(days=7 * weeks - 1),
         "end_day": monday + timedelta(days=7 * weeks - 1),
         "audience": audience,
         "allowed_labels": PUBLIC_LABELS,
