@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,3 +72,20 @@ def lived(world: "World", tmp_path_factory: pytest.TempPathFactory) -> "Iterator
     with Home(tmp_path_factory.mktemp("lived") / "home", world.out) as home:
         home.materialize(FIRST_DAY, LAST_DAY)
         yield home
+
+
+@pytest.fixture
+def crossing(lived: "Home", tmp_path: Path) -> "Iterator[Callable[..., Home]]":
+    """Makes a copy of the lived home whose newest day was judged again, by one reader under lower ceilings."""
+    made: list[Home] = []
+
+    def make(*types: str, **settings: object) -> "Home":
+        thresholds = {"consecutive": 1, "default_ceiling": 0.99, "ceilings": dict.fromkeys(types, 0.01)}
+        home = lived.copy(tmp_path / f"home{len(made)}", audience="self", thresholds=thresholds, **settings)
+        made.append(home)
+        home.materialize(LAST_DAY, only=["friction_levels"], tags={"signals/republish": "lower ceilings"})
+        return home
+
+    yield make
+    for home in made:
+        home.instance.dispose()

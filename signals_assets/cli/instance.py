@@ -92,7 +92,7 @@ class Graph:
         ):
             result = definition.evaluate_tick(context)
         for request in result.run_requests or []:
-            job = self.definitions.resolve_job_def(request.job_name or "act")
+            job = self.definitions.resolve_job_def(request.job_name or definition.targets[0].job_name)
             job.execute_in_process(
                 run_config=QUIET,
                 instance=self.instance,

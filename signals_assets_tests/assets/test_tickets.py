@@ -1,0 +1,92 @@
+"""Stage 7: causes and levels by day, and what an acting run leaves for one friction type."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+
+from signals_assets.resources.filing import AUDIT_KIND, broken_link
+from signals_assets.tables import Cause, FrictionEvent, FrictionLevel, TicketRow
+from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY, NEXT_DAY
+from signals_assets_tests.home import Home, failures
+
+REPHRASING = dg.RunRequest(partition_key="repeated_rephrasing")
+
+
+def test_every_counted_friction_event_has_one_cause_of_its_type(lived: Home):
+    events = {row["event_id"]: row for row in lived.rows(FrictionEvent)}
+    causes = lived.rows(Cause)
+    assert causes
+    assert {row["event_id"] for row in causes} <= set(events)
+    ids: dict[str, set[tuple[str, str]]] = {}
+    for row in causes:
+        ids.setdefault(row["cause_id"], set()).add((row["type"], row["component"]))
+    assert {len(found) for found in ids.values()} == {1}
+
+
+def test_every_friction_type_has_a_level_every_day(lived: Home):
+    days: dict[object, list[str]] = {}
+    for row in lived.rows(FrictionLevel):
+        days.setdefault(row["day"], []).append(row["type"])
+    assert len({tuple(types) for types in days.values()}) == 1
+    assert len(days) == 4
+
+
+def test_every_decision_is_in_an_unbroken_audit(lived: Home):
+    entries = lived.ledger.entries([AUDIT_KIND])
+    assert len(entries) >= len(lived.rows(FrictionLevel))
+    assert broken_link(entries) is None
+
+
+def test_a_day_again_adds_nothing_to_the_audit(lived: Home, tmp_path: Path):
+    with lived.copy(tmp_path / "home") as home:
+        before = home.ledger.entries([AUDIT_KIND])
+        home.materialize(LAST_DAY, only=["friction_levels"])
+        assert home.ledger.entries([AUDIT_KIND]) == before
+
+
+def test_acting_before_any_day_fails_clearly(tmp_path: Path):
+    with Home(tmp_path / "home") as home:
+        home.instance.add_dynamic_partitions("friction_type", ["repeated_rephrasing"])
+        job = home.definitions.resolve_job_def("act")
+        result = job.execute_in_process(
+            run_config={"loggers": {"console": {}}}, instance=home.instance, partition_key="repeated_rephrasing",
+            raise_on_error=False,
+        )  # fmt: skip
+        [said] = failures(result).values()
+        assert "friction_levels has no day yet: materialize the daily graph first" in said
+
+
+def test_a_type_that_did_not_cross_gets_no_ticket(lived: Home, tmp_path: Path):
+    with lived.copy(tmp_path / "home") as home:
+        assert home.run(REPHRASING).success
+        assert home.tickets() == []
+        assert home.ledger.entries(["filing", "episode", "diagnosis"]) == []
+
+
+def test_an_acting_run_leaves_a_diagnosis_a_ticket_and_a_word_about_a_draft(crossing: Callable[..., Home]):
+    home = crossing("repeated_rephrasing")
+    [request] = home.tick("friction_threshold").run_requests
+    assert home.run(request).success
+    [ticket] = home.tickets()
+    [diagnosis] = home.ledger.entries(["diagnosis"])
+    [filing] = home.ledger.entries(["filing"])
+    [draft] = home.ledger.entries(["fix_draft"])
+    assert diagnosis.payload["cause_id"] == filing.payload["cause_id"] == draft.payload["cause_id"]
+    assert filing.key == ticket.stem
+    assert filing.payload["filed_on"] == LAST_DAY.isoformat()
+    assert draft.payload["reason"]
+    people = {row[name] for row in home.rows(FrictionEvent) for name in ("user_id", "session_id", "event_id")}
+    assert not any(str(person) in ticket.read_text() for person in people)
+
+
+def test_a_ticket_is_a_row_from_the_day_after_it_was_filed(crossing: Callable[..., Home]):
+    home = crossing("repeated_rephrasing")
+    [request] = home.tick("friction_threshold").run_requests
+    home.run(request)
+    home.materialize(FIRST_DAY, LAST_DAY, only=["ticket_states"], tags={"signals/republish": "to see them again"})
+    assert home.rows(TicketRow) == []
+    home.materialize(NEXT_DAY)
+    [row] = home.rows(TicketRow, NEXT_DAY)
+    assert (row["ticket_key"], row["type"], row["state"]) == (home.tickets()[0].stem, "repeated_rephrasing", "open")
+    assert row["filed_on"] == LAST_DAY
