@@ -3,7 +3,7 @@
 import os
 import tempfile
 
-KEPT = {"SIGNALS_DATA", "SIGNALS_SPECS"}
+KEPT = {"SIGNALS_DATA", "SIGNALS_SPECS", "SIGNALS_UPDATE_SNAPSHOTS"}
 
 for _name in [name for name in os.environ if name.startswith("SIGNALS_") and name not in KEPT]:
     del os.environ[_name]

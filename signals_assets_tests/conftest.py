@@ -1,7 +1,6 @@
 """Shared fixtures: the real data beside a checkout, where it exists; a small life that went through the graph."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -12,19 +11,6 @@ import pytest
 if TYPE_CHECKING:  # importing Dagster costs a second that most tests do not need
     from signals_assets.simulation import World
     from signals_assets_tests.home import Home
-
-
-def _forget_surroundings() -> None:
-    """Defaults hold in tests, whatever demo ran in this checkout and whatever is set in the shell."""
-    kept = {"SIGNALS_DATA", "SIGNALS_SPECS", "SIGNALS_UPDATE_SNAPSHOTS"}
-    for name in [name for name in os.environ if name.startswith("SIGNALS_") and name not in kept]:
-        del os.environ[name]
-    os.environ.pop("DAGSTER_HOME", None)
-    nowhere = Path(tempfile.gettempdir()) / f"signals-tests-{os.getpid()}"  # never made
-    os.environ |= {"SIGNALS_HOME": str(nowhere), "SIGNALS_TOML": str(nowhere / "signals.toml")}
-
-
-_forget_surroundings()  # before the settings are imported: they are read then
 
 
 def _beside(name: str, variable: str) -> Path:

@@ -95,7 +95,8 @@ def fix_outcomes(
         decided = sum(row.verdict != "inconclusive" for row in rows)
         coverage = Coverage(asked=len(rows), answered=decided, skipped={"inconclusive": len(rows) - decided})
         store(context, warehouse, FixOutcome, day, rows, coverage)
-        _note_verdicts(ledger, rows)
+        published = warehouse.read(FixOutcome, day).to_pylist()  # a repeat keeps what was published first
+        _note_verdicts(ledger, [FixOutcome(**row) for row in published])
 
 
 def _note_verdicts(ledger: Ledger, rows: Sequence[FixOutcome]) -> None:
