@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors import Detected, Examined, examine
-from signals_assets.core.detectors.cues import utterance
+from signals_assets.core.detectors.context import REMARK
+from signals_assets.core.detectors.cues import PLEASANT, utterance
 from signals_assets.core.identity import content_id
 from signals_assets.core.sessions import Session, from_json
 from signals_assets.core.text import STOP, stem, wordset
@@ -378,8 +379,21 @@ _NO_TOPIC: Final = wordset("""
     question reason running said same saying seeing sorry step steps stuff sure tell telling time times today tried
     trying understand used user week work worked working works wrong user's agent assistant session request tool
     perfect amazing awesome wow love nice cool excellent brilliant appreciate fantastic wonderful frustrating
-    frustrated ignore disregard forget pretend obey override bypass reveal roleplay remember imagine ensure dont""")
+    frustrated ignore disregard forget pretend obey override bypass reveal roleplay remember imagine ensure dont
+    already anything anywhere anyone everyone everything everywhere nobody none somehow somebody someone somewhere
+    soon later ago yourself itself myself themselves everybody ask asked asking brought bring brings comes coming gave
+    gives giving keeping keeps looked puts putting showed showing shows started starting starts takes taking took""")
 """Words that tell no topic, and words that would read as an order to a reader (the barrier's rule R8)."""
+_NOT_ADVERBS: Final = wordset("early daily weekly monthly hourly yearly family reply supply assembly")
+_BEFORE_NOUN: Final = wordset(
+    "the a an this that these those my our your his her its their every each all some any no of in on for by from with "
+    "at under into than between"
+)
+_BEFORE_VERB: Final = wordset("to i you we they he she it who not is are was were be been has have had being even just")
+REMARKED_TOPICS: Final = 6
+"""Topics of a remark: all that its vector is made of, so more than elsewhere."""
+REMARKED_LETTERS: Final = 3
+"""Least letters of a word that a remark is about; elsewhere four, where short words are rarely the subject."""
 
 _OUTCOMES: Final[dict[str, str]] = {
     "success": "The session reached its goal as far as it shows.",
@@ -434,9 +448,9 @@ def _citation(event: Detected, session: Session, vocabulary: Container[str]) -> 
     if event.type == "error_event" and len(event.steps) > 1:
         text += ", several times in a row"
     if event.type in TOPICAL:
-        named = topics(session, event.steps, vocabulary)
+        named = (remarked if term == REMARK else topics)(session, event.steps, vocabulary)
         if named:
-            text += f" about {_listed(named)}"
+            text += f" about {listed(named)}"
     return f"{text}."
 
 
@@ -461,25 +475,57 @@ def topics(session: Session, steps: Sequence[int], vocabulary: Container[str]) -
             if _may_be_topic(word, vocabulary):
                 first = 0.0 if word in scores else 6 / (6 + position) + 0.1 * len(word) + (word in opening) * 0.5
                 scores[word] = scores.get(word, 0.0) + first + 0.5
+    return _best(scores, TOPICS)
+
+
+def remarked(session: Session, steps: Sequence[int], vocabulary: Container[str]) -> list[str]:
+    """Up to `REMARKED_TOPICS` words of general language that tell what a remark is about, alphabetically.
+
+    What the user's earlier turns hold is the task; what is new is the point of the remark. Nouns tell more than the
+    verbs between them: a word that ends its phrase, or follows a determiner or preposition, ranks before others.
+    Words of good opinion tell the type, not the topic.
+    """
+    index = steps[-1]
+    earlier = {
+        stem(word)
+        for step in session.steps[:index]
+        if step.kind == "user_message" and step.text
+        for word in utterance(step.text).tokens
+    }
+    said = session.steps[index].text or ""
+    spoken = (*utterance(said).tokens[:60], "")
+    scores: dict[str, float] = {}
+    for before, word, after in zip(("", *spoken), spoken, spoken[1:], strict=False):
+        if word in PLEASANT or not _may_be_topic(word, vocabulary, REMARKED_LETTERS):
+            continue
+        score = 1.0 + (stem(word) not in earlier) + 0.02 * len(word)
+        score += (after == "" or after in STOP) + (before in _BEFORE_NOUN) - 2.0 * (before in _BEFORE_VERB)
+        scores[word] = max(score, scores.get(word, 0.0))
+    return _best(scores, REMARKED_TOPICS)
+
+
+def _best(scores: Mapping[str, float], count: int) -> list[str]:
+    """The `count` best of the words, one per stem, alphabetically."""
     best: dict[str, str] = {}
     for word in sorted(scores, key=lambda word: (-scores[word], word)):
         best.setdefault(stem(word), word)
-    return sorted(list(best.values())[:TOPICS])
+    return sorted(list(best.values())[:count])
 
 
-def _may_be_topic(word: str, vocabulary: Container[str]) -> bool:
+def _may_be_topic(word: str, vocabulary: Container[str], letters: int = 4) -> bool:
     return (
-        len(word) >= 4
+        len(word) >= letters
         and word.isascii()
         and word.isalpha()
         and word not in STOP
         and word not in _NO_TOPIC
-        and not word.endswith("ly")
+        and (not word.endswith("ly") or word in _NOT_ADVERBS)
         and word in vocabulary
     )
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Words as an English list: "mail, report and schedule"; at least one."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -4,14 +4,16 @@ Put here: `Item`, `Window`, rows of the abstracted tables as items, rows of the 
 Not here: models (see `resources/embedder.py`), grouping (see `discovery_map.py`, `discovery_proposals.py`).
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from signals_assets.core.analysis import CITATIONS
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.discovery_vectors import Vectors, unit
 from signals_assets.core.identity import content_id
@@ -23,6 +25,10 @@ WINDOW_DAYS: Final = 28
 ITEM_KINDS: Final[tuple[ItemKind, ...]] = ("summary", "friction", "delight", "unmet_need")
 
 Row = Mapping[str, Any]
+
+_TOLD: Final = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(CITATIONS.values(), key=len, reverse=True)))})\b")
+_UNTYPED: Final = frozenset(text for name, text in CITATIONS.items() if name.startswith("other") or "remark" in name)
+_ABOUT: Final = " about "
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,8 @@ class Item:
     text: str
     type: str = ""
     """Taxonomy type the event is stored with; empty for summaries and needs."""
+    confidence: float = 1.0
+    """How sure the analyst is of an event; below `COUNTED` it is material for discovery and shapes no category."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,10 @@ def items_of(
             if row.get("user_id"):
                 organizations.setdefault(row["user_id"], row["organization_id"])
     found = [
-        _item(row["event_id"], kind, row, row.get("citation"), row.get("organization_id"), row["type"])
+        replace(
+            _item(row["event_id"], kind, row, row.get("citation"), row.get("organization_id"), row["type"]),
+            confidence=float(row["confidence"]),
+        )
         for kind, row in events
         if row["source"] == "analyst"
     ]
@@ -110,14 +121,14 @@ def embedding_rows(
 ) -> tuple[list[Embedding], Coverage]:
     """Rows of `embeddings` for the day's items, and what became of every item.
 
-    Each distinct text is embedded once; `known` maps content hashes to vectors of the same embedder (see
-    `content_hash`) and is used instead of the model. An embedder without dimensions gives no rows, and the
-    coverage says `skipped: no_embedder`.
+    Each distinct text is embedded once (see `embedded`); `known` maps content hashes to vectors of the same
+    embedder (see `content_hash`) and is used instead of the model. An embedder without dimensions gives no rows, and
+    the coverage says `skipped: no_embedder`.
     """
     if embedder_name == "none":
         return [], Coverage(asked=len(items), skipped={"no_embedder": len(items)} if items else {})
     hashes = {item.item_id: content_hash(item.text) for item in items}
-    texts = {hashes[item.item_id]: item.text for item in items}
+    texts = {hashes[item.item_id]: embedded(item.text) for item in items}
     new = sorted(digest for digest in texts if digest not in known)
     vectors: dict[str, list[float]] = {digest: [float(x) for x in known[digest]] for digest in texts if digest in known}
     if new:
@@ -143,7 +154,32 @@ def embedding_rows(
 
 def content_hash(text: str) -> str:
     """Hash under which a text's vector is known."""
-    return content_id("t", text)
+    return content_id("t", embedded(text))
+
+
+def spoken(text: str) -> str:
+    """What a text says beyond the sentence that the built-in rules write for every event of its type.
+
+    Empty where a rule's sentence names no topic; any other text as it is.
+    """
+    template = _TOLD.match(text)
+    return text if template is None else text[template.end() :].partition(_ABOUT)[2]
+
+
+def embedded(text: str) -> str:
+    """What of a text is embedded: all of it, or only the topics where the rules wrote it of something without a type.
+
+    Such a sentence tells apart nothing but its topics: with it all remarks are alike (measured: mean cosine 0.8), and
+    every group of them is one.
+    """
+    template = _TOLD.match(text)
+    return (spoken(text) or text) if template is not None and template.group() in _UNTYPED else text
+
+
+def says_type(text: str) -> bool:
+    """Whether a text is a sentence that the built-in rules write for every event of a type."""
+    template = _TOLD.match(text)
+    return template is not None and template.group() not in _UNTYPED
 
 
 def window_of(items: Iterable[Item], vectors: Mapping[str, npt.ArrayLike]) -> Window:

@@ -1,38 +1,46 @@
 """Stage 5 · discovery, proposals: groups of items that no existing category claims, named and checked.
 
-Put here: `propose`: left-overs, dense groups, merging, naming, acceptance rules, ids that survive.
+Put here: `propose`: left-overs, dense groups, merging, what emerges, naming, acceptance rules, ids that survive.
 Not here: the map (see `discovery_map.py`), relabelling after acceptance (see `discovery_labels.py`).
 
 A gate per category and HDBSCAN's leaves over the raw vectors of what is left: measured against a global gate and
 five other clusterers (`signals benchmark discovery` repeats it). A new category comes out in about two pieces, so
 near pieces are joined before they are proposed.
+
+Material (events of little confidence, such as remarks that the rules cannot explain) is another matter: most of it is
+what the rules always miss. It makes a new category only where it emerges, unlike anything of the window's older half.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from signals_assets.core.analysis import COUNTED, listed
 from signals_assets.core.barrier import from_taxonomy, restored
+from signals_assets.core.barrier.lexicon import function_words
 from signals_assets.core.barrier.thresholds import SHOWN, Threshold
-from signals_assets.core.discovery_items import Item, Row, Window
-from signals_assets.core.discovery_labels import LABEL_KINDS, Category, LabelKind, categories, types_now
+from signals_assets.core.discovery_items import Item, Row, Window, embedded, says_type, spoken
+from signals_assets.core.discovery_labels import LABEL_KINDS, OTHER, Category, LabelKind, categories, types_now
 from signals_assets.core.discovery_vectors import (
     Labels,
     Vectors,
     centroid,
     dense_groups,
     distinctive_terms,
+    gate,
     merged,
     overlap,
     tight_groups,
+    unlike,
 )
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
+from signals_assets.core.text import stem
 from signals_assets.settings import Audience
 from signals_assets.tables import TaxonomyProposal
 from signals_assets.zones import Abstracted
@@ -56,6 +64,26 @@ SEPARATION: Final = 0.85
 SAME_EVIDENCE: Final = 0.3
 """Overlap of items from which two proposals are the same."""
 
+EMERGES_AFTER: Final = 21
+"""Least days of history. The barrier admits a word once enough users of two weeks have said it, so that in the first
+weeks what was refused before looks new; with less nothing is known of what is usual."""
+
+NOVEL: Final = 0.7
+"""Material nearer than this to something of the older half is nothing new. Measured on four simulated weeks: 0.65 to
+0.75 give the same groups, at 0.8 the usual comes through."""
+
+RISES: Final = 3.0
+"""Least factor by which a group's share of the material rises from the older to the newer half. A group of novel
+material may still lie around something usual."""
+
+PIECE: Final = 3
+"""Least items of a piece of which groups of topic lists are made."""
+
+LOOSE: Final = 0.5
+"""Mean cosine of a piece, and nearness from which pieces are joined, for lists of topics: they lie wider apart than
+sentences (same measurement: 0.45 to 0.5 within a planted category, 0.18 to the rest). Pieces joined at 0.5 give groups
+that are 0.92 to 1.0 pure, at 0.45 0.83 to 0.98; at 0.6 one of four planted categories is missed."""
+
 STABLE: Final = 0.6
 """Least share of resamples in which a group re-appears."""
 
@@ -70,11 +98,25 @@ DEFINITION_TERMS: Final = 6
 TERM_SHARE: Final = 0.1
 """A word must occur in this share of a group's texts to stand in its name."""
 
+VARIETY: Final = 4.0
+"""Least effective number of different texts in a group (inverse Simpson index), at most half of its items. People
+describe one experience in many ways; a sentence that an analyst writes the same each time is a type's own sentence
+(measured with the built-in rules: 1.0 to 2.0 for their sentences, 7 to 24 for what users said of one thing)."""
+
+SAME_NEED: Final = JOIN
+"""Friction `other` as near as this to a need of the same session is that need."""
+
 _MOMENT: Final[dict[LabelKind, str]] = {
     "friction": "Moments of friction",
     "delight": "Moments of delight",
     "unmet_need": "Needs that the agent could not meet",
 }
+_ABOUT: Final[dict[LabelKind, str]] = {
+    "friction": "Users met friction that they describe with {}.",
+    "delight": "Users were pleased and speak about {}.",
+    "unmet_need": "Users asked for what the agent has no means to do and speak about {}.",
+}
+"""The sentence that says what a group's items speak about."""
 
 _UNNAMED: Final[dict[LabelKind, str]] = {
     "friction": "New friction",
@@ -103,6 +145,10 @@ class _Found:
     nearest_similarity: float | None
     claimed: bool
     """Too near to the nearest category: a corner of it."""
+    varied: bool
+    """Told in enough different texts."""
+    risen: bool = True
+    """More frequent than before, where it is made of material."""
 
 
 def propose(
@@ -119,21 +165,101 @@ def propose(
 
     `previous` are the rows of `taxonomy_proposals` of the day before: a group that shares its evidence keeps id,
     slug, name and definition. `previous_labels` are rows of `event_labels` of earlier days, oldest first. What was
-    rejected (`taxonomy.rejected()`) is not proposed while its evidence is alike.
+    rejected (`taxonomy.rejected()`) is not proposed while its evidence is alike. What the agent has no means to do
+    is told twice, as an unmet need and as friction `other`: it is proposed once, as the unmet need.
     """
     proposals: list[TaxonomyProposal] = []
     for kind in LABEL_KINDS:
         part = window.of_kind(kind)
         types = types_now(part, kind, taxonomy, previous_labels)
-        known = categories(part, types, GATE_QUANTILE)
-        left = left_overs(part.vectors, known)
-        found = [
-            group
-            for group in _groups(part.vectors, left, known, LEAST_GROUP[audience], seed)
-            if not _rejected(kind, part, group.rows, taxonomy)
+        unsure = _material(part, types)
+        known = categories(part, _without(types, unsure), GATE_QUANTILE)
+        unclaimed = left_overs(part.vectors, known)
+        left = np.setdiff1d(unclaimed, np.union1d(unsure, _explained(part)))
+        if kind == "friction":
+            left = np.setdiff1d(left, _told_as_needs(part, window.of_kind("unmet_need")))
+        topical = left[[part.items[row].text != embedded(part.items[row].text) for row in left.tolist()]]
+        new, usual = _halves(day, window, part, unsure, previous)
+        emerging = np.intersect1d(unlike(part.vectors, new, usual, NOVEL), unclaimed)
+        least = LEAST_GROUP[audience]
+        groups = _groups(part, np.setdiff1d(left, topical), known, new_groups, least, seed)
+        groups += [
+            replace(group, risen=_risen(part.vectors, group.rows, new, usual))
+            for group in _groups(part, np.union1d(topical, emerging), known, loose_groups, least, seed)
         ]
+        found = [group for group in groups if not _rejected(kind, part, group.rows, taxonomy)]
         proposals += _proposals(day, kind, part, found, taxonomy, previous, audience)
     return proposals
+
+
+def _explained(window: Window) -> npt.NDArray[np.int64]:
+    """Rows with a sentence that the built-in rules write of a type: it says that type, so no new one comes of it."""
+    return np.array([row for row, item in enumerate(window.items) if says_type(item.text)], dtype=np.int64)
+
+
+def _material(window: Window, types: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Rows that have their type with little confidence and by no later label."""
+    return np.array(
+        [
+            row
+            for row, (item, slug) in enumerate(zip(window.items, types, strict=True))
+            if item.confidence < COUNTED and slug == item.type
+        ],
+        dtype=np.int64,
+    )
+
+
+def _without(types: Sequence[str], rows: npt.NDArray[np.int64]) -> list[str]:
+    """The types with those of some rows left out: they shape no category."""
+    out = set(rows.tolist())
+    return ["" if row in out else slug for row, slug in enumerate(types)]
+
+
+def _halves(
+    day: date, window: Window, part: Window, material: npt.NDArray[np.int64], previous: Sequence[Row]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Material of the newer and of the older half of the window's days; both empty while the history is short.
+
+    What a proposal that was ready the day before holds counts as new however old it is: it stays until a person
+    decides.
+    """
+    first = min((item.day for item in window.items), default=day)
+    history = (day - first).days + 1
+    if history < EMERGES_AFTER:
+        return material[:0], material[:0]
+    middle = day - timedelta(days=history // 2)
+    proposed = {item_id for row in previous if row["ready"] for item_id in row["item_ids"]}
+    new = np.array(
+        [part.items[row].day > middle or part.items[row].item_id in proposed for row in material.tolist()],
+        dtype=np.bool_,
+    )
+    return material[new], material[~new]
+
+
+def _risen(
+    vectors: Vectors, rows: npt.NDArray[np.int64], new: npt.NDArray[np.int64], usual: npt.NDArray[np.int64]
+) -> bool:
+    """Whether a group takes a larger share of the newer material than its likes take of the older; True for others."""
+    if not np.isin(rows, new).any():
+        return True
+    centre, least = centroid(vectors[rows]), gate(vectors[rows], GATE_QUANTILE)
+    now, before = (float((vectors[half] @ centre >= least).sum() / max(len(half), 1)) for half in (new, usual))
+    return now >= RISES * before
+
+
+def _told_as_needs(friction: Window, needs: Window) -> npt.NDArray[np.int64]:
+    """Rows of friction `other` that say what a need of the same session says."""
+    of_session: dict[str, list[int]] = {}
+    for row, item in enumerate(needs.items):
+        of_session.setdefault(item.session_id, []).append(row)
+    told = [
+        row
+        for row, item in enumerate(friction.items)
+        if item.type == OTHER
+        and item.session_id in of_session
+        and float((needs.vectors[of_session[item.session_id]] @ friction.vectors[row]).max()) >= SAME_NEED
+    ]
+    return np.array(told, dtype=np.int64)
 
 
 def left_overs(vectors: Vectors, known: Sequence[Category]) -> npt.NDArray[np.int64]:
@@ -162,13 +288,30 @@ def new_groups(vectors: Vectors, left: npt.NDArray[np.int64], min_size: int) -> 
     return merged(pieces, vectors, JOIN)
 
 
+def loose_groups(vectors: Vectors, rows: npt.NDArray[np.int64], min_size: int) -> list[Labels]:
+    """Groups among the rows `rows`, largest first, for lists of topics: small pieces, near ones joined."""
+    labels = tight_groups(vectors[rows], PIECE, LOOSE)
+    pieces = [rows[np.flatnonzero(labels == label)] for label in range(int(labels.max(initial=-1)) + 1)]
+    return [group for group in merged(pieces, vectors, LOOSE) if len(group) >= min_size]
+
+
+Finder = Callable[[Vectors, npt.NDArray[np.int64], int], list[Labels]]
+"""Vectors, the rows to group and the least size of a group -> groups of row numbers."""
+
+
 def _groups(
-    vectors: Vectors, left: npt.NDArray[np.int64], known: Sequence[Category], min_size: int, seed: int
+    window: Window,
+    left: npt.NDArray[np.int64],
+    known: Sequence[Category],
+    find: Finder,
+    min_size: int,
+    seed: int,
 ) -> list[_Found]:
-    groups = new_groups(vectors, left, min_size)
+    vectors = window.vectors
+    groups = find(vectors, left, min_size)
     if not groups:
         return []
-    stabilities = _stabilities(vectors, left, groups, min_size, np.random.default_rng(seed))
+    stabilities = _stabilities(vectors, left, groups, find, min_size, np.random.default_rng(seed))
     found = []
     for rows, stability in zip(groups, stabilities, strict=True):
         centre = centroid(vectors[rows])
@@ -181,15 +324,22 @@ def _groups(
                 nearest=known[best].slug if similar else None,
                 nearest_similarity=round(similar[best], 4) if similar else None,
                 claimed=bool(similar) and similar[best] >= SEPARATION,
+                varied=_variety([window.items[row].text for row in rows]) >= min(VARIETY, len(rows) / 2),
             )
         )
     return found
+
+
+def _variety(texts: Sequence[str]) -> float:
+    """Effective number of different texts: the inverse of the chance that two drawn ones are equal."""
+    return len(texts) ** 2 / sum(count**2 for count in Counter(texts).values())
 
 
 def _stabilities(
     vectors: Vectors,
     left: npt.NDArray[np.int64],
     groups: Sequence[npt.NDArray[np.int64]],
+    find: Finder,
     min_size: int,
     generator: np.random.Generator,
 ) -> list[float]:
@@ -198,7 +348,7 @@ def _stabilities(
     least = max(3, round(min_size * RESAMPLED_SHARE))
     for _ in range(RESAMPLES):
         drawn = np.sort(generator.choice(left, round(len(left) * RESAMPLED_SHARE), replace=False))
-        again = [set(group.tolist()) for group in new_groups(vectors, drawn, least)]
+        again = [set(group.tolist()) for group in find(vectors, drawn, least)]
         for number, group in enumerate(groups):
             here = set(group.tolist()) & set(drawn.tolist())
             hits[number] += any(len(here & one) >= REAPPEARS * max(len(here | one), 1) for one in again)
@@ -236,7 +386,8 @@ def _proposals(
     taken = {str(row["slug"]) for row in before if row is not None}
     rest = sorted(set(range(len(window.items))) - {int(row) for group in found for row in group.rows})
     texts = [[window.items[row].text for row in rows] for rows in [*(group.rows.tolist() for group in found), rest]]
-    terms = distinctive_terms(texts, 2 * DEFINITION_TERMS, TERM_SHARE)
+    said = [[spoken(text) for text in group] for group in texts]
+    terms = distinctive_terms(said, 3 * DEFINITION_TERMS, TERM_SHARE)
     rows, seq = [], taxonomy.ledger_seq
     for number, group in enumerate(found):
         words = _words(kind, terms[number], texts[number], before[number], taxonomy, taken)
@@ -278,14 +429,23 @@ def _words(
     """Slug, name and definition: those of the day before, or made of distinctive words in the order of the texts."""
     if before is not None:
         return _Words(str(before["slug"]), _stored(before["name"]), _stored(before["definition"]))
-    admitted = [term for term in terms if _admitted(term) is not None]
+    admitted = _telling(terms)
     chosen = _in_reading_order(admitted[:NAME_TERMS], texts)
-    told = ", ".join(admitted[:DEFINITION_TERMS])
     return _Words(
         slug=_free_slug("_".join(_plain(word) for word in chosen) or f"new_{kind}", kind, taxonomy, taken),
         name=_admitted(" ".join(chosen).capitalize()) or restored(_UNNAMED[kind]),
-        definition=_admitted(f"{_MOMENT[kind]} described with the words {told}.") or restored(f"{_MOMENT[kind]}."),
+        definition=_admitted(_ABOUT[kind].format(listed(admitted[:DEFINITION_TERMS])) if admitted else "")
+        or restored(f"{_MOMENT[kind]}."),
     )
+
+
+def _telling(terms: Sequence[str]) -> list[str]:
+    """The words that may name a category: admitted by the barrier, no function words, one per stem, best first."""
+    chosen: dict[str, str] = {}
+    for term in terms:
+        if term not in function_words() and _admitted(term) is not None:
+            chosen.setdefault(stem(term), term)
+    return list(chosen.values())
 
 
 def _admitted(text: str) -> Abstracted | None:
@@ -383,6 +543,8 @@ def _waiting_for(
         "days": days >= LEAST_DAYS,
         "stability": group.stability >= STABLE,
         "separation": not group.claimed,
+        "variety": group.varied,
+        "emergence": group.risen,
     }
     return next((rule for rule, passed in rules.items() if not passed), "")
 

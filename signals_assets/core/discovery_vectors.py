@@ -152,6 +152,15 @@ def tight_groups(vectors: Vectors, min_size: int, cosine: float) -> Labels:
     return labels
 
 
+def unlike(vectors: Vectors, rows: Labels, others: Labels, cosine: float) -> Labels:
+    """Those of `rows` whose nearest neighbour among the rows `others` has a cosine under `cosine`, in order."""
+    if not len(rows) or not len(others):
+        return rows
+    near = [(vectors[rows[at : at + _CHUNK]] @ vectors[others].T).max(axis=1) for at in range(0, len(rows), _CHUNK)]
+    kept: Labels = rows[np.concatenate(near) < cosine]
+    return kept
+
+
 def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float) -> list[Labels]:
     """Groups of row numbers joined while the two nearest centroids have at least the cosine `nearness`."""
     parts = [np.sort(group) for group in groups]

@@ -32,8 +32,13 @@ def group(
     users: int = 10,
     organizations: int | None = 3,
     start: int = 0,
+    confidence: float = 1.0,
+    variants: int | None = None,
 ) -> list[tuple[Item, np.ndarray]]:
-    """`size` items with their vectors around `direction(number)`, over so many days, users and organisations."""
+    """`size` items with their vectors around `direction(number)`, over so many days, users and organisations.
+
+    `variants` limits the number of different texts.
+    """
     made = []
     for n in range(start, start + size):
         noise = np.random.default_rng((number, n)).standard_normal(DIMENSIONS) * spread
@@ -45,8 +50,9 @@ def group(
             organization_id=f"o-{n % organizations}" if organizations else None,
             known_on=day,
             day=day + timedelta(n % days),
-            text=f"{words} variant{n}",
+            text=f"{words} variant{n % variants if variants else n}",
             type=type_,
+            confidence=confidence,
         )
         made.append((item, direction(number) + noise))
     return made

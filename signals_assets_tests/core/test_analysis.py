@@ -164,6 +164,29 @@ def test_an_unmet_need_is_a_capability_that_the_agent_lacks():
     assert need == "The user asked for something that the agent has no means to do about report and ticket."
 
 
+def test_a_remark_names_its_nouns_and_what_is_new_in_it():
+    asked = session(
+        user("write the invoice export with a header"),
+        edit("a"),
+        agent("The export is ready."),
+        user(
+            "the export prints the ledger of the branch under the header of the invoice in our warehouse by the printer"
+        ),
+    )
+    words = wordset("invoice export header ledger branch warehouse printer")
+    (event,) = rules_answer(asked, vocabulary=words).friction
+    assert event.confidence < 0.5
+    assert event.citation == (
+        "The user remarked on the work about branch, header, invoice, ledger, printer and warehouse."
+    )
+
+
+def test_a_pleasant_remark_names_what_is_liked_and_not_that_it_is():
+    liked = session(user("write the export"), edit("a"), agent("Ready."), user("the lovely footer is a nice touch"))
+    (event,) = rules_answer(liked, vocabulary=wordset("lovely footer nice touch export")).delight
+    assert event.citation == "The user liked the work about footer and touch."
+
+
 def test_there_is_a_template_for_every_type_and_each_uses_general_words():
     assert {name for name in CITATIONS if "." not in name} == {detector.type for detector in DETECTORS}
     lines = [*CITATIONS.values(), *analysis._OUTCOMES.values(), *(name for name, _ in INTENTS)]

@@ -3,7 +3,9 @@ from datetime import date
 import numpy as np
 import pytest
 
+from signals_assets.core.analysis import CITATIONS
 from signals_assets.core.discovery import content_hash, embedding_rows, items_of, reclusters, window_of
+from signals_assets.core.discovery_items import embedded, says_type, spoken
 from signals_assets_tests.fakes.embedder import HashEmbedder
 
 DAY = date(2026, 1, 5)
@@ -15,6 +17,7 @@ def row(**fields: object) -> dict:
 
 def event(number: int, citation: str | None = "a tool call failed", **fields: object) -> dict:
     base = {"event_id": f"e_{number}", "type": "error_event", "source": "analyst", "organization_id": "o_1"}
+    base |= {"confidence": 0.9}
     return row(**base | {"citation": citation} | fields)
 
 
@@ -92,3 +95,32 @@ def test_an_empty_window_has_no_rows() -> None:
 @pytest.mark.parametrize(("day", "expected"), [(date(2026, 1, 5), True), (date(2026, 1, 6), False)])
 def test_the_map_is_clustered_anew_on_mondays(day: date, expected: bool) -> None:
     assert reclusters(day) is expected
+
+
+def test_an_item_knows_how_sure_the_analyst_is() -> None:
+    assert [item.confidence for item in items_of([], [event(1, confidence=0.4)], [], [row(number=0, need="x")])] == [
+        0.4,
+        1.0,
+    ]
+
+
+def test_of_a_remark_and_of_what_has_no_type_only_the_topics_are_embedded() -> None:
+    for name in ("other.remark", "positive_exclamation.remark", "other.unmet"):
+        assert embedded(f"{CITATIONS[name]} about hours and offices.") == "hours and offices."
+        assert not says_type(f"{CITATIONS[name]} about hours and offices.")
+
+
+def test_a_sentence_that_says_a_type_is_embedded_whole() -> None:
+    text = f"{CITATIONS['correction']} about hours and offices."
+    assert (embedded(text), spoken(text), says_type(text)) == (text, "hours and offices.", True)
+    bare = f"{CITATIONS['error_event.missing']}, several times in a row."
+    assert (embedded(bare), spoken(bare), says_type(bare)) == (bare, "", True)
+
+
+def test_a_text_that_no_rule_wrote_is_left_as_it_is() -> None:
+    text = "The user was glad about the summary."
+    assert (embedded(text), spoken(text), says_type(text)) == (text, text, False)
+
+
+def test_remarks_with_equal_topics_share_a_vector() -> None:
+    assert content_hash(f"{CITATIONS['other.remark']} about hours.") == content_hash("hours.")

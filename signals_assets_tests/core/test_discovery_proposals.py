@@ -1,10 +1,12 @@
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 
 from signals_assets.core import taxonomy
+from signals_assets.core.analysis import CITATIONS
 from signals_assets.core.discovery import propose
 from signals_assets_tests.core.discovery_factories import MONDAY, dumped, group, window
 
@@ -153,3 +155,99 @@ def test_the_same_window_gives_the_same_proposals() -> None:
 
 def test_an_empty_window_gives_no_proposals() -> None:
     assert propose(DAY, window(), SEED, audience="company") == []
+
+
+# --- a sentence is no category
+
+
+def test_a_group_of_one_or_two_texts_waits_for_variety() -> None:
+    (made,) = proposals(shifted(variants=2))
+    assert (made.ready, made.waiting_for) == (False, "variety")
+    assert proposals(shifted(variants=6))[0].ready
+
+
+def test_a_small_group_of_different_texts_is_varied_enough() -> None:
+    assert [made.ready for made in proposals(shifted(4, users=1), audience="self") if made.items == 4] == [True]
+
+
+def test_a_sentence_that_the_rules_write_of_a_type_makes_no_new_type() -> None:
+    assert proposals(shifted(words=f"{CITATIONS['repeated_rephrasing']} about dates")) == []
+
+
+def test_names_hold_no_word_of_the_rules_own_sentences() -> None:
+    needs = group(
+        7, 30, kind="unmet_need", type_="", words=f"{CITATIONS['other.unmet']} about mail, report and schedule", days=3
+    )
+    (made,) = proposals(needs)
+    assert made.name.text == "Mail report schedule"
+    assert made.slug == "mail_report_schedule"
+    assert "about mail, report, schedule" in made.definition.text
+
+
+def test_names_hold_no_function_words_and_no_word_twice() -> None:
+    (made,) = proposals(shifted(words="something whose report and reports were shifted abroad"))
+    assert made.name.text == "Report shifted abroad"
+
+
+def test_what_the_agent_cannot_do_is_proposed_once_as_the_need() -> None:
+    words = f"{CITATIONS['other.unmet']} about mail and schedule"
+    needs = group(7, 30, kind="unmet_need", type_="", words=words, days=3)
+    events = [(replace(item, item_id=f"e{item.item_id}", kind="friction", type="other"), v) for item, v in needs]
+    assert [made.kind for made in proposals(needs, events)] == ["unmet_need"]
+
+
+# --- material: what only emerges is new
+
+LATER = MONDAY + timedelta(27)
+OLD = {"day": MONDAY, "days": 14, "confidence": 0.4}
+NEW = {"day": MONDAY + timedelta(14), "days": 14, "confidence": 0.4, "start": 100}
+REMARKS = f"{CITATIONS['other.remark']} about clocks, hours and office"
+
+
+def remarked(*groups: list, day: date = LATER, **fields: Any) -> list:
+    usual = group(30, 40, **OLD, words="tables and forms")
+    return propose(day, window(*known(), usual, *groups), SEED, audience="company", **fields)
+
+
+def test_remarks_that_were_always_there_make_no_category() -> None:
+    assert remarked(group(30, 40, **NEW), group(31, 40, **OLD), group(31, 40, **NEW)) == []
+
+
+def test_remarks_that_begin_in_the_newer_half_do() -> None:
+    (made,) = remarked(group(32, 30, **NEW, words=REMARKS))
+    assert (made.kind, made.items, made.ready, made.first_day) == ("friction", 30, True, MONDAY + timedelta(14))
+    assert made.name.text == "Clocks hours office"
+
+
+def test_with_a_short_history_nothing_is_known_of_what_is_usual() -> None:
+    assert remarked(group(32, 30, **NEW), day=MONDAY + timedelta(19)) == []
+
+
+def test_a_group_around_something_usual_waits_for_emergence() -> None:
+    """Every two items have the cosine 0.58: unlike each of the older ones, which lie around the same centre."""
+    axes = np.eye(80)
+    items = [item for item, _ in (*group(32, 40, **OLD), *group(32, 30, **NEW))]
+    pairs = [(item, 0.58**0.5 * axes[79] + 0.42**0.5 * axis) for item, axis in zip(items, axes, strict=False)]
+    (made,) = propose(LATER, window(pairs), SEED, audience="company")
+    assert made.items == 30
+    assert (made.ready, made.waiting_for) == (False, "emergence")
+
+
+def test_what_was_proposed_stays_new_until_a_person_decides() -> None:
+    young = group(32, 30, **NEW)
+    before = remarked(young)
+    late = LATER + timedelta(13)
+    still = group(32, 20, **NEW | {"day": late - timedelta(6), "days": 6, "start": 200})
+    usual = group(30, 40, **OLD | {"day": MONDAY + timedelta(13)}, start=300)
+    seen = window(*known(), usual, young, still)
+    assert propose(late, seen, SEED, audience="company") == []
+    (made,) = propose(late, seen, SEED, dumped(before), audience="company")
+    assert (made.proposal_id, made.ready) == (before[0].proposal_id, True)
+
+
+def test_material_shapes_no_category() -> None:
+    """Many remarks stored under a type would otherwise become its centre and claim themselves."""
+    joy = group(33, 60, **OLD | {"confidence": 0.9}, kind="delight", type_="positive_exclamation")
+    drawn = group(34, 90, **NEW, kind="delight", type_="positive_exclamation")
+    (made,) = remarked(joy, drawn)
+    assert (made.kind, made.items) == ("delight", 90)

@@ -93,3 +93,10 @@ def test_positions_of_one_or_two_points_are_finite() -> None:
     assert np.isfinite(dv.positions(blobs(1))).all()
     assert np.isfinite(dv.positions(blobs(1, 1))).all()
     assert np.isfinite(dv.positions(np.repeat(blobs(1), 3, axis=0), [(0, 0.1, 0.1), (1, 0.1, 0.1)])).all()
+
+
+def test_unlike_keeps_what_has_no_near_neighbour_among_the_others() -> None:
+    vectors = blobs(5, 5)
+    rows, others = np.arange(10), np.arange(5)
+    assert dv.unlike(vectors, rows, others, 0.7).tolist() == [5, 6, 7, 8, 9]
+    assert dv.unlike(vectors, rows, others[:0], 0.7).tolist() == rows.tolist()

@@ -249,10 +249,30 @@ LIKING: Final = _cues(
     ),
     (r"\bi (?:really |do |quite |also |especially |particularly )*(?:like|liked|love|loved|enjoy|enjoyed)\b", 1.0),
     (r"(?:^|[.!,] )(?:really |just |absolutely )*(?:love|loved|loving|enjoyed)\b", 1.0),
-    (r"\b(?:nice|great|lovely|neat|good|clever) (?:touch|extra|surprise|idea|bonus|addition|detail)\b", 1.0),
+    (r"\b(?:nice|great|lovely|neat|good|clever) (?:touch|surprise|idea|bonus|addition|detail)\b", 1.0),
     (r"\b(?:helps|helped) (?:me |us |a lot|so much)|\b(?:pleasant|pleasantly) surpris\w+|\bthumbs up\b", 1.0),
 )
 """Saying what one likes: milder than praise, and about something."""
+PLEASANT: Final = texts.wordset("""
+    admire adore amazing astonishing astounding awesome beautiful beautifully best bless blessing bravo
+    breathtaking brilliant charming cheerful classy clean cleaner clear clearer clearly clever comfortable
+    convenient convincing cute dazzling delight delighted delightful easier easiest easy effective effortless
+    elegant enjoy enjoyable enjoyed enjoying excellent exceptional excited exciting exquisite fabulous fantastic
+    fascinating favorite favourite flawless friendly fun gem genius glad glowing godsend gold golden gorgeous
+    grateful gratitude great handier handy happy helpful hero impressed impressive incredible ingenious insightful
+    intuitive invaluable joy joyful kudos lifesaver likable lovable lovely loves magical magnificent marvellous
+    marvelous masterpiece miracle neat nice nicely nicer nicest nifty outstanding painless perfect perfectly
+    phenomenal pleasant pleased pleasure polished praise precious priceless proud recommend refreshing relief
+    relieved remarkable rewarding satisfied satisfying saver seamless sensational shines sleek slick smart smooth
+    smoothly snappy spectacular splendid stellar stunning sublime superb sweet terrific thankful thanks thoughtful
+    thrilled treasure useful valuable welcome whoa wonderful wow yay""")
+"""General words of strong good opinion, as opinion lexicons list them (Hu and Liu, 2004): alone only material."""
+_AGREEABLE: Final = texts.wordset("""
+    accept accepted accepts adds agree agrees approved checked complete completed confirmed correct correctly done
+    fine finished fits fixed good okay passes passed ready resolved right solved succeeded thank works
+    worked""")
+"""Words that find work in order: what holds one, unnegated, is acceptance rather than a remark."""
+_NEGATES: Final = re.compile(r"\b(?:not|no|never|nothing|without|wrong|but|only|too|\w+n't)\b")
 APPROVAL: Final = _cues(
     (
         (
@@ -512,21 +532,28 @@ _REQUESTS: Final = re.compile(
     r"(?:want|wanted|need|needed|like to|love to|prefer|wish|ask|asked|have to|will|can|could)\b|\b(?:i|we)'(?:ll|d)\b"
     r"|\byou (?:should|can|could|must|may|need)\b|\bhow (?:about|do|to)\b"
 )
+_ORDERS: Final = re.compile(
+    r"(?:^|[.,;:] (?:and |so |then )?)(?:add|allow|apply|avoid|bring|call|change|check|clean|create|delete|do|don't"
+    r"|drop|explain|fetch|fix|forget|give|go|hide|ignore|include|keep|leave|let|make|merge|move|put|remove|rename|replace"
+    r"|rewrite|run|set|show|skip|sort|split|stop|switch|take|tell|try|turn|undo|update|use|write) "
+)
+"""A clause that opens with a verb in its base form."""
 _NO_SUBJECT: Final = texts.wordset("""
-    add adjust allow analyse analyze answer apply arrange ask assume attach be begin bring build call cancel change check
-    clean clear close combine commit compare complete compute configure confirm continue convert copy cover create cut
-    debug define delete deploy describe disable do document double drop edit enable ensure examine execute exclude
-    explain explore export extend extract fetch fill filter find finish fix focus follow forget format generate get give
-    go group handle have help hide highlight hold identify ignore implement import improve include increase insert
-    inspect install integrate investigate join keep leave link list load log look make mark merge move name note open
-    optimise optimize order pass perform pick plan prepare print proceed provide publish pull push put raise read rebase
-    rebuild reduce refactor refer release remember remind remove rename reorder replace report research reset resolve
-    restart restore restructure return review rewrite run save scan search see select send separate set ship show simplify
-    skip sort speed split start stop store suggest summarise summarize support swap switch take tell test think tidy track
-    translate treat try turn undo uninstall update upgrade upload use validate verify wait walk wire wrap write
-    can could would will shall may what why how when where who which whose does did if unless please let let's lets next
-    then after before while once first second finally another instead yes yep yup no nope sure good great perfect fine
-    right correct exactly cool nice done approved confirmed agreed same don't dont not never here for in on with to""")
+    add adjust allow analyse analyze answer apply arrange ask assume attach be begin bring build call cancel
+    change check clean clear close combine commit compare complete compute configure confirm continue convert copy
+    cover create cut debug define delete deploy describe disable do document double drop edit enable ensure
+    examine execute exclude explain explore export extend extract fetch fill filter find finish fix focus follow
+    forget format generate get give go group handle have help hide highlight hold identify ignore implement import
+    improve include increase insert inspect install integrate investigate join keep leave link list load log look
+    make mark merge move name note open optimise optimize order pass perform pick plan prepare print proceed
+    provide publish pull push put raise read rebase rebuild reduce refactor refer release remember remind remove
+    rename reorder replace report research reset resolve restart restore restructure return review rewrite run
+    save scan search see select send separate set ship show simplify skip sort speed split start stop store
+    suggest summarise summarize support swap switch take tell test think tidy track translate treat try turn undo
+    uninstall update upgrade upload use validate verify wait walk wire wrap write can could would will shall may
+    what why how when where who which whose does did if unless please let let's lets next then after before while
+    once first second finally another instead yes yep yup no nope sure good great perfect fine right correct
+    exactly cool nice done cache retry approved confirmed agreed same don't dont not never here for in on with to""")
 """Openers of orders, questions, conditions, answers and continuations: what begins so is no statement of fact."""
 _SHOUT: Final = re.compile(r"\b[A-Z]{2,}(?:'[A-Z]+)?\b")
 _MARKS: Final = re.compile(r"\?!|!\?|\?\?+|!!+")
@@ -624,11 +651,21 @@ class Utterance:
         return score(LIKING, self._point)
 
     @cached_property
+    def pleasant(self) -> bool:
+        """Holds a word of good opinion."""
+        return self.liking >= 0.9 or not PLEASANT.isdisjoint(self.tokens)
+
+    @cached_property
+    def accepts(self) -> bool:
+        """Finds the work in order, without a word of negation."""
+        return not _AGREEABLE.isdisjoint(self.tokens) and _NEGATES.search(self.text) is None
+
+    @cached_property
     def states(self) -> bool:
         """Is a statement of fact throughout: no sentence asks, orders, wishes, answers or approves."""
-        if self.asks or self.pasted_error or not self.text or self.approval >= 0.5 or len(self.tokens) > STATEMENT:
+        if self.asks or self.pasted_error or self.approval >= 0.5 or len(self.tokens) > STATEMENT:
             return False
-        if self.language != "en" or _REQUESTS.search(self.text):
+        if self.language != "en" or _REQUESTS.search(self.text) or _ORDERS.search(self.text):
             return False
         return all(_declares(sentence) for sentence in _SENTENCES.split(self.text) if sentence.strip(" ."))
 

@@ -40,5 +40,5 @@ class EscalationTone(Detector):
 
 
 def _conceded(said: Utterance) -> bool:
-    """A reproach in form that says what the user likes ("I never asked for this, but it is the best part")."""
+    """A reproach in form that says what the user likes ("I never told it to, but I love the result")."""
     return said.liking >= LIKED and said.complaint < CALM

@@ -17,7 +17,9 @@ from signals_assets.core.detectors.context import (
 
 LACKING: Final = 0.8
 EXPLAINED: Final = 0.8
-"""From such a complaint on, the turn may be a correction; anger above it may be an escalation."""
+"""From such a complaint on the turn may be a correction."""
+CLEAR: Final = 0.5
+"""From such a score on another type may take the turn."""
 
 
 class Other(Detector):
@@ -41,8 +43,9 @@ class Other(Detector):
     def update(self, seen: Seen) -> list[Detected]:
         """Pair a request with the agent's word that it cannot be done; take an unexplained remark as material."""
         if seen.step.kind == "user_message":
-            self._asked = seen.index
-            return [self.found([seen.index], "low", MATERIAL, (), (REMARK,))] if _unexplained(seen) else []
+            remark = _unexplained(seen)
+            self._asked = -1 if remark else seen.index
+            return [self.found([seen.index], "low", MATERIAL, (), (REMARK,))] if remark else []
         if seen.step.kind != "assistant_message" or self._asked < 0 or self._told == self._asked:
             return []
         if seen.turn.lacks < LACKING:
@@ -56,5 +59,5 @@ def _unexplained(seen: Seen) -> bool:
     said = seen.said
     if said is None or not remarks(seen):
         return False
-    known = (said.anger, said.undo, said.confusion, said.liking, said.praise, said.time_saved, said.learning)
-    return said.complaint < EXPLAINED and max(known) < 0.5 and said.appreciation < 0.5
+    known = (said.anger, said.undo, said.confusion, said.praise, said.appreciation, said.time_saved, said.learning)
+    return said.complaint < EXPLAINED and max(known) < CLEAR and not said.pleasant and not said.accepts

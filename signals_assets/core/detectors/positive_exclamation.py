@@ -10,7 +10,8 @@ from signals_assets.core.detectors.context import MATERIAL, REMARK, Detected, De
 
 PRAISE: Final = 0.95
 DOUBT: Final = 1.2
-LIKED: Final = 0.9
+UNCLOUDED: Final = 0.6
+"""Least complaint beside which a pleasant word is no sign of delight; a mere "but" weighs 0.5."""
 
 
 class PositiveExclamation(Detector):
@@ -28,6 +29,6 @@ class PositiveExclamation(Detector):
             return []
         if said.praise >= PRAISE:
             return [self.found([seen.index], None, min(0.95, 0.25 + 0.4 * said.praise))]
-        if said.liking >= LIKED and remarks(seen):
+        if said.pleasant and said.complaint < UNCLOUDED and remarks(seen):
             return [self.found([seen.index], None, MATERIAL, (), (REMARK,))]
         return []

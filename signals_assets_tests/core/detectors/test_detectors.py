@@ -20,6 +20,10 @@ def of(found: Session, name: str) -> list[tuple[int, ...]]:
     return [item.steps for item in detect(found) if item.type == name and item.confidence >= 0.5]
 
 
+def remarks(found: Session) -> list[tuple[str, tuple[int, ...]]]:
+    return [(item.type, item.steps) for item in detect(found) if item.terms == ("remark",)]
+
+
 def work(first: int = 0, count: int = 10) -> tuple:
     return tuple(step for number in range(first, first + count) for step in edit(f"w{number}", f"f{number}.py"))
 
@@ -258,7 +262,78 @@ def test_a_denial_by_policy_is_not():
     assert "other" not in types(found)
 
 
+REMARKS = [
+    "the invoice header is in French for our Swiss branch",
+    "our shop in Lyon gets the parcels on the wrong pallet colour",
+    "hm, all prices moved to the left margin",
+]
+
+
+@pytest.mark.parametrize("words", REMARKS)
+def test_a_remark_on_delivered_work_that_nothing_explains_is_material(words):
+    (event,) = [event for event in detect(session(ASK, edit("a"), agent(), user(words))) if event.type == "other"]
+    assert (event.steps, event.severity, event.terms) == ((4,), "low", ("remark",))
+    assert event.confidence < 0.5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "is the invoice header in French?",
+        "please put the invoice header into French",
+        "put the header into French, the branch is Swiss",
+        "the branch is Swiss, make the header French",
+        "we need the invoice header in French",
+        "thanks, the invoice header is there",
+        "yes, the header is the right one",
+        "the invoice header works and the totals are correct",
+        "great",
+        "l'en-tête de la facture est en anglais pour nous et ce n'est pas la langue de la maison",
+    ],
+)
+def test_questions_requests_and_approval_are_no_remarks(words):
+    assert remarks(session(ASK, edit("a"), agent(), user(words))) == []
+
+
+def test_an_answer_to_the_agent_and_an_opening_are_no_remarks():
+    assert remarks(session(ASK, edit("a"), agent("Which language is it?"), user(REMARKS[0]))) == []
+    assert remarks(session(user(REMARKS[0]), agent())) == []
+
+
+def test_a_complaint_has_a_type_of_its_own_and_is_no_remark():
+    found = session(ASK, edit("a"), agent(), user("the totals are still not shown, that is wrong"))
+    assert types(found) == ["correction"]
+    assert remarks(found) == []
+
+
+def test_a_remark_is_no_request_that_the_agent_could_lack_the_means_for():
+    found = session(ASK, edit("a"), agent(), user(REMARKS[0]), agent("I don't have a tool to see the printer."))
+    assert of(found, "other") == []
+    assert remarks(found) == [("other", (4,))]
+
+
 # --- delight
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "the summary you wrote on top is a nice touch for our readers",
+        "this table of contents is lovely",
+        "our auditors find the footnotes very helpful",
+    ],
+)
+def test_a_remark_with_a_pleasant_word_is_material_of_delight(words):
+    found = [event for event in detect(session(ASK, edit("a"), agent(), user(words))) if event.terms == ("remark",)]
+    assert [(event.kind, event.type) for event in found] == [("delight", "positive_exclamation")]
+    assert found[0].confidence < 0.5
+
+
+def test_a_reproach_in_form_that_ends_in_liking_is_no_escalation():
+    concession = "I did not want a summary at all, but I really like it"
+    assert "escalation_tone" not in types(session(ASK, edit("a"), agent(), user(concession)))
+    sarcasm = "I did not want a summary at all and it is still wrong, nice touch"
+    assert "escalation_tone" in types(session(ASK, edit("a"), agent(), user(sarcasm)))
 
 
 def test_praise_beyond_politeness_is_an_exclamation():
