@@ -68,7 +68,8 @@ def daily_report(
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """Posts the page (or replaces it when the day is repeated), then notes that the day is complete."""
-    for day in days_of(context):
+    days = days_of(context)
+    for day in days:
         tables: dict[str, list[dict[str, Any]]] = {
             model.table: warehouse.read(model, day).to_pylist() for model in OF_THE_DAY
         }
@@ -83,16 +84,21 @@ def daily_report(
             audience=settings.audience,
             coverage=_coverage(warehouse, day),
         )
-        drawn = {
-            "loop": pictures.loop(tables[TicketRow.table], until=day, names=names),
-            "rates": pictures.rates_over_time(
-                tables[FrictionRate.table], tables[ReleaseCorrelation.table], until=day, names=names
-            ),
-        }
+        drawn = _pictures(tables, day, names) if day == days[-1] else {}  # drawing costs more than the whole page
         notifier.post(day, report.html, report.blocks, drawn)
-        picture(context, DailyReport.table, day, {"loop": drawn["loop"]} if tables[TicketRow.table] else {})
+        picture(context, DailyReport.table, day, drawn)
         store(context, warehouse, DailyReport, day, report.rows, Coverage(asked=len(tables), answered=len(tables)))
         ledger.day_materialized(day)
+
+
+def _pictures(tables: dict[str, list[dict[str, Any]]], day: date, names: dict[str, str]) -> dict[str, bytes]:
+    """For notifiers that take images, and for the asset's page: of the newest day of a range only."""
+    return {
+        "loop": pictures.loop(tables[TicketRow.table], until=day, names=names),
+        "rates": pictures.rates_over_time(
+            tables[FrictionRate.table], tables[ReleaseCorrelation.table], until=day, names=names
+        ),
+    }
 
 
 def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
