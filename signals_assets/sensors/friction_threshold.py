@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from signals_assets import automation
-from signals_assets.partitions import between
+from signals_assets.partitions import FRICTION_TYPES, between
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.sensors import DAY_TAG, EPISODE_TAG, request
@@ -89,6 +89,8 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         )
         for crossing in stale:
             ledger.append("stale", crossing.episode, {"type": crossing.type, "day": crossing.day.isoformat()})
+        # A new instance over an old warehouse does not know the partitions yet.
+        context.instance.add_dynamic_partitions(str(FRICTION_TYPES.name), [crossing.type for crossing in crossings])
         return dg.SensorResult(
             run_requests=[_request(context, crossing, newest) for crossing in crossings], cursor=cursor
         )
