@@ -24,6 +24,7 @@ from signals_assets.core.discovery import (
     items_of,
     propose,
     reclusters,
+    texts_to_embed,
     window_of,
 )
 from signals_assets.core.discovery import event_labels as labels_of
@@ -104,8 +105,13 @@ def embeddings(
     days = days_of(context)
     earlier = window(days[0] - timedelta(days=1), WINDOW_DAYS)
     known = _vectors(warehouse, earlier, "content_hash", embedder.name)
+    items = {day: _items(warehouse, [day]) for day in days}
+    asked = texts_to_embed((item for found in items.values() for item in found), known)
+    made = dict(zip(asked, embedder.embed(asked), strict=True))  # one call for all days: batches are of fixed shape
     for day in days:
-        rows, coverage = embedding_rows(day, _items(warehouse, [day]), embedder.embed, known, embedder.name)
+        rows, coverage = embedding_rows(
+            day, items[day], lambda texts: np.stack([made[text] for text in texts]), known, embedder.name
+        )
         known |= {row.content_hash: row.vector for row in rows}
         store(context, warehouse, Embedding, day, rows, coverage, embedder=embedder.name)
 

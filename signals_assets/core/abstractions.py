@@ -19,7 +19,7 @@ from typing import Any, Final, TypedDict, cast
 
 from pydantic import ValidationError
 
-from signals_assets.core.analysis import Answer, AnswerEvent
+from signals_assets.core.analysis import COUNTED, Answer, AnswerEvent
 from signals_assets.core.barrier import (
     CITATION,
     CITATION_LIMIT,
@@ -348,12 +348,16 @@ class _Case:
             )
 
     def _citations(self, events: Sequence[tuple[Kind, AnswerEvent, list[int]]]) -> dict[int, Abstracted]:
-        """Admitted citations by position: unknown types first (discovery lives on them), then severity, confidence."""
+        """Admitted citations by position: what discovery lives on first, then by severity and confidence.
+
+        That is unknown types, and unsure events: they are material, and say nothing without their text.
+        """
         rank = {"high": 0, "medium": 1, "low": 2, None: 3}
         order = sorted(
             (position for position, (_, event, _) in enumerate(events) if event.citation),
             key=lambda position: (
                 self._is_known(events[position][0], events[position][1].type),
+                events[position][1].confidence >= COUNTED,
                 rank[events[position][1].severity],
                 -events[position][1].confidence,
                 position,

@@ -19,6 +19,7 @@ from signals_assets.core.discovery_items import (
     content_hash,
     embedding_rows,
     items_of,
+    texts_to_embed,
     window_of,
 )
 from signals_assets.core.discovery_labels import event_labels
@@ -38,6 +39,7 @@ __all__ = [
     "items_of",
     "propose",
     "reclusters",
+    "texts_to_embed",
     "window_of",
 ]
 

@@ -24,7 +24,7 @@ class PseudonymKey:
             return self._setting.get_secret_value().encode()
         if not self._path.exists():
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            made = self._path.with_suffix(f".{os.getpid()}.tmp")
+            made = self._path.with_suffix(f".{secrets.token_hex(8)}.tmp")
             with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(secrets.token_hex(32).encode())
             try:

@@ -19,7 +19,8 @@ def exposure(user, sessions, *, day=DAY, version="1.0", organization="o1", sourc
     """Sessions of a user on a day: what every rate is divided by."""
     values = {
         "day": day, "about_day": day, "known_on": day, "user_id": user, "organization_id": organization,
-        "agent_name": "agent", "agent_version": version, "agent_model": "m", "prompt_version": None, "intent": "bug fix",
+        "agent_name": "agent", "agent_version": version, "agent_model": "m", "prompt_version": None,
+        "intent": "bug fix",
         "source": source, "kind": "session", "type": "all", "sessions": sessions, "weight": float(sessions),
         "events": 0, "high": 0, "medium": 0, "taxonomy_version": 1,
     }  # fmt: skip
