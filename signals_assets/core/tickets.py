@@ -118,7 +118,7 @@ def ticket_text(
         ),
         ("Smallest change suggested", diagnosis.change),
         ("Done when", _acceptance(name, level)),
-        ("More", f"Asset: <{_address(link)}>. The events behind it: `signals evidence {key}` (entitled readers)."),
+        ("More", f"Asset: <{_address(link)}>. Every decision about it: `signals tickets --why {key}`."),
     ]
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections if text)
     return Ticket(
