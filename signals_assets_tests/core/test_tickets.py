@@ -81,7 +81,7 @@ def test_a_ticket_says_what_how_many_since_when_why_and_when_it_is_done():
         "Release 1.4.0 of 2026-03-09.",
         "Lever: **harness or prompt**.",
         "under 14 % on the next 100 sessions of the fixed version",
-        "`signals evidence SIG-0A1B2C3D`",
+        "`signals tickets --why SIG-0A1B2C3D`",
     ):
         assert part in ticket.body
 
