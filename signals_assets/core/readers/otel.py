@@ -1,18 +1,19 @@
-"""Reader: OpenTelemetry GenAI spans and events as OTLP JSON, one export request a line or one document.
+"""Reader: OpenTelemetry spans and events of agents as OTLP JSON, one export request a line or one document.
 
-Put here: the attribute and event names of the GenAI semantic conventions, present and past, and how spans become
-one conversation.
-Not here: receiving spans (see `resources/otlp_receiver.py`).
+Put here: OTLP JSON to spans, and how the spans of a conversation become one session.
+Not here: the dialects of the instrumentations (see `otel_messages.py`), receiving spans (see
+`resources/otlp_receiver.py`).
 
-Spans are grouped by `gen_ai.conversation.id`, else by trace. Every inference span repeats the whole history in
-`gen_ai.input.messages`; only what the conversation has not seen yet is taken. Tool calls are known from messages
-and from `execute_tool` spans; the call id joins them. Names and forms: OpenTelemetry semantic conventions for
-generative AI 1.27 to 1.37, and the indexed attributes of OpenLLMetry.
+Spans are grouped by the conversation that one of them names, else by trace. Log records belong to the span whose id
+they carry. Every call of a model repeats the whole history; only what the conversation has not seen yet is taken.
+Tool calls are known from messages and from the spans of their execution: the call id joins them, else the tool's
+name in order.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,54 +25,79 @@ from signals_assets.core.readers.common import (
     Record,
     Rejected,
     add_notes,
-    arguments_of,
     dig,
     head_objects,
-    json_text,
     name_of,
-    parse_json,
-    parts_text,
     session_id_of,
-    text_of,
     with_times,
+)
+from signals_assets.core.readers.otel_messages import (
+    TOOL_OPERATION,
+    Event,
+    Making,
+    call_step,
+    heard,
+    is_genai,
+    is_inference,
+    operation_of,
+    result_step,
+    spoken,
+    tool_run,
+    transcript,
 )
 from signals_assets.core.sessions import Agent, Session, Step
 
-_CONVERSATION: Final = ("gen_ai.conversation.id", "session.id", "gen_ai.session.id")
-_USERS: Final = ("enduser.id", "user.id", "enduser.pseudo.id")
-_INFERENCE: Final = frozenset({"chat", "text_completion", "generate_content", "invoke_agent", "create_agent"})
-_INDEXED: Final = re.compile(r"gen_ai\.(prompt|completion)\.(\d{1,5})\.(.+)")
-_INDEXED_CALL: Final = re.compile(r"tool_calls\.(\d{1,4})\.(id|name|arguments)")
-_ROLE_EVENTS: Final = {
-    "gen_ai.user.message": "user",
-    "gen_ai.assistant.message": "assistant",
-    "gen_ai.tool.message": "tool",
-    "gen_ai.choice": "assistant",
-}
-_NAMES_OF_CALL_ID: Final = ("id", "tool_call_id")
+_TRACELOOP: Final = "traceloop.association.properties."
+_VERCEL: Final = "ai.telemetry.metadata."
+_CONVERSATION: Final = (
+    "gen_ai.conversation.id",
+    "session.id",
+    "gen_ai.session.id",
+    "langfuse.session.id",
+    *(f"{_TRACELOOP}{name}" for name in ("conversation_id", "session_id", "thread_id", "chat_id")),
+    *(f"{_VERCEL}{name}" for name in ("conversationId", "sessionId", "session_id", "threadId", "chatId")),
+)
+_USERS: Final = (
+    "enduser.id",
+    "user.id",
+    "enduser.pseudo.id",
+    "langfuse.user.id",
+    f"{_TRACELOOP}user_id",
+    f"{_VERCEL}userId",
+    f"{_VERCEL}user_id",
+)
+_AGENTS: Final = ("gen_ai.agent.name", "agent.name", "agent_name", "ai.telemetry.functionId", "service.name")
+_MODELS: Final = (
+    "gen_ai.response.model",
+    "gen_ai.request.model",
+    "llm.response.model_name",
+    "llm.model_name",
+    "ai.response.model",
+    "ai.model.id",
+)
+_ORGANIZATIONS: Final = ("organization.id", "enduser.organization.id", "tenant.id", f"{_TRACELOOP}organization_id")
+_NOBODY: Final = re.compile("unknown_service.*")
+"""What SDKs call a service that nobody named."""
 _ATTRIBUTE_DEPTH: Final = 16
-_GENAI: Final = "gen_ai."
 _MESSAGE_KINDS: Final = frozenset({"user_message", "assistant_message"})
 
 
 @dataclass(slots=True)
 class _Span:
-    """What is needed of a span; a log record is a span of one event."""
+    """What is needed of a span; a log record is a span of one event until it is joined with its own."""
 
     span_id: str
     parent_id: str
     start: float | None
     end: float | None
     attributes: dict[str, Any]
-    events: list[tuple[float | None, str, dict[str, Any]]]
+    events: list[Event]
     error: str | None = None
+    is_log: bool = False
 
     @property
     def operation(self) -> str:
-        named = self.attributes.get("gen_ai.operation.name")
-        if isinstance(named, str):
-            return named
-        return "execute_tool" if "gen_ai.tool.name" in self.attributes else "chat"
+        return operation_of(self.attributes)
 
 
 @dataclass(slots=True)
@@ -83,6 +109,16 @@ class _Conversation:
     notes: dict[str, int] = field(default_factory=dict)
     resource: dict[str, Any] = field(default_factory=dict)
     size: int = 0
+    dropped: int = 0
+    """Spans given up because the conversation alone is larger than all may be together."""
+
+    def add(self, spans: list[_Span], size: int, limits: Limits) -> None:
+        """Take further spans; a conversation above the cap keeps none and is rejected as a whole."""
+        self.size += size
+        self.spans.extend(spans)
+        if self.size > limits.open_bytes:
+            self.dropped += len(self.spans)
+            self.spans = []
 
 
 class OtelReader:
@@ -131,12 +167,11 @@ class _Groups:
             raise ContentError("not_an_export")
         share = record.size // max(len(found), 1)
         for number, (trace, span, resource) in enumerate(found):
-            if not _is_genai(span):
+            if not is_genai(span.attributes, span.events):
                 self.foreign += 1
                 continue
             conversation = self.held.get(self._key(trace, span), share)
-            conversation.spans.append(span)
-            conversation.size += share
+            conversation.add([span], share, self._reading.limits)
             conversation.resource = conversation.resource or resource
             if number == 0:
                 add_notes(conversation.notes, record.notes)
@@ -148,8 +183,8 @@ class _Groups:
         if self._conversation_of.setdefault(trace, named) == named and (earlier := self.held.pop(trace)):
             unnamed, size = earlier
             conversation = self.held.get(named, size)
-            conversation.spans.extend(unnamed.spans)
-            conversation.size += unnamed.size
+            conversation.add(unnamed.spans, unnamed.size, self._reading.limits)
+            conversation.dropped += unnamed.dropped
             add_notes(conversation.notes, unnamed.notes)
             conversation.resource = conversation.resource or unnamed.resource
         return named
@@ -191,22 +226,30 @@ def _spans(export: Any) -> Iterator[tuple[str, _Span, dict[str, Any]]]:
 
 
 def _span(raw: dict[str, Any]) -> _Span:
-    status = raw.get("status")
     attributes = _attributes(raw.get("attributes"))
-    failed = isinstance(status, dict) and status.get("code") in (2, "2", "STATUS_CODE_ERROR")
-    error = name_of(attributes.get("error.type")) or ("error" if failed else None)
+    events: list[Event] = [
+        (_nanoseconds(event.get("timeUnixNano")), str(event.get("name")), _attributes(event.get("attributes")))
+        for event in _objects(raw, "events")
+    ]
     return _Span(
         name_of(raw.get("spanId")) or "",
         name_of(raw.get("parentSpanId")) or "",
         _nanoseconds(raw.get("startTimeUnixNano")),
         _nanoseconds(raw.get("endTimeUnixNano")),
         attributes,
-        [
-            (_nanoseconds(event.get("timeUnixNano")), str(event.get("name")), _attributes(event.get("attributes")))
-            for event in _objects(raw, "events")
-        ],
-        error,
+        events,
+        _error(raw.get("status"), attributes, events),
     )
+
+
+def _error(status: Any, attributes: dict[str, Any], events: list[Event]) -> str | None:
+    """What kind of error ended the span, or None."""
+    if named := name_of(attributes.get("error.type")):
+        return named
+    if not isinstance(status, dict) or status.get("code") not in (2, "2", "STATUS_CODE_ERROR"):
+        return None
+    raised = (name_of(values.get("exception.type")) for _, name, values in events if name == "exception")
+    return next((kind for kind in raised if kind), "error")
 
 
 def _log(raw: dict[str, Any]) -> _Span:
@@ -214,8 +257,8 @@ def _log(raw: dict[str, Any]) -> _Span:
     at = _nanoseconds(raw.get("timeUnixNano")) or _nanoseconds(raw.get("observedTimeUnixNano"))
     body = _any_value(raw.get("body"))
     name = str(raw.get("eventName") or attributes.get("event.name") or "")
-    event = {**attributes, **(body if isinstance(body, dict) else {"content": body})}
-    return _Span("", name_of(raw.get("spanId")) or "", at, at, attributes, [(at, name, event)])
+    event = {**attributes, **(body if isinstance(body, dict) else {} if body is None else {"content": body})}
+    return _Span(name_of(raw.get("spanId")) or "", "", at, at, attributes, [(at, name, event)], is_log=True)
 
 
 def _nanoseconds(value: Any) -> float | None:
@@ -255,246 +298,202 @@ def _any_value(value: Any, depth: int = 0) -> Any:
     return None
 
 
-def _is_genai(span: _Span) -> bool:
-    return any(key.startswith(_GENAI) for key in span.attributes) or any(
-        name.startswith(_GENAI) for _, name, _ in span.events
-    )
-
-
-# --- messages to steps without a time --------------------------------------------------------------------------
-
-
-def _json_value(value: Any) -> Any:
-    """Structured attributes are often JSON text, since many SDKs know no nested attributes yet."""
-    if isinstance(value, str):
-        try:
-            return parse_json(value.encode("utf-8", "replace"))[0]
-        except ContentError:
-            return value
-    return value
-
-
-def _message_steps(value: Any, limits: Limits, notes: dict[str, int], role: str | None = None) -> Iterator[Step]:
-    """Steps of `gen_ai.input.messages`, `gen_ai.output.messages` or older bodies; system messages give none."""
-    value = _json_value(value)
-    for message in value if isinstance(value, list) else [value]:
-        if isinstance(message, str):
-            message = {"content": message}
-        if not isinstance(message, dict):
-            continue
-        inner = message.get("message")
-        if isinstance(inner, dict):
-            message = {"role": message.get("role"), **inner}
-        yield from _one_message(message, limits, notes, name_of(message.get("role")) or role or "user")
-
-
-def _one_message(message: dict[str, Any], limits: Limits, notes: dict[str, int], role: str) -> Iterator[Step]:
-    parts = message.get("parts")
-    if isinstance(parts, list):
-        yield from _part_steps([part for part in parts if isinstance(part, dict)], limits, notes, role)
-        return
-    content = _json_value(message["content"]) if isinstance(message.get("content"), list) else message.get("content")
-    if role in ("tool", "function"):
-        call_id = next((name for key in _NAMES_OF_CALL_ID if (name := name_of(message.get(key)))), None)
-        yield _result_step(call_id, name_of(message.get("name")), content, limits, notes)
-        return
-    text = text_of(parts_text(content), notes, limits)
-    if text and text.strip() and role in ("user", "assistant", "model"):
-        yield Step("user_message" if role == "user" else "assistant_message", text=text)
-    for call in _objects(message, "tool_calls"):
-        function = call.get("function")
-        function = function if isinstance(function, dict) else call
-        yield _call_step(call.get("id"), function.get("name"), function.get("arguments"), limits)
-
-
-def _part_steps(parts: list[dict[str, Any]], limits: Limits, notes: dict[str, int], role: str) -> Iterator[Step]:
-    words = [part for part in parts if part.get("type") not in ("tool_call", "tool_call_response", "reasoning")]
-    text = text_of(parts_text(words), notes, limits)
-    if text and text.strip() and role in ("user", "assistant", "model"):
-        yield Step("user_message" if role == "user" else "assistant_message", text=text)
-    for part in parts:
-        if part.get("type") == "tool_call":
-            yield _call_step(part.get("id"), part.get("name"), part.get("arguments"), limits)
-        elif part.get("type") == "tool_call_response":
-            yield _result_step(
-                name_of(part.get("id")),
-                name_of(part.get("name")),
-                part.get("response", part.get("result")),
-                limits,
-                notes,
-            )
-
-
-def _call_step(call_id: Any, name: Any, arguments: Any, limits: Limits) -> Step:
-    return Step(
-        "tool_call", tool_name=name_of(name), tool_call_id=name_of(call_id), arguments=arguments_of(arguments, limits)
-    )
-
-
-def _result_step(call_id: str | None, name: str | None, result: Any, limits: Limits, notes: dict[str, int]) -> Step:
-    content = result if result is None or isinstance(result, str | list) else json_text(result)
-    text = text_of(parts_text(content), notes, limits)
-    return Step("tool_result", text=text, tool_name=name, tool_call_id=call_id, status="ok")
-
-
-def _indexed_messages(attributes: Mapping[str, Any], which: str) -> list[dict[str, Any]]:
-    """The messages of `gen_ai.prompt.0.role`, `gen_ai.prompt.0.content`, `gen_ai.prompt.0.tool_calls.0.name`, ..."""
-    messages: dict[int, dict[str, Any]] = {}
-    for key, value in attributes.items():
-        match = _INDEXED.fullmatch(key)
-        if match is None or match[1] != which:
-            continue
-        message = messages.setdefault(int(match[2]), {"tool_calls": {}})
-        if call := _INDEXED_CALL.fullmatch(match[3]):
-            message["tool_calls"].setdefault(int(call[1]), {})[call[2]] = value
-        else:
-            message[match[3]] = value
-    return [
-        {**message, "tool_calls": [message["tool_calls"][number] for number in sorted(message["tool_calls"])]}
-        for _, message in sorted(messages.items())
-    ]
-
-
-def _span_messages(span: _Span, which: str, limits: Limits, notes: dict[str, int]) -> list[Step]:
-    """Input or output messages of an inference span, from whichever form it uses."""
-    role = "user" if which == "input" else "assistant"
-    forms: list[tuple[str, Mapping[str, Any]]] = [("", span.attributes)]
-    forms += [(name, attributes) for _, name, attributes in span.events]
-    old = "prompt" if which == "input" else "completion"
-    found: list[Step] = []
-    for name, attributes in forms:
-        if name in _ROLE_EVENTS:
-            if (name == "gen_ai.choice") == (which == "output"):
-                body = attributes.get("gen_ai.event.content", dict(attributes))
-                found.extend(_message_steps(body, limits, notes, _ROLE_EVENTS[name]))
-            continue
-        for key in (f"gen_ai.{which}.messages", f"gen_ai.{old}"):
-            if key in attributes:
-                found.extend(_message_steps(attributes[key], limits, notes, role))
-    return found or list(_message_steps(_indexed_messages(span.attributes, old), limits, notes, role))
-
-
 # --- spans to a session ----------------------------------------------------------------------------------------
 
 
-class _Talk:
-    """The conversation so far: takes what is new, skips what is told again."""
+_Key = tuple[str, str | None]
 
-    def __init__(self, limits: Limits, notes: dict[str, int]) -> None:
+
+def _key(step: Step) -> _Key:
+    """What makes two tellings of a step the same one: a message's words, a call's id, else its tool."""
+    if step.kind in _MESSAGE_KINDS:
+        return step.kind, (step.text or "").strip()
+    return step.kind, f"id {step.tool_call_id}" if step.tool_call_id else step.tool_name
+
+
+class _Told:
+    """The keys of all steps so far, in order, with the places of each."""
+
+    def __init__(self) -> None:
+        self.keys: list[_Key] = []
+        self._places: dict[_Key, list[int]] = {}
+
+    def __contains__(self, key: _Key) -> bool:
+        return key in self._places
+
+    def add(self, key: _Key) -> None:
+        """Put the key at the end."""
+        self._places.setdefault(key, []).append(len(self.keys))
+        self.keys.append(key)
+
+    def find(self, key: _Key, start: int) -> int | None:
+        """The first place of the key at or after `start`, or None."""
+        places = self._places.get(key, [])
+        index = bisect_left(places, start)
+        return places[index] if index < len(places) else None
+
+
+class _Talk:
+    """The conversation so far: takes what is new, passes over what is told again."""
+
+    def __init__(self, making: Making) -> None:
         self.steps: list[Step] = []
-        self._limits, self._notes = limits, notes
-        self._said: list[tuple[str, str | None]] = []
+        self._making = making
+        self._told = _Told()
         self._calls: dict[str, Step] = {}
         self._results: dict[str, Step] = {}
-        self._unnamed_calls: list[Step] = []
+        self._waiting: list[Step] = []
+        """Calls that messages told and no span has run yet."""
+        self._began: dict[int, tuple[int, int]] = {}
+        """Places in `_told` and `steps` after the input of a span."""
+        self._running: dict[int, Step] = {}
+        self._kept = 0
 
-    def hear(self, steps: Iterable[Step], at: float | None, inner: bool) -> None:
-        """Take what is new of the input messages of a span: those that continue the conversation."""
-        heard = list(steps)
-        keys = [(step.kind, step.text) for step in heard if step.kind in _MESSAGE_KINDS]
-        repeats = self._tells_again(keys)
-        position = 0
-        for step in heard:
-            if step.kind not in _MESSAGE_KINDS:
-                self._tool(step, at)
-                continue
-            key = (step.kind, step.text)
-            if repeats and key in self._said[position:]:
-                position = self._said.index(key, position) + 1
-            else:
-                self._say(step, at, inner)
-                position = len(self._said)
+    # What a span of a model or an agent tells.
 
-    def _tells_again(self, keys: list[tuple[str, str | None]]) -> bool:
-        """Whether an input repeats the history, rather than bringing only new messages."""
-        if not keys or not self._said:
-            return False
-        answers = [key for key in self._said if key[0] == "assistant_message"]
-        return not answers or answers[-1] in keys or keys[-1] == self._said[-1]
+    def hear(self, span: _Span, inner: bool) -> None:
+        """A span starts: take what is new of its input messages, those that continue the conversation."""
+        steps = heard(span.attributes, span.events, self._making)
+        self._take(steps, span.start, inner, 0 if self._repeats(steps) else None)
+        self._began[id(span)] = len(self._told.keys), len(self.steps)
 
-    def speak(self, steps: Iterable[Step], at: float | None, inner: bool) -> None:
-        """Take the output messages of a span, unless an outer span tells them once more."""
+    def speak(self, span: _Span, inner: bool) -> None:
+        """A span ends: take its output messages, unless spans within it told them."""
+        told, began = self._began[id(span)]
+        steps, at = spoken(span.attributes, span.events, self._making), span.end or span.start
+        self._take(steps, at, inner, told)
+        self._take(transcript(span.attributes, self._making), at, inner, 0)
+        known = any(step.name == "api_error" for step in self.steps[began:])
+        if span.error and is_inference(span.operation) and not (steps or known):
+            self._append(Step("event", text=span.error, name="api_error"), at)
+
+    def _repeats(self, steps: list[Step]) -> bool:
+        """Whether an input tells the history again, rather than only what is new."""
+        keys = [_key(step) for step in steps]
+        if not any(kind == "assistant_message" for kind, _ in self._told.keys):
+            return True
+        return bool(keys) and (
+            keys[-1] == self._told.keys[-1] or any(key[0] != "user_message" and key in self._told for key in keys)
+        )
+
+    def _take(self, steps: Iterable[Step], at: float | None, inner: bool, again: int | None) -> None:
+        """Append steps; those that stand from place `again` on, in order, are told again and passed over."""
         for step in steps:
-            if step.kind not in _MESSAGE_KINDS:
-                self._tool(step, at)
-            elif not self._said or self._said[-1] != (step.kind, step.text):
-                self._say(step, at, inner)
+            key = _key(step)
+            place = None if again is None else self._told.find(key, again)
+            if place is not None:
+                again = place + 1
+            known = self._known(step)
+            if known is not None:
+                _complete(known, step)
+            elif place is None:
+                self._new(step, key, at, inner)
+                again = None if again is None else len(self._told.keys)
 
-    def _say(self, step: Step, at: float | None, inner: bool) -> None:
-        self._said.append((step.kind, step.text))
-        if inner and step.kind == "user_message":
+    def _known(self, step: Step) -> Step | None:
+        known = self._calls if step.kind == "tool_call" else self._results if step.kind == "tool_result" else {}
+        return known.get(step.tool_call_id or "")
+
+    def _new(self, step: Step, key: _Key, at: float | None, inner: bool) -> None:
+        self._told.add(key)
+        if step.kind == "tool_call":
+            self._waiting.append(step)
+            _register(step, self._calls)
+        elif step.kind == "tool_result":
+            self._answered(step)
+        elif inner and step.kind == "user_message":
             # What an agent tells its sub-agent is not a user's words.
             step = Step("event", text=step.text, name="injected")
         self._append(step, at)
 
-    def _tool(self, step: Step, at: float | None) -> None:
-        known = self._calls if step.kind == "tool_call" else self._results
-        call_id = step.tool_call_id
-        if call_id and call_id in known:
-            earlier = known[call_id]
-            earlier.text = earlier.text or step.text
-            earlier.arguments = earlier.arguments or step.arguments
-            return
-        if call_id:
-            known[call_id] = step
-            if step.tool_name is None and call_id in self._calls:
-                step.tool_name = self._calls[call_id].tool_name
-        elif step.kind == "tool_call":
-            self._unnamed_calls.append(step)
-        self._append(step, at)
+    def _answered(self, result: Step) -> None:
+        _register(result, self._results)
+        call = self._calls.get(result.tool_call_id or "")
+        if call is None:
+            call = next((step for step in self._waiting if step.tool_name == result.tool_name), None)
+        elif result.tool_name is None:
+            result.tool_name = call.tool_name
+        if call in self._waiting:
+            self._waiting.remove(call)
 
-    def tool_span(self, span: _Span) -> tuple[Step, Step]:
-        """The call and the result that an `execute_tool` span tells."""
-        attributes = span.attributes
-        call_id, tool = name_of(attributes.get("gen_ai.tool.call.id")), name_of(attributes.get("gen_ai.tool.name"))
-        call = _call_step(call_id, tool, attributes.get("gen_ai.tool.call.arguments"), self._limits)
-        result = _result_step(call_id, tool, attributes.get("gen_ai.tool.call.result"), self._limits, self._notes)
-        told = [body for _, name, body in span.events if name in ("gen_ai.tool.message", "gen_ai.choice")]
-        if result.text is None and told:
-            result.text = next((step.text for step in _message_steps(told, self._limits, self._notes, "tool")), None)
-        if span.error:
-            result.status = "timeout" if "timeout" in span.error.lower() else "error"
-        return call, result
+    # What a span of a tool tells.
 
-    def call(self, step: Step, at: float | None) -> None:
-        """A tool begins to run; a call without an id that a message told before is the same one."""
-        if step.tool_call_id is None:
-            told = next((call for call in self._unnamed_calls if call.tool_name == step.tool_name), None)
-            if told is not None:
-                self._unnamed_calls.remove(told)
-                return
-            self._append(step, at)
-            return
-        self._tool(step, at)
+    def begin(self, span: _Span) -> None:
+        """A tool begins to run: the call that a message told, or a new one."""
+        run = tool_run(span.attributes, span.events)
+        step = call_step(run.name, run.call_id, run.arguments, self._making)
+        call = self._calls.get(step.tool_call_id or "") or next(
+            (
+                call
+                for call in self._waiting
+                if call.tool_name == step.tool_name and not (call.tool_call_id and step.tool_call_id)
+            ),
+            None,
+        )
+        if call is None:
+            self._new(step, _key(step), span.start, inner=False)
+            call = step
+        else:
+            _complete(call, step)
+            call.tool_call_id = call.tool_call_id or step.tool_call_id
+            _register(call, self._calls)
+        if call in self._waiting:
+            self._waiting.remove(call)
+        self._running[id(span)] = call
 
-    def result(self, step: Step, at: float | None) -> None:
-        """A tool ended."""
-        self._tool(step, at)
-
-    def error(self, kind: str, at: float | None) -> None:
-        """A model call failed."""
-        self._append(Step("event", text=kind, name="api_error"), at)
+    def end(self, span: _Span) -> None:
+        """A tool ended: its result."""
+        call, run = self._running[id(span)], tool_run(span.attributes, span.events)
+        step = result_step(call.tool_name, call.tool_call_id, run.result, self._making)
+        step.status = _status(span.error)
+        self._take([step], span.end or span.start, inner=False, again=None)
 
     def _append(self, step: Step, at: float | None) -> None:
         step.at = at
         self.steps.append(step)
-        if len(self.steps) > self._limits.steps:
+        self._kept += len(step.text or "") + 64
+        if len(self.steps) > self._making.limits.steps:
             raise ContentError("too_many_steps")
+        if self._kept > self._making.limits.session_bytes:
+            raise ContentError("too_large")
+
+
+def _register(step: Step, known: dict[str, Step]) -> None:
+    if step.tool_call_id:
+        known[step.tool_call_id] = step
+
+
+def _complete(known: Step, step: Step) -> None:
+    """Add to a step what its second telling knows more."""
+    known.text = known.text or step.text
+    known.arguments = known.arguments or step.arguments
+    known.tool_name = known.tool_name or step.tool_name
+    if step.status not in (None, "ok"):
+        known.status = step.status
+
+
+def _status(error: str | None) -> str:
+    if error is None:
+        return "ok"
+    kind = error.lower()
+    return "timeout" if "timeout" in kind else "interrupted" if "cancel" in kind else "error"
 
 
 def _session(key: str, conversation: _Conversation, reading: Reading) -> Session | Rejected:
-    spans = sorted(conversation.spans, key=lambda span: (span.start or 0.0, span.end or 0.0))
-    notes = conversation.notes
-    talk = _Talk(reading.limits, notes)
+    notes, count = conversation.notes, len(conversation.spans) + conversation.dropped
+    talk = _Talk(Making(reading.limits, notes))
     try:
+        if conversation.dropped:
+            raise ContentError("too_large")
         session_id = session_id_of(key)
-        for at, _, step in _moments(spans, talk, reading.limits, notes):
-            step(at)
+        spans = _joined(conversation.spans)
+        for _, _, action in _moments(spans, talk):
+            action()
         if not talk.steps:
             raise ContentError("no_steps")
     except ContentError as error:
-        return reading.rejected(str(error), OtelReader.name, "conversation", conversation.size, len(spans))
-    reading.tally["records"] += len(spans)
+        return reading.rejected(str(error), OtelReader.name, "conversation", conversation.size, count)
+    reading.tally["records"] += count
     seen = _Attributes([*(span.attributes for span in spans), conversation.resource])
     user = seen.first(*_USERS) or next(
         (user for span in spans if (user := name_of(dig(span.attributes, reading.user_field)))), None
@@ -503,17 +502,35 @@ def _session(key: str, conversation: _Conversation, reading: Reading) -> Session
         Session(
             session_id=session_id,
             agent=Agent(
-                seen.first("gen_ai.agent.name", "service.name") or "unknown",
+                seen.first(*_AGENTS) or seen.first("gen_ai.agent.id") or "unknown",
                 seen.first("gen_ai.agent.version", "service.version"),
-                seen.first("gen_ai.response.model", "gen_ai.request.model"),
+                seen.first(*_MODELS),
                 seen.first("gen_ai.prompt.version"),
             ),
             steps=talk.steps,
             user_id=user or name_of(dig(conversation.resource, reading.user_field)),
-            organization_id=seen.first("organization.id", "enduser.organization.id", "tenant.id"),
+            organization_id=seen.first(*_ORGANIZATIONS),
             notes=notes,
         )
     )
+
+
+def _joined(spans: list[_Span]) -> list[_Span]:
+    """Spans in order of time, outer ones first, with their log records as events."""
+    by_id = {span.span_id: span for span in spans if span.span_id and not span.is_log}
+    joined = [span for span in spans if not span.is_log]
+    for log in sorted((span for span in spans if span.is_log), key=lambda span: span.start or 0.0):
+        span = by_id.get(log.span_id)
+        if span is None:
+            joined.append(log)
+            if log.span_id:
+                by_id[log.span_id] = log
+            continue
+        span.events.extend(log.events)
+        span.attributes = {**log.attributes, **span.attributes}
+        if span.is_log:
+            span.end = log.end
+    return sorted(joined, key=lambda span: (span.start or 0.0, -(span.end or 0.0)))
 
 
 class _Attributes:
@@ -524,46 +541,51 @@ class _Attributes:
 
     def first(self, *names: str) -> str | None:
         """The first value under the first of the names that has one."""
-        return next(
-            (value for name in names for attributes in self._attributes if (value := name_of(attributes.get(name)))),
-            None,
-        )
+        values = (name_of(attributes.get(name)) for name in names for attributes in self._attributes)
+        return next((value for value in values if value and not _NOBODY.fullmatch(value)), None)
 
 
-def _moments(spans: list[_Span], talk: _Talk, limits: Limits, notes: dict[str, int]) -> list[tuple[float, int, Any]]:
-    """What happened when: (time, order of appearance, what to do then), in order of time."""
-    inner = _inner_spans(spans)
-    moments: list[tuple[float, int, Any]] = []
+_Moment = tuple[float, int, Callable[[], None]]
 
-    def at(time: float | None, action: Any) -> None:
+
+def _moments(spans: list[_Span], talk: _Talk) -> list[_Moment]:
+    """What happened when: (time, order of appearance, what to do then), in order of time.
+
+    Messages are made only then: together they are many times the conversation.
+    """
+    above = _tools_above(spans)
+    moments: list[_Moment] = []
+
+    def at(time: float | None, action: Callable[[], None]) -> None:
         moments.append((time or 0.0, len(moments), action))
 
     for span in spans:
-        start, end, deep = span.start, span.end or span.start, id(span) in inner
-        if span.operation == "execute_tool":
-            call, result = talk.tool_span(span)
-            at(start, lambda _, step=call, time=start: talk.call(step, time))
-            at(end, lambda _, step=result, time=end: talk.result(step, time))
-            continue
-        heard = _span_messages(span, "input", limits, notes)
-        spoken = _span_messages(span, "output", limits, notes)
-        at(start, lambda _, steps=heard, time=start, deep=deep: talk.hear(steps, time, deep))
-        at(end, lambda _, steps=spoken, time=end, deep=deep: talk.speak(steps, time, deep))
-        if span.error and span.operation in _INFERENCE and not spoken:
-            at(end, lambda _, kind=span.error, time=end: talk.error(kind, time))
+        tool = above.get(id(span))
+        if span.operation != TOOL_OPERATION:
+            at(span.start, lambda span=span, tool=tool: talk.hear(span, tool is not None))  # type: ignore[misc]
+            at(span.end or span.start, lambda span=span, tool=tool: talk.speak(span, tool is not None))  # type: ignore[misc]
+        elif tool is None or not _same_call(tool, span):
+            at(span.start, lambda span=span: talk.begin(span))  # type: ignore[misc]
+            at(span.end or span.start, lambda span=span: talk.end(span))  # type: ignore[misc]
     return sorted(moments, key=lambda moment: moment[:2])
 
 
-def _inner_spans(spans: list[_Span]) -> set[int]:
-    """Spans that run inside a tool: those of sub-agents."""
+def _same_call(outer: _Span, inner: _Span) -> bool:
+    """Whether a client of tools (MCP) tells the call once more that the agent's span around it tells."""
+    run, within = tool_run(outer.attributes, outer.events), tool_run(inner.attributes, inner.events)
+    return run.name == within.name and within.call_id in (None, run.call_id)
+
+
+def _tools_above(spans: list[_Span]) -> dict[int, _Span]:
+    """The tool within which a span runs: such spans are those of sub-agents."""
     by_id = {span.span_id: span for span in spans if span.span_id}
-    inner: set[int] = set()
+    found: dict[int, _Span] = {}
     for span in spans:
         above, seen = by_id.get(span.parent_id), set[str]()
         while above is not None and above.span_id not in seen:
-            if above.operation == "execute_tool":
-                inner.add(id(span))
+            if above.operation == TOOL_OPERATION:
+                found[id(span)] = above
                 break
             seen.add(above.span_id)
             above = by_id.get(above.parent_id)
-    return inner
+    return found
