@@ -7,7 +7,8 @@ Not here: sensors (see `sensors/`), what an asset does (see `assets/`).
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import dagster as dg
@@ -196,20 +197,40 @@ def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
     return dg.DefaultSensorStatus.RUNNING if stays_inside(settings) else dg.DefaultSensorStatus.STOPPED
 
 
+EXPIRING: Final = ("raw_sessions", "quarantine", "feedback", "analyses", "word_support")
+"""Restricted tables whose days expire after `retention_days`."""
+WINDOWED: Final = ("error_logs", "embeddings")
+"""Restricted tables that later days still read back on for four weeks: they are kept at least that long."""
+WINDOW_DAYS: Final = 28
+
+
 @dg.op(description="Remove restricted days whose retention is over.")
 def remove_expired_days(
     context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
 ) -> None:
-    """Raw text and vectors expire; a later rebuild of such a day fails clearly before it writes."""
-    expired = today() - timedelta(days=settings.retention_days)
+    """Raw text, answers and vectors expire, counted from the day on which they were written.
+
+    Rebuilding an expired day fails clearly before it writes. Batches of the rules analyst go with the answers.
+    """
     for model in TABLES.values():
-        if model.zone == "restricted" and model.table in EXPIRING:
-            days = [day for day in warehouse.days(model) if day < expired]
-            removed = warehouse.delete_days(model, days)
-            context.log.info("%s: %d days removed", model.table, removed)
+        if model.table not in (*EXPIRING, *WINDOWED):
+            continue
+        keep = max(settings.retention_days, WINDOW_DAYS) if model.table in WINDOWED else settings.retention_days
+        expired = today() - timedelta(days=keep)
+        days = [day for day in warehouse.days(model) if (warehouse.written_on(model, day) or day) < expired]
+        removed = warehouse.delete_days(model, days)
+        context.log.info("%s: %d days removed", model.table, removed)
+    removed = _remove_batches(settings.restricted / "batches", settings.retention_days)
+    context.log.info("batches of answers: %d removed", removed)
 
 
-EXPIRING: Final = ("raw_sessions", "quarantine", "error_logs", "feedback", "analyses", "embeddings", "word_support")
+def _remove_batches(folder: Path, keep: int) -> int:
+    """Remove files of answers that were written more than `keep` days ago."""
+    expired = datetime.now(UTC) - timedelta(days=keep)
+    old = [path for path in folder.glob("*.zst") if datetime.fromtimestamp(path.stat().st_mtime, UTC) < expired]
+    for path in old:
+        path.unlink(missing_ok=True)
+    return len(old)
 
 
 @dg.job(description="Retention: remove what has expired.")

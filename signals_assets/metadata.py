@@ -27,6 +27,10 @@ REPUBLISH_TAG = "signals/republish"
 """Run tag that allows a published day to be written again; its value is the reason and is audited."""
 
 
+SHRINK_TAG = "signals/allow_shrink"
+"""Run tag that allows a redone day to hold fewer sessions than before."""
+
+
 def describe(model: type[Row]) -> dict[str, Any]:
     """Definition metadata of a table: column schema with descriptions, name, zone, key."""
     columns = []

@@ -119,7 +119,6 @@ class Settings(BaseSettings):
     allowed_labels: list[str] = Field(
         default_factory=list, description="Services, tools and versions that may be named in the published zone."
     )
-    accept_new_types: bool = Field(False, description="Accept ready taxonomy proposals without a person.")
 
     @classmethod
     def settings_customise_sources(

@@ -1,5 +1,6 @@
 """How assets are declared, what the jobs cover, retention, and that a missing day is refused before a write."""
 
+import os
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -8,7 +9,16 @@ import dagster as dg
 import pytest
 
 from signals_assets import automation
-from signals_assets.automation import ACTING, EXPIRING, daily_asset, daily_assets, materialized
+from signals_assets.automation import (
+    ACTING,
+    EXPIRING,
+    WINDOW_DAYS,
+    WINDOWED,
+    daily_asset,
+    daily_assets,
+    materialized,
+)
+from signals_assets.core import discovery_items, within_sessions
 from signals_assets.definitions import defs
 from signals_assets.metadata import store
 from signals_assets.resources.warehouse import ParquetWarehouse, Warehouse
@@ -113,7 +123,10 @@ def stored(home: Home) -> dict[str, list[date]]:
 
 
 def expire(home: Home, monkeypatch: pytest.MonkeyPatch, today: date) -> None:
-    """The nightly retention, on some day."""
+    """The nightly retention, on some day, of files that were written on the days they are about."""
+    for path in (home.folder / "warehouse").rglob("????-??-??.parquet"):
+        written = datetime.fromisoformat(f"{path.stem}T12:00:00+00:00").timestamp()
+        os.utime(path, (written, written))
     monkeypatch.setattr(automation, "today", lambda: today)
     job = home.definitions.resolve_job_def("retention")
     assert job.execute_in_process(run_config=QUIET, instance=home.instance).success
@@ -125,8 +138,33 @@ def is_raw(model: type[Row]) -> bool:
 
 
 def test_every_table_with_raw_text_or_vectors_expires():
-    assert {name for name, model in TABLES.items() if is_raw(model)} <= set(EXPIRING)
-    assert {TABLES[name].zone for name in EXPIRING} == {"restricted"}
+    assert {name for name, model in TABLES.items() if is_raw(model)} <= {*EXPIRING, *WINDOWED}
+    assert {TABLES[name].zone for name in (*EXPIRING, *WINDOWED)} == {"restricted"}
+
+
+def test_what_later_days_read_back_on_is_kept_as_long_as_they_do(
+    lived: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    assert max(discovery_items.WINDOW_DAYS, within_sessions.WINDOW_DAYS) <= WINDOW_DAYS
+    before = stored(lived)
+    with lived.copy(tmp_path / "home", retention_days=1) as home:
+        expire(home, monkeypatch, today=FIRST_DAY + timedelta(days=WINDOW_DAYS))
+        after = stored(home)
+        assert all(after[name] == before[name] for name in WINDOWED)
+        assert not after["raw_sessions"]
+        expire(home, monkeypatch, today=FIRST_DAY + timedelta(days=WINDOW_DAYS + 1))
+        assert all(stored(home)[name] == before[name][1:] for name in WINDOWED)
+
+
+def test_a_day_that_was_read_late_is_kept_as_long_as_one_read_in_time(
+    lived: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with lived.copy(tmp_path / "home", retention_days=1) as home:
+        home.warehouse.replace(RawSession, FIRST_DAY, [])  # written now
+        monkeypatch.setattr(automation, "today", lambda: datetime.now(UTC).date())
+        job = home.definitions.resolve_job_def("retention")
+        assert job.execute_in_process(run_config=QUIET, instance=home.instance).success
+        assert FIRST_DAY in home.warehouse.days(RawSession)
 
 
 def test_retention_removes_old_restricted_days_and_nothing_else(

@@ -17,7 +17,7 @@ from signals_assets.core import records as thinking
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import from_json
-from signals_assets.metadata import record, selected, store
+from signals_assets.metadata import SHRINK_TAG, record, selected, store
 from signals_assets.partitions import days_of, today
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.records import Records
@@ -34,9 +34,6 @@ from signals_assets.tables import (
     SessionMetrics,
     UserOutcome,
 )
-
-SHRINK_TAG = "signals/allow_shrink"
-"""Run tag that allows a redone day to hold fewer sessions than before."""
 
 
 class _Day:
@@ -98,7 +95,7 @@ def raw_sessions_and_quarantine(
             if lost:
                 raise dg.Failure(
                     f"{day}: the source no longer has {lost} of {len(known)} stored sessions; nothing was written. "
-                    f"Bring the files back, or run again with the tag {SHRINK_TAG}=yes to let them go.",
+                    f"Bring the files back, or let them go: signals run --allow-shrink (run tag {SHRINK_TAG}=yes).",
                     allow_retries=False,
                 )
         if selected(context, RawSession):

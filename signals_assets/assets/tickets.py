@@ -258,7 +258,7 @@ def _file(
         return ticket_text(
             key=decision.ticket_key,
             generation=decision.generation,
-            day=acting.day,
+            day=acting.newest_day,
             cause=cause,
             level=level,
             diagnosis=diagnosis,

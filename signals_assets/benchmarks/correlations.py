@@ -67,7 +67,7 @@ def run(
     """Simulate and score; returns parameters and one record per scenario, ready for JSON.
 
     `quick`: few repetitions of every scenario. False discovery rates are means over repetitions of the share of
-    alarms on a type that did not move in that direction, with their standard error.
+    alarms that name a type with no planted change that way, with their standard error.
     """
     count = repetitions or (3 if quick else 20)
     scenarios = []

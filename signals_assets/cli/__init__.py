@@ -5,6 +5,7 @@ Put here: the group. Not here: thinking; commands read arguments, call the packa
 """
 
 import importlib
+import tomllib
 from typing import Any, Final
 
 import click
@@ -49,7 +50,12 @@ class _Lazy(click.Group):
                 raise click.ClickException(str(error)) from None
             if getattr(error, "title", None) == "Settings":  # pydantic's ValidationError; it hides the values
                 raise click.ClickException(f"signals.toml or a SIGNALS_* variable: {error}") from None
+            if isinstance(error, tomllib.TOMLDecodeError):
+                raise click.ClickException(f"signals.toml cannot be read: {error}") from None
             raise
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise click.ClickException(f"{error.strerror or type(error).__name__}{where}") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  click hands it over
         """The list of commands without importing them."""

@@ -22,6 +22,8 @@ CEILINGS = {"error_event": 0.2}
 """What the team of the simulated agent has set as its limit: one session in five."""
 PUBLIC_LABELS = ["connection pool exhausted after <number> ms for tenant t-<number>", "query-gateway", "atlas-agent"]
 """What a reviewer of the simulated product would allow to be named in the published zone."""
+ONGOING_DAYS = 7
+"""Sessions whose newest day is at most so many days ago are taken to go on."""
 MARK = "# Written by `signals demo`; removed and made again when the demo runs again.\n"
 LEFT_BY_LOOKING = {"schema.parquet", "ledger.db", "ledger.db-wal", "ledger.db-shm", ".lock", "dagster.yaml"}
 """Files that `signals doctor` and other commands leave in a home in which nothing has happened yet."""
@@ -216,7 +218,8 @@ def _own(
         **({"records": str(records.absolute())} if records else {}),
         **({"session_format": session_format} if session_format else {}),
         "start_day": days[0],
-        "end_day": days[-1],
+        # Old sessions have no tomorrow; recent ones go on, and the schedule reads what comes.
+        **({"end_day": days[-1]} if (datetime.now(UTC).date() - days[-1]).days > ONGOING_DAYS else {}),
         "audience": audience,
         "selection": {"min_steps": min_steps},
         **({"user_from": origin.model_dump()} if origin.kind != "none" else {}),

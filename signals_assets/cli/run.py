@@ -14,20 +14,29 @@ from signals_assets.settings import Settings
     "--last", "newest", type=click.IntRange(1), help="Instead of --from and --to: so many days up to the newest."
 )
 @click.option("--days-per-run", default=31, show_default=True, help="Longer ranges are cut into runs of so many days.")
+@click.option("--allow-shrink", is_flag=True, help="Let sessions go that the source no longer has.")
 @click.option("--republish", help="Write published days again; the reason is audited.")
 def command(
-    first: datetime | None, last: datetime | None, newest: int | None, days_per_run: int, republish: str | None
+    first: datetime | None,
+    last: datetime | None,
+    newest: int | None,
+    days_per_run: int,
+    allow_shrink: bool,
+    republish: str | None,
 ) -> None:
     """Materialize every daily asset from the first to the last day, then let the sensors act once."""
     settings = Settings()
     start, end = _range(settings, first and first.date(), last and last.date(), newest)
     from signals_assets.cli.instance import Graph
-    from signals_assets.metadata import REPUBLISH_TAG
+    from signals_assets.metadata import REPUBLISH_TAG, SHRINK_TAG
 
     graph = Graph(settings)
     tags = {REPUBLISH_TAG: republish} if republish else {}
+    tags |= {SHRINK_TAG: "yes"} if allow_shrink else {}
     if republish:
-        graph.doors["ledger"].append("republish", f"{start}:{end}:{republish}", {"reason": republish})
+        number = len(graph.doors["ledger"].entries(["republish"])) + 1
+        days = f"{start}:{end}"
+        graph.doors["ledger"].append("republish", f"{number}:{days}", {"days": days, "reason": republish})
     while start <= end:
         until = min(end, start + timedelta(days=days_per_run - 1))
         click.echo(f"{start} to {until}")

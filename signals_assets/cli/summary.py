@@ -28,6 +28,16 @@ QUERIES = {
                (select count(*) from raw_sessions where user_id is null) as without_known_user,
                (select count(*) from raw_sessions where start_known_from = 'file') as dated_by_their_file,
                (select count(distinct day) from raw_sessions) as days""",
+    "totals": """
+        with events as (
+            select 'friction' as kind, type, session_id, source, confidence from friction_events
+            union all select 'delight', type, session_id, source, confidence from delight_events
+        )
+        select kind, type, count(distinct session_id) as sessions,
+               count(distinct session_id) / (select count(*) from session_metrics)::double as share,
+               count(*) as moments
+        from events where confidence >= 0.5 and (source = 'detector' or type = 'other') group by all
+        order by kind desc, sessions desc, type""",
     "rates": """
         select * from friction_rates
         where day = (select max(day) from friction_rates) and slice_kind = 'all' and window_days = 7
@@ -68,17 +78,23 @@ def print_summary(doors: Doors, settings: Settings) -> Found:
     facts = found["sessions"][0]
     click.echo()
     show("Sessions", [{"what": name.replace("_", " "), "count": value} for name, value in facts.items()])
+    if settings.audience == "self":
+        click.echo()
+        rows = [row | {"share": percent(row["share"])} for row in found["totals"]]
+        show("Friction and delight in all sessions read", rows, note="other: of the analysed sessions only")
+    else:
+        found.pop("totals")
     for title, name, shown, note in _SECTIONS:
         click.echo()
         show(title, [shown(row) for row in found[name]], note=note)
-    _tickets(found, doors)
+    _tickets(found, doors, settings)
     latest = Path(settings.home) / "reports" / "latest.html"
     found["report"] = str(latest) if latest.exists() else None
     click.echo(f"\nReport: {found['report']}")
     return found
 
 
-def _tickets(found: Found, doors: Doors) -> None:
+def _tickets(found: Found, doors: Doors, settings: Settings) -> None:
     known = {row["ticket_key"]: row for row in found["tickets"]}
     rows = []
     for ticket in ledger_tickets(doors["ledger"].entries(TICKET_KINDS)).values():
@@ -88,7 +104,8 @@ def _tickets(found: Found, doors: Doors) -> None:
             {
                 "ticket": ticket.key, "type": ticket.type, "component": ticket.component, "now": ticket.state,
                 "filed on": ticket.filed_on, "pull request": row.get("pull_request_id"),
-                "fix in": row.get("released_in"), "verdict": verdict, "path": ticket.reference,
+                "fix in": row.get("released_in"), "verdict": verdict,
+                "path": ticket.reference and str(settings.home / ticket.reference),
             }
         )  # fmt: skip
     click.echo()

@@ -48,7 +48,7 @@ def causes(
     rows = {}
     for event in friction:
         friction_type = taxonomy.current("friction", newest.get(event["event_id"]) or event["type"])
-        sure = event["event_id"] in newest or event["confidence"] >= min_confidence
+        sure = friction_type != event["type"] or event["confidence"] >= min_confidence
         if event["source"] != source_of(friction_type, builtin) or not sure:
             continue
         rows[event["event_id"]] = _cause(day, day, event, friction_type)

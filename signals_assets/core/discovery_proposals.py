@@ -179,7 +179,7 @@ def propose(
         if kind == "friction":
             left = np.setdiff1d(left, _told_as_needs(part, window.of_kind("unmet_need")))
         topical = left[[part.items[row].text != embedded(part.items[row].text) for row in left.tolist()]]
-        new, usual = _halves(day, window, part, unsure, previous)
+        new, usual = _halves(day, window, part, unsure, previous, previous_labels)
         emerging = np.intersect1d(unlike(part.vectors, new, usual, NOVEL), unclaimed)
         least = LEAST_GROUP[audience]
         groups = _groups(part, np.setdiff1d(left, topical), known, new_groups, least, seed)
@@ -216,12 +216,17 @@ def _without(types: Sequence[str], rows: npt.NDArray[np.int64]) -> list[str]:
 
 
 def _halves(
-    day: date, window: Window, part: Window, material: npt.NDArray[np.int64], previous: Sequence[Row]
+    day: date,
+    window: Window,
+    part: Window,
+    material: npt.NDArray[np.int64],
+    previous: Sequence[Row],
+    previous_labels: Sequence[Row],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Material of the newer and of the older half of the window's days; both empty while the history is short.
 
     What a proposal that was ready the day before holds counts as new however old it is: it stays until a person
-    decides.
+    decides. So does what an acceptance once typed: undone, it can be proposed again.
     """
     first = min((item.day for item in window.items), default=day)
     history = (day - first).days + 1
@@ -229,6 +234,7 @@ def _halves(
         return material[:0], material[:0]
     middle = day - timedelta(days=history // 2)
     proposed = {item_id for row in previous if row["ready"] for item_id in row["item_ids"]}
+    proposed |= {row["event_id"] for row in previous_labels if row["type"] != row["previous_type"]}
     new = np.array(
         [part.items[row].day > middle or part.items[row].item_id in proposed for row in material.tolist()],
         dtype=np.bool_,

@@ -277,7 +277,7 @@ def _add_events(
     for session_id, known_on, event_id, stored, severity, source, confidence in records(rows, names):
         session = sessions.get(session_id)
         label = labels.get(event_id)
-        relabelled = label is not None and label[0] == kind
+        relabelled = label is not None and label[0] == kind and label[1] != stored
         sure = relabelled or confidence >= min_confidence  # the doubt was about the type that it was stored with
         exposed = session is not None and (source != "analyst" or session.weight > 0)
         if session is None or known_on > day or not (sure and exposed):

@@ -110,7 +110,7 @@ def _events(
     events = []
     for event_id, about, known_on, session_id, stored, source, confidence, steps, seconds in records(friction, names):
         kind, type_ = newest.get(event_id, ("friction", stored))
-        sure = source == "analyst" or confidence >= min_confidence
+        sure = type_ != stored or confidence >= min_confidence  # the doubt was about the type that it was stored with
         if sure and steps and kind == "friction" and (type_, source) in wanted and _visible(about, known_on, day):
             events.append(_Event(session_id, type_, min(steps), seconds, len(steps)))
     return events

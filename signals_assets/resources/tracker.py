@@ -90,7 +90,7 @@ class FileTracker(Tracker):
             return None
         fields = _front_matter(path.read_text(encoding="utf-8"))
         state: Literal["open", "closed"] = "closed" if fields.get("state") == "closed" else "open"
-        return TicketAtTracker(key, path.as_posix(), state, fields.get("body_hash", ""))
+        return TicketAtTracker(key, f"{self._folder.name}/{path.name}", state, fields.get("body_hash", ""))
 
     def create(self, ticket: TicketText) -> TicketAtTracker:
         """Write the file unless the key has one."""

@@ -13,7 +13,7 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,6 +63,10 @@ class Warehouse(ABC):
 
         Raises `WarehouseError` for anything that writes, and for tables of other zones.
         """
+
+    @abstractmethod
+    def written_on(self, model: type[Row], day: date) -> date | None:
+        """The UTC date on which the stored day was last written; None where it is not stored."""
 
     @abstractmethod
     def delete_days(self, model: type[Row], days: Sequence[date]) -> int:
@@ -169,6 +173,14 @@ class ParquetWarehouse(Warehouse):
         """Statements that open the tables in any DuckDB shell: `duckdb -init views.sql`. Files stay where they are."""
         views = "".join(f"{self._view_sql(model)};\n" for model in _models(zones))
         return f"SET TimeZone = 'UTC';\n{views}"
+
+    def written_on(self, model: type[Row], day: date) -> date | None:
+        """See `Warehouse.written_on`."""
+        try:
+            written = (self._path(model) / f"{day.isoformat()}.parquet").stat().st_mtime
+        except FileNotFoundError:
+            return None
+        return datetime.fromtimestamp(written, UTC).date()
 
     def delete_days(self, model: type[Row], days: Sequence[date]) -> int:
         """See `Warehouse.delete_days`; what died while it wrote this table is removed, too."""

@@ -22,7 +22,7 @@ ATTEMPTS: Final = 3
 def request(
     context: dg.SensorEvaluationContext, key: str, partition_key: str, tags: Mapping[str, str] | None = None
 ) -> dg.RunRequest:
-    """A request under a run key that counts failed attempts: a run key is spent once a run was made with it."""
+    """A request under a run key that counts failed attempts: Dagster never launches the same key again."""
     filters = dg.RunsFilter(tags={REQUEST_TAG: key}, statuses=[dg.DagsterRunStatus.FAILURE])
     failures = min(ATTEMPTS, context.instance.get_runs_count(filters))
     return dg.RunRequest(

@@ -108,6 +108,13 @@ def test_unsure_events_are_material_for_discovery_and_counted_only_once_they_hav
         labels=[label("e-a-other-analyst", "new_type")],
     )
     assert found(relabelled, "analyst", "friction", "new_type")
+    undone = counted(
+        metrics=[session("a")],
+        analyses=[analysis("a")],
+        friction=[event("a", "other", source="analyst", confidence=0.4)],
+        labels=[label("e-a-other-analyst", "new_type"), label("e-a-other-analyst", "other", version=3)],
+    )
+    assert not found(undone, "analyst", "friction", "other")
 
 
 def test_the_newest_label_known_on_the_day_overrides_the_stored_type():

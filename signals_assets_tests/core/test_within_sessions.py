@@ -249,3 +249,22 @@ def test_indicators_of_few_users_are_withheld():
 def test_nothing_in_gives_nothing_out():
     assert indicators([], []) == {}
     assert associations([], [], [])[0] == []
+
+
+def test_events_that_are_only_material_for_discovery_take_no_part_whoever_found_them():
+    types = [*TYPES, CountedType("friction", "other", "analyst")]
+    sessions = [session(number) for number in range(40)]
+    logs = [log(number, 500.0) for number in range(12)]
+    unsure = [friction(number, 600.0, "other", source="analyst", confidence=0.4) for number in range(12)]
+
+    def tested(labels):
+        rows, _ = error_correlations(
+            DAY, logs=logs, friction=unsure, metrics=sessions, labels=labels, types=types, audience="self",
+            label=lambda kind, word: word, publishable=str, min_confidence=0.5,
+        )  # fmt: skip
+        return rows
+
+    assert tested([]) == []
+    typed = {"kind": "friction", "type": "error_event", "day": DAY, "taxonomy_version": 2}
+    types.append(CountedType("friction", "error_event", "analyst"))
+    assert tested([typed | {"event_id": row["event_id"]} for row in unsure])

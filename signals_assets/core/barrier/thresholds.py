@@ -29,7 +29,7 @@ SHOWN: Final[dict[Audience, Threshold]] = {
     "company": Threshold(5, 8, 2),
     "public": Threshold(5, 8, 2),
 }
-"""From which size an aggregate is shown (design, section 4)."""
+"""From which size an aggregate is shown."""
 
 TICKET: Final[dict[Audience, Threshold]] = {
     "self": Threshold(1, 3, 0),
