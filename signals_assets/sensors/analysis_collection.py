@@ -6,6 +6,7 @@ Put here: which days are due. Not here: collecting (see `assets/analysis.py`).
 import itertools
 from collections.abc import Callable, Iterable
 from datetime import date
+from typing import Final
 
 import dagster as dg
 
@@ -14,6 +15,9 @@ from signals_assets.resources.analyst import Analyst, BatchState
 from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.sensors import request
 from signals_assets.settings import Settings
+
+
+IN_PROGRESS: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[str], BatchState]) -> list[date]:
@@ -44,7 +48,9 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
     )
     def analysis_collection(
         context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], analyst: dg.ResourceParam[Analyst]
-    ) -> dg.SensorResult:
+    ) -> dg.SensorResult | dg.SkipReason:
+        if context.instance.get_runs_count(dg.RunsFilter(statuses=IN_PROGRESS)):
+            return dg.SkipReason("a run is in progress: it may collect its days itself")
         days = due_days(ledger.entries(["batch"]), ledger.entries(["collected"]), analyst.poll)
         requests = [request(context, f"collect:{day}", day.isoformat()) for day in days]
         return dg.SensorResult(run_requests=requests)
