@@ -16,7 +16,6 @@ from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.sensors import request
 from signals_assets.settings import Settings
 
-
 IN_PROGRESS: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
