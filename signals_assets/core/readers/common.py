@@ -48,8 +48,8 @@ class Limits:
 
     record_bytes: int = 20 * MIB
     """One line; in canonical files a line is a whole session."""
-    document_bytes: int = 256 * MIB
-    """One JSON document that spans lines."""
+    document_bytes: int = 100 * MIB
+    """One JSON object that spans lines. An array has no cap of its own: its items are read one by one."""
     session_bytes: int = 20 * MIB
     """Text kept of one session that is gathered from many lines."""
     text_chars: int = 1_000_000
@@ -129,10 +129,11 @@ class Line:
     size: int
 
 
-def lines(stream: BinaryIO, cap: int) -> Iterator[Line]:
-    """Lines that are not blank, in bounded memory."""
+def lines(stream: BinaryIO, cap: int, beginning: bytes = b"") -> Iterator[Line]:
+    """Lines that are not blank, in bounded memory; `beginning` was read already, at most one line of `cap` + 1."""
     number = 0
-    while chunk := stream.readline(cap + 1):
+    while chunk := beginning or stream.readline(cap + 1):
+        beginning = b""
         number += 1
         size = len(chunk)
         if size > cap and not chunk.endswith(b"\n"):
@@ -207,20 +208,126 @@ def add_notes(notes: dict[str, int], more: Mapping[str, int]) -> None:
 
 
 def json_records(stream: BinaryIO, limits: Limits) -> Iterator[Record]:
-    """The JSON values of a stream: one per line, or the items of one document that spans lines.
+    """The JSON values of a stream: one per line, or the items of one document that spans lines or is one long line.
 
     An array (a whole document, or a line) gives its items one by one.
     """
+    beginning = stream.readline(limits.record_bytes + 1)
+    if _opens_array(beginning, limits):
+        yield from _array_items(beginning, stream, limits)
+        return
     first = True
-    for line in lines(stream, limits.record_bytes):
+    for line in lines(stream, limits.record_bytes, beginning):
         if line.data is None:
             yield Record(f"line {line.number}", line.size, reason="too_large")
-        elif first and line.data.rstrip().endswith((b"{", b"[")) and len(line.data) < 4096:
+        elif first and line.data.rstrip().endswith((b"{", b"[")) and len(line.data) < _OPENING_BYTES:
             yield from _document(line.data, stream, limits)
             return
         else:
             yield from _values(line.data, f"line {line.number}")
         first = False
+
+
+def _opens_array(beginning: bytes, limits: Limits) -> bool:
+    """Whether the first line is the beginning of an array, rather than a whole one."""
+    if not beginning.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        return False
+    return len(beginning) > limits.record_bytes or (
+        len(beginning) < _OPENING_BYTES and beginning.rstrip().endswith((b"{", b"["))
+    )
+
+
+_OPENING_BYTES: Final = 4096
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{},]', re.DOTALL)
+"""A whole text, or what opens, closes or parts; a lone quote begins a text whose end is not there yet."""
+_UNFINISHED: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+', re.DOTALL)
+
+
+def _array_items(beginning: bytes, stream: BinaryIO, limits: Limits) -> Iterator[Record]:
+    """The items of an array of any size; one item, and what was read beyond it, is held at a time."""
+    splitter = _Splitter(limits.record_bytes)
+    number = size = 0
+    chunk = beginning
+    while chunk and not splitter.closed:
+        for item, item_size in splitter.items(chunk):
+            yield _item(item, item_size, f"document item {number}")
+            number += 1
+        chunk = stream.read(MIB) if not splitter.closed else b""
+    rest = splitter.rest()
+    while rest and rest.isspace():
+        rest = stream.read(MIB)
+    while rest:
+        size += len(rest)
+        rest = stream.read(MIB)
+    if size or not splitter.closed:
+        yield Record("end of document", size, reason="invalid_json")
+    elif not number:
+        yield Record("document", len(beginning), reason="no_sessions")
+
+
+def _item(data: bytes | None, size: int, position: str) -> Record:
+    if data is None:
+        return Record(position, size, reason="too_large")
+    try:
+        value, notes = parse_json(data)
+    except ContentError as error:
+        return Record(position, size, reason=str(error))
+    return Record(position, size, value, notes=notes)
+
+
+class _Splitter:
+    """Cuts an array that comes in chunks into its items; knows only texts, brackets and commas."""
+
+    def __init__(self, cap: int) -> None:
+        self.closed = False
+        self._cap = cap
+        self._data = b""
+        self._depth = self._scanned = self._dropped = 0
+
+    def items(self, chunk: bytes) -> Iterator[tuple[bytes | None, int]]:
+        """Items that are complete with this chunk, with their sizes; None for one above the cap."""
+        self._data += chunk
+        start = self._scanned if self._depth == 0 else 0
+        end = len(self._data)
+        for token in _TOKEN.finditer(self._data, self._scanned):
+            kind = token[0]
+            if kind == b'"':
+                end = token.start()
+                break
+            if kind in b"[{":
+                self._depth += 1
+                start = token.end() if self._depth == 1 else start
+            elif kind in b"]}":
+                self._depth -= 1
+            if (kind == b"," and self._depth == 1) or self._depth == 0:
+                yield from self._cut(start, token.start())
+                start = token.end()
+            if self._depth == 0:
+                self.closed, end = True, token.end()
+                break
+        self._data, self._scanned = self._data[start:], end - start
+        self._shorten()
+
+    def _cut(self, start: int, end: int) -> Iterator[tuple[bytes | None, int]]:
+        item = self._data[start:end].strip()
+        size, self._dropped = self._dropped + len(item), 0
+        if size > self._cap:
+            yield None, size
+        elif item:
+            yield item, size
+
+    def _shorten(self) -> None:
+        """Forget what was looked at of an item above the cap, an unfinished text within it too."""
+        if self.closed or len(self._data) + self._dropped <= self._cap:
+            return
+        unfinished = _UNFINISHED.match(self._data, self._scanned)
+        kept = b'"' + self._data[unfinished.end() :] if unfinished else self._data[self._scanned :]
+        self._dropped += len(self._data) - len(kept)
+        self._data, self._scanned = kept, 0
+
+    def rest(self) -> bytes:
+        """What was read beyond the array, or of it and is not an item."""
+        return self._data[self._scanned :] if self.closed else self._data
 
 
 def _document(beginning: bytes, stream: BinaryIO, limits: Limits) -> Iterator[Record]:

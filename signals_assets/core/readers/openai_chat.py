@@ -1,12 +1,16 @@
-"""Reader: OpenAI chat messages, as JSON or JSON Lines.
+"""Reader: OpenAI chat messages and Responses items, as JSON or JSON Lines.
 
-Put here: conversations as `messages` with `tool_calls`, bare message lists, logged requests with their `choices`.
+Put here: conversations as `messages` with `tool_calls` or the older `function_call`, as `input` and `output` items
+of the Responses API, bare lists of them, logged requests with their answers.
 Not here: spans that carry such messages (see `otel.py`).
 
 The format knows no time of a message and no outcome of a tool; where a record carries them anyway under common
-names they are read. System and developer messages are the agent's configuration, not steps, and are counted.
+names they are read, and a result is an error only where it says so. System and developer messages are the agent's
+configuration and reasoning is nobody's message: both are no steps, and are counted. Names and forms: the reference of
+the OpenAI API, Chat Completions (create, object) and Responses (input items, output items).
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -21,6 +25,7 @@ from signals_assets.core.readers.common import (
     dig,
     head_records,
     name_of,
+    parse_json,
     parts_text,
     session_id_of,
     status_of,
@@ -34,6 +39,13 @@ _IDS: Final = ("session_id", "conversation_id", "thread_id", "chat_id", "id")
 _USERS: Final = ("user_id", "user", "safety_identifier")
 _STARTS: Final = ("started_at", "created_at", "created", "timestamp", "create_time")
 _TIMES: Final = ("timestamp", "created_at", "created", "at", "create_time")
+_ITEM_CALLS: Final = frozenset({"function_call", "custom_tool_call", "mcp_call"})
+_ITEM_RESULTS: Final = frozenset({"function_call_output", "custom_tool_call_output"})
+_ITEM_BUILT_IN: Final = re.compile(r"[a-z_]+_call")
+"""Tools that run at the provider: `web_search_call`, `file_search_call`, `code_interpreter_call`, ..."""
+_ITEM_STATUS: Final = {"failed": "error", "incomplete": "interrupted"}
+_JUDGED_CHARS: Final = 20_000
+_ERROR_FIRST: Final = re.compile(r'\{\s*"error"\s*:\s*+(?!null|false|""|0|\{\s*\}|\[\s*\])')
 
 
 class OpenAIChatReader:
@@ -84,12 +96,17 @@ def _gather(record: Record, loose: Record, limits: Limits) -> None:
 
 
 def _is_message(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("role"), str)
-        and value["role"] in _ROLES
-        and "messages" not in value
-    )
+    """Whether a value is one message of a conversation or one item of a response."""
+    if not isinstance(value, dict) or "messages" in value:
+        return False
+    return _is_item(value) or (isinstance(value.get("role"), str) and value["role"] in _ROLES)
+
+
+def _is_item(value: dict[str, Any]) -> bool:
+    kind = name_of(value.get("type"))
+    if kind in _ITEM_RESULTS or (kind in _ITEM_CALLS and isinstance(value.get("name"), str)):
+        return True
+    return kind is not None and _ITEM_BUILT_IN.fullmatch(kind) is not None and isinstance(value.get("id"), str)
 
 
 def _messages(value: Any) -> list[Any] | None:
@@ -98,21 +115,39 @@ def _messages(value: Any) -> list[Any] | None:
         return value if value and all(_is_message(item) for item in value) else None
     if not isinstance(value, dict):
         return None
-    request = next((part for part in (value, value.get("request"), value.get("body")) if _has_messages(part)), None)
+    found = (_request(part) for part in (value, value.get("request"), value.get("body")))
+    request = next((messages for messages in found if messages is not None), None)
+    answer = next((part for part in (value, value.get("response")) if _answer(part)), None)
     if request is None:
+        return _answer(answer) if isinstance(answer, dict) and answer.get("object") == "response" else None
+    return [*request, *_answer(answer)]
+
+
+def _request(value: Any) -> list[Any] | None:
+    """What went into a model: a list of messages, or the Responses API's `input`, which may be the user's words."""
+    if not isinstance(value, dict):
         return None
-    messages: list[Any] = list(request["messages"])
-    response = value.get("response")
-    answer = value if "choices" in value else response if isinstance(response, dict) else {}
-    choices = answer.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(first, dict) and isinstance(first.get("message"), dict):
-        messages.append(first["message"])
-    return messages
+    if isinstance(value.get("messages"), list):
+        return list(value["messages"])
+    given = value.get("input", value.get("items"))
+    if isinstance(given, str) and "model" in value and not isinstance(value.get("output"), str):
+        return [{"role": "user", "content": given}]
+    return list(given) if isinstance(given, list) and given and all(_is_part(item) for item in given) else None
 
 
-def _has_messages(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("messages"), list)
+def _is_part(item: Any) -> bool:
+    return _is_message(item) or (isinstance(item, dict) and item.get("type") in ("reasoning", "item_reference"))
+
+
+def _answer(value: Any) -> list[Any]:
+    """What came out of a model: the first of its `choices`, or the `output` items of a response."""
+    if not isinstance(value, dict):
+        return []
+    choices, output = value.get("choices"), value.get("output")
+    if isinstance(choices, list):
+        first = choices[0] if choices else None
+        return [first["message"]] if isinstance(first, dict) and isinstance(first.get("message"), dict) else []
+    return list(output) if isinstance(output, list) and output and all(_is_part(item) for item in output) else []
 
 
 def _session(record: Record, reading: Reading, fallback_id: str) -> Session:
@@ -128,7 +163,10 @@ def _session(record: Record, reading: Reading, fallback_id: str) -> Session:
         builder.add(message)
     agent = data.get("agent")
     agent = agent if isinstance(agent, dict) else {"name": agent}
-    merged = {**metadata, **data}
+    request: Mapping[str, Any] = next(
+        (data[name] for name in ("request", "body") if isinstance(data.get(name), dict)), {}
+    )
+    merged = {**request, **metadata, **{name: value for name, value in data.items() if value is not None}}
     session = Session(
         session_id=session_id_of(_first(merged, _IDS) or fallback_id),
         agent=Agent(
@@ -166,7 +204,9 @@ class _Builder:
     def add(self, message: Any) -> None:
         """Append the steps of one message. Raises ContentError for one that breaks a cap."""
         role = message.get("role") if isinstance(message, dict) else None
-        if role == "user":
+        if role is None and isinstance(message, dict) and _is_item(message):
+            self._item(message)
+        elif role == "user":
             self._text("user_message", message)
         elif role == "assistant":
             self._text("assistant_message", message)
@@ -174,9 +214,7 @@ class _Builder:
         elif role in ("tool", "function"):
             self._result(message)
         else:
-            self._tally[
-                "messages_without_step.system" if role in ("system", "developer") else "messages_unreadable"
-            ] += 1
+            self._tally[_passed_over(message, role)] += 1
         if len(self.steps) > self._limits.steps:
             raise ContentError("too_many_steps")
 
@@ -195,17 +233,21 @@ class _Builder:
             call = call if isinstance(call, dict) else {}
             function = call.get("function") or call.get("custom")
             function = function if isinstance(function, dict) else {}
-            call_id, tool = name_of(call.get("id")), name_of(function.get("name"))
-            if call_id and tool:
-                self._tools[call_id] = tool
             value = function.get("arguments", function.get("input"))
-            arguments = arguments_of(value if value != "" else {}, self._limits)
-            at = _time(message, _TIMES)
-            self.steps.append(Step("tool_call", at, tool_name=tool, tool_call_id=call_id, arguments=arguments))
+            self._call(message, name_of(function.get("name")), name_of(call.get("id")), value)
+
+    def _call(self, message: Mapping[str, Any], tool: str | None, call_id: str | None, value: Any) -> None:
+        if call_id and tool:
+            self._tools[call_id] = tool
+        arguments = arguments_of(value if value != "" else {}, self._limits)
+        at = _time(message, _TIMES)
+        self.steps.append(Step("tool_call", at, tool_name=tool, tool_call_id=call_id, arguments=arguments))
 
     def _result(self, message: Mapping[str, Any]) -> None:
-        text = text_of(parts_text(message.get("content")), self._notes, self._limits)
-        call_id = name_of(message.get("tool_call_id"))
+        content = message.get("content", message.get("output"))
+        text = text_of(parts_text(content), self._notes, self._limits)
+        call_id = name_of(message.get("tool_call_id")) or name_of(message.get("call_id"))
+        status = status_of(message.get("status")) or _ITEM_STATUS.get(str(message.get("status")))
         self.steps.append(
             Step(
                 "tool_result",
@@ -213,9 +255,32 @@ class _Builder:
                 text,
                 tool_name=name_of(message.get("name")) or self._tools.get(call_id or ""),
                 tool_call_id=call_id,
-                status=status_of(message.get("status")) or result_status(text, message.get("is_error")),
+                status=status or result_status(text, message.get("is_error")),
             )
         )
+
+    def _item(self, item: Mapping[str, Any]) -> None:
+        """One item of the Responses API that is no message; a tool that ran at the provider is call and result."""
+        kind = str(item["type"])
+        if kind in _ITEM_RESULTS:
+            self._result(item)
+            return
+        call_id = name_of(item.get("call_id")) or name_of(item.get("id"))
+        tool = name_of(item.get("name")) or kind.removesuffix("_call")
+        given = (item.get(name) for name in ("arguments", "input", "action", "queries", "code"))
+        self._call(item, tool, call_id, next((value for value in given if value is not None), None))
+        if kind in ("function_call", "custom_tool_call", "computer_call", "local_shell_call"):
+            return  # runs at the agent: the result is an item of its own
+        failed = item.get("error") is not None
+        told = item.get("error") if failed else item.get("output", item.get("outputs", item.get("results")))
+        self._result({**item, "name": tool, "call_id": call_id, "content": told, "is_error": failed})
+
+
+def _passed_over(message: Any, role: Any) -> str:
+    if role in ("system", "developer"):
+        return "messages_without_step.system"
+    kind = message.get("type") if isinstance(message, dict) else None
+    return f"messages_without_step.{kind}" if kind in ("reasoning", "item_reference") else "messages_unreadable"
 
 
 def result_status(text: str | None, is_error: Any = None) -> str:
@@ -223,4 +288,21 @@ def result_status(text: str | None, is_error: Any = None) -> str:
     if is_error is True:
         return "error"
     lead = (text or "").lstrip()
-    return "error" if lead.startswith(("Error:", "error:", "Traceback (most recent call last)", '{"error"')) else "ok"
+    if lead.startswith(("Error:", "error:", "Traceback (most recent call last)")):
+        return "error"
+    return "error" if lead.startswith("{") and _reports_error(lead) else "ok"
+
+
+def _reports_error(text: str) -> bool:
+    """Whether a JSON object names an error; `{"error": null}` names none. Long objects are judged by their start."""
+    if len(text) > _JUDGED_CHARS:
+        return _ERROR_FIRST.match(text) is not None
+    try:
+        value, _ = parse_json(text.encode("utf-8", "replace"))
+    except ContentError:
+        return _ERROR_FIRST.match(text) is not None
+    return isinstance(value, dict) and (
+        bool(value.get("error"))
+        or value.get("status") == "error"
+        or True in (value.get("is_error"), value.get("isError"))
+    )

@@ -315,7 +315,7 @@ def message_steps(value: Any, making: Making, role: str) -> Iterator[Step]:
 def _one_message(message: Mapping[str, Any], making: Making, role: str) -> Iterator[Step]:
     content = message.get("parts", message.get("content"))
     parts = _parts(content)
-    if role in ("tool", "function") and not any(part.get("type") in _RESULTS for part in parts):
+    if role in ("tool", "function") and not any(name_of(part.get("type")) in _RESULTS for part in parts):
         yield _result({**message, "content": content if content is not None else message.get("result")}, making)
         return
     yield from _part_steps(parts, making, role)
@@ -348,7 +348,7 @@ def _part_steps(parts: list[dict[str, Any]], making: Making, role: str) -> Itera
     """Steps in the order of the parts; words between two calls or results are one message."""
     words: list[Any] = []
     for part in (*parts, {"type": "end"}):
-        kind = part.get("type")
+        kind = name_of(part.get("type"))
         if kind in _SILENT_PARTS:
             continue
         if kind not in _CALLS and kind not in _RESULTS and kind != "end":

@@ -2,7 +2,10 @@
 
 import io
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signals_assets.core.readers.common import (
     ContentError,
@@ -12,6 +15,7 @@ from signals_assets.core.readers.common import (
     arguments_of,
     check_tree,
     dig,
+    json_records,
     lines,
     parse_json,
     session_id_of,
@@ -113,3 +117,54 @@ def test_holding_gives_up_what_was_untouched_for_longest():
         held.get(key, size).append(key)
     assert list(held.overfull()) == [("b", ["b"])]
     assert [key for key, _ in held.rest()] == ["a", "c"]
+
+
+class Dripping(io.BytesIO):
+    """A stream that gives few bytes at a time."""
+
+    few = 3
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(self.few, len(self.getbuffer()) if size is None or size < 0 else size))
+
+
+JSON = st.recursive(
+    st.none() | st.integers(0, 99) | st.text(alphabet='a"\\\\[]{},: é', max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet='a"]\\\\', max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.lists(JSON, min_size=1, max_size=5), st.integers(1, 9), st.sampled_from([b"[\n", b"\xef\xbb\xbf[\n"]))
+def test_the_items_of_a_long_array_are_those_of_the_array(items, few, opening):
+    stream = Dripping(opening + b",\n".join(map(orjson.dumps, items)) + b"]\n \n")
+    stream.few = few
+    records = list(json_records(stream, Limits()))
+    assert [record.reason for record in records] == [None] * len(items)
+    assert [record.value for record in records] == items
+
+
+def test_an_item_above_the_cap_is_passed_over_in_bounded_memory_and_the_next_is_read():
+    large = [orjson.dumps({"text": '\\"[,' * 100}), orjson.dumps([[7]] * 100)]
+    stream = Dripping(b"[" + b", ".join([b"1", *large, b'"2"']) + b"]")
+    records = list(json_records(stream, Limits(record_bytes=100)))
+    assert [(record.value, record.reason) for record in records] == [
+        (1, None),
+        (None, "too_large"),
+        (None, "too_large"),
+        ("2", None),
+    ]
+    assert [record.size for record in records[1:3]] == [len(b" " + item) for item in large]
+
+
+@pytest.mark.parametrize("end", [b"", b'"broken', b"] more", b", {"])
+def test_an_array_that_does_not_end_well_says_so_after_its_items(end):
+    records = list(json_records(io.BytesIO(b"[\n1, 2, " + end), Limits()))
+    assert [record.value for record in records[:2]] == [1, 2]
+    assert [record.reason for record in records[2:]] == ["invalid_json"]
+
+
+def test_an_empty_array_over_lines_holds_no_sessions():
+    assert [record.reason for record in json_records(io.BytesIO(b"[\n]\n"), Limits())] == ["no_sessions"]

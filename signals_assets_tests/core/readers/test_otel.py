@@ -2,6 +2,8 @@
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signals_assets.core.readers import Limits
 from signals_assets_tests.core.readers.reading import jsonl, one, outline, read
@@ -501,3 +503,35 @@ def test_a_conversation_larger_than_all_may_be_together_is_rejected_and_the_rest
     assert [session.session_id for session in sessions] == ["b"]
     assert [item.reason for item in rejected] == ["too_large"]
     assert rejected[0].count == 5
+
+
+NAMES = [
+    "gen_ai.input.messages",
+    "gen_ai.prompt.0.content",
+    "llm.input_messages.0.message.tool_calls.0.tool_call.id",
+    "ai.prompt.messages",
+    "events",
+    "pydantic_ai.all_messages",
+    "gen_ai.tool.call.arguments",
+    "request_data",
+]
+WORDS = st.sampled_from(["type", "role", "tool", "user", "parts", "content", "tool_calls", "function", "id", "message"])
+ANY = st.recursive(
+    st.none() | st.integers(-5, 5) | WORDS | st.just("tool_call"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(
+    st.lists(st.dictionaries(st.sampled_from(NAMES), ANY, min_size=1, max_size=3), min_size=1, max_size=3),
+    st.booleans(),
+)
+def test_whatever_stands_in_the_attributes_is_read_or_rejected(items, packed):
+    pack = (lambda item: orjson.dumps(item).decode()) if packed else (lambda item: item)
+    spans = [
+        {"traceId": "t", "spanId": str(number), "attributes": {name: pack(item) for name, item in attributes.items()}}
+        for number, attributes in enumerate(items)
+    ]
+    sessions, rejected = read(jsonl({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}))
+    assert len(sessions) + len(rejected) >= 1
