@@ -13,7 +13,7 @@ from signals_assets.resources.otlp_receiver import serve
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=4318, show_default=True)
 def command(out: Path, host: str, port: int) -> None:
-    """Receive OpenTelemetry spans (OTLP/HTTP, JSON or protobuf) on /v1/traces and /v1/logs and append them to files in OUT."""
+    """Receive OpenTelemetry spans and logs (OTLP/HTTP, JSON or protobuf) and append them to files in OUT."""
     try:
         server = serve(out, host, port)
     except OSError as error:
