@@ -14,6 +14,7 @@ from typing import Any, Final
 import dagster as dg
 
 from signals_assets import metadata
+from signals_assets.core import discovery_items, within_sessions
 from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, days_of, today
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
@@ -201,7 +202,7 @@ EXPIRING: Final = ("raw_sessions", "quarantine", "feedback", "analyses", "word_s
 """Restricted tables whose days expire after `retention_days`."""
 WINDOWED: Final = ("error_logs", "embeddings")
 """Restricted tables that later days still read back on for four weeks: they are kept at least that long."""
-WINDOW_DAYS: Final = 28
+WINDOW_DAYS: Final = max(discovery_items.WINDOW_DAYS, within_sessions.WINDOW_DAYS)
 
 
 @dg.op(description="Remove restricted days whose retention is over.")

@@ -19,8 +19,8 @@ from signals_assets.core.correlations import labeller
 from signals_assets.core.correlations import release_correlations as releases_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors.facets import INTENTS
-from signals_assets.core.taxonomy import Taxonomy, fold
-from signals_assets.core.user_days import CountedType, Counts, counted_types
+from signals_assets.core.taxonomy import fold
+from signals_assets.core.user_days import Counts, types_counted
 from signals_assets.core.user_days import user_days as counts_of
 from signals_assets.core.within_sessions import error_correlations as errors_of
 from signals_assets.core.within_sessions import leading_indicators as indicators_of
@@ -52,13 +52,6 @@ COUNTED_WINDOW = 56
 """Days of counts that a comparison may reach back: an open release and the baseline before it."""
 WITHIN_WINDOW = 28
 PICTURE_DAYS = 28
-
-
-def counted(taxonomy: Taxonomy) -> list[CountedType]:
-    """Every type of friction and delight with its one source."""
-    built_in = {item.slug for item in taxonomy.types if item.since_version == 1}
-    kinds = {"friction": taxonomy.slugs("friction"), "delight": taxonomy.slugs("delight")}
-    return counted_types(kinds, built_in)  # type: ignore[arg-type]  # the keys are the literals
 
 
 def _counts(warehouse: Warehouse, days: Sequence[date]) -> Counts:
@@ -128,7 +121,7 @@ def friction_rates(
     days = days_of(context)
     counts, label = _counts(warehouse, days), _label(settings, pseudonym_key)
     for day in days:
-        types = counted(fold(ledger.entries(["taxonomy"], before=day)))
+        types = types_counted(fold(ledger.entries(["taxonomy"], before=day)))
         rows, coverage = rates_of(day, counts, types=types, audience=settings.audience, label=label)
         store(context, warehouse, FrictionRate, day, rows, coverage)
     last = days[-1]
@@ -164,7 +157,7 @@ def release_correlations(
     days = days_of(context)
     counts, label = _counts(warehouse, days), _label(settings, pseudonym_key)
     for day in days:
-        types = counted(fold(ledger.entries(["taxonomy"], before=day)))
+        types = types_counted(fold(ledger.entries(["taxonomy"], before=day)))
         known = warehouse.read(Release, window(day, COUNTED_WINDOW))
         rows, coverage = releases_of(day, counts, known, types=types, audience=settings.audience, label=label)
         confirmed = sum(row.evidence == "confirmed" for row in rows)
@@ -190,7 +183,7 @@ def error_correlations(
             friction=warehouse.read(FrictionEvent, back),
             metrics=warehouse.read(SessionMetrics, back),
             labels=warehouse.read(EventLabel, back),
-            types=counted(fold(ledger.entries(["taxonomy"], before=day))),
+            types=types_counted(fold(ledger.entries(["taxonomy"], before=day))),
             audience=settings.audience,
             label=label,
             publishable=lambda text: label("template", text),
@@ -215,7 +208,7 @@ def leading_indicators(
             facets=warehouse.read(Facet, back),
             metrics=warehouse.read(SessionMetrics, back),
             labels=warehouse.read(EventLabel, back),
-            types=counted(fold(ledger.entries(["taxonomy"], before=day))),
+            types=types_counted(fold(ledger.entries(["taxonomy"], before=day))),
             audience=settings.audience,
             min_confidence=settings.min_confidence,
         )

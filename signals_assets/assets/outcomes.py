@@ -19,7 +19,7 @@ from signals_assets.core.outcomes import loop_metrics as metrics_of
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import TICKET_KINDS
 from signals_assets.core.tickets import ticket_states as states_of
-from signals_assets.core.user_days import Counts, counted_types
+from signals_assets.core.user_days import Counts, types_counted
 from signals_assets.core.wording import Wording
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of, window
@@ -29,7 +29,6 @@ from signals_assets.settings import Settings
 from signals_assets.tables import (
     FixOutcome,
     FrictionLevel,
-    Kind,
     LoopMetric,
     PullRequest,
     Release,
@@ -74,9 +73,7 @@ def fix_outcomes(
     counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + EFFECT_WINDOW)))
     for day in days:
         wording = Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings)
-        friction: dict[Kind, tuple[str, ...]] = {"friction": wording.taxonomy.slugs("friction")}
-        built_in = {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
-        types = {item.type: item for item in counted_types(friction, built_in)}
+        types = {item.type: item for item in types_counted(wording.taxonomy, ["friction"])}
         view = counts.as_of(day)
         shipped = warehouse.read(Release, window(day, HISTORY)).to_pylist()
         changes = warehouse.read(ReleaseCorrelation, window(day, EFFECT_WINDOW)).to_pylist()

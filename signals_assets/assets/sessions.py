@@ -6,8 +6,9 @@ Thinking: core/records.py, core/sessions.py
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import Any
 
 import dagster as dg
 
@@ -124,19 +125,24 @@ def _known_on(warehouse: Warehouse, model: type[Row], day: date) -> date:
     return today() if day in set(warehouse.days(model)) else day
 
 
-def _keep_known_on(warehouse: Warehouse, model: type[Row], day: date, rows: list[Row]) -> list[Row]:
-    """Rows whose key was stored before keep the day on which they became known."""
-    if day not in set(warehouse.days(model)):
-        return rows
-    before = {
-        tuple(row[name] for name in model.key): row["known_on"]
-        for row in warehouse.read(model, day, columns=[*model.key, "known_on"]).to_pylist()
-    }
+def _store(
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    model: type[Row],
+    day: date,
+    rows: Sequence[Row],
+    coverage: Coverage,
+) -> None:
+    """Store a day of records; rows whose key was stored before keep the day on which they became known."""
+    before: dict[tuple[Any, ...], date] = {}
+    if day in set(warehouse.days(model)):
+        stored = warehouse.read(model, day, columns=[*model.key, "known_on"]).to_pylist()
+        before = {tuple(row[name] for name in model.key): row["known_on"] for row in stored}
     kept = []
     for row in rows:
         identity = tuple(getattr(row, name) for name in model.key)
         kept.append(row.model_copy(update={"known_on": before[identity]}) if identity in before else row)
-    return kept
+    store(context, warehouse, model, day, kept, coverage)
 
 
 @daily_asset(Release, deps=["raw_sessions"])
@@ -157,7 +163,7 @@ def releases(
             known=[(row["agent_name"], row["kind"], row["version"]) for row in known],
             known_on=_known_on(warehouse, Release, day),
         )
-        store(context, warehouse, Release, day, _keep_known_on(warehouse, Release, day, list(rows)), coverage)
+        _store(context, warehouse, Release, day, rows, coverage)
 
 
 @daily_asset(ErrorLog, kinds=("jsonl",))
@@ -175,7 +181,7 @@ def error_logs(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, ErrorLog, day),
         )
-        store(context, warehouse, ErrorLog, day, _keep_known_on(warehouse, ErrorLog, day, list(rows)), coverage)
+        _store(context, warehouse, ErrorLog, day, rows, coverage)
 
 
 @daily_asset(FeedbackRecord, deps=["raw_sessions"])
@@ -200,8 +206,7 @@ def feedback(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, FeedbackRecord, day),
         )
-        kept = _keep_known_on(warehouse, FeedbackRecord, day, list(rows))
-        store(context, warehouse, FeedbackRecord, day, kept, coverage)
+        _store(context, warehouse, FeedbackRecord, day, rows, coverage)
 
 
 @daily_asset(PullRequest)
@@ -215,7 +220,7 @@ def pull_requests(
         rows, coverage = thinking.pull_request_rows(
             day, records.records("pull_requests", day), known_on=_known_on(warehouse, PullRequest, day)
         )
-        store(context, warehouse, PullRequest, day, _keep_known_on(warehouse, PullRequest, day, list(rows)), coverage)
+        _store(context, warehouse, PullRequest, day, rows, coverage)
 
 
 @daily_asset(UserOutcome)
@@ -233,7 +238,7 @@ def user_outcomes(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, UserOutcome, day),
         )
-        store(context, warehouse, UserOutcome, day, _keep_known_on(warehouse, UserOutcome, day, list(rows)), coverage)
+        _store(context, warehouse, UserOutcome, day, rows, coverage)
 
 
 records_are_readable = share(

@@ -22,7 +22,7 @@ from signals_assets.core.levels import friction_levels as levels_of
 from signals_assets.core.outcomes import verdict_actions
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import TICKET_KINDS, Decision, Ticket, fix_draft, recurrence_text, ticket_text
-from signals_assets.core.user_days import Counts, counted_types
+from signals_assets.core.user_days import Counts, types_counted
 from signals_assets.core.wording import Wording
 from signals_assets.metadata import store
 from signals_assets.partitions import FRICTION_TYPES, days_of, window
@@ -87,7 +87,7 @@ def friction_levels(
     for day in days:
         wording = Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings)
         entries = ledger.entries(LEDGER_KINDS, before=day)
-        kinds = counted_types({"friction": wording.taxonomy.slugs("friction")}, _built_in(wording))
+        kinds = types_counted(wording.taxonomy, ["friction"])
         previous = [stored for stored in warehouse.days(FrictionLevel) if stored < day][-1:]
         rows, audits = levels_of(
             day,
@@ -106,10 +106,6 @@ def friction_levels(
         store(context, warehouse, FrictionLevel, day, rows, coverage, crossed=crossed)
         audit_levels(ledger, audits)
         context.instance.add_dynamic_partitions(str(FRICTION_TYPES.name), list(wording.taxonomy.slugs("friction")))
-
-
-def _built_in(wording: Wording) -> set[str]:
-    return {item.slug for item in wording.taxonomy.of_kind("friction") if item.since_version == 1}
 
 
 def _causes(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:

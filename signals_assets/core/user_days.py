@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals_assets.core.statistics import Cohort, Floats, Integers, add_up
+from signals_assets.core.taxonomy import Taxonomy, seed
 from signals_assets.tables import Kind, Source, UserDay, arrow_schema
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def source_of(type_: str, builtin: Collection[str]) -> Source:
 def counted_types(types: Mapping[Kind, Iterable[str]], builtin: Collection[str]) -> list[CountedType]:
     """The types of a taxonomy (kind -> slugs) with their source; `builtin`: slugs that the detectors look for."""
     return [CountedType(kind, slug, source_of(slug, builtin)) for kind, slugs in types.items() for slug in slugs]
+
+
+def types_counted(taxonomy: Taxonomy, kinds: Sequence[Kind] = ("friction", "delight")) -> list[CountedType]:
+    """The active types of a taxonomy with their source; the detectors look for those of the packaged one."""
+    return [item for kind in kinds for item in counted_types({kind: taxonomy.slugs(kind)}, seed().slugs(kind))]
 
 
 def records(rows: Rows, names: Sequence[str]) -> list[tuple[Any, ...]]:
