@@ -170,6 +170,15 @@ def read_paths(
         yield from _read_file(file, session_format, user_from or UserFrom(), agent_name, modified, tally)
 
 
+def session_files(paths: Sequence[Path]) -> tuple[list[Path], Counter[str]]:
+    """The files under the paths that may hold sessions, in a stable order, and those passed over by reason.
+
+    Raises SessionSourceError for a path that does not exist.
+    """
+    files, skipped = _listed(paths)
+    return [file.path for file in files], skipped
+
+
 class FileSessionSource(SessionSource):
     """Files and folders of sessions in any readable format.
 
