@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import orjson
@@ -11,14 +11,23 @@ import orjson
 from signals_assets.cli.printing import json_option, show, write_json
 
 Result = dict[str, Any]
+Table = tuple[str, Sequence[Mapping[str, Any]], str]
+"""Title, rows, note."""
+_FILE: Final = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
 @click.argument("name", type=click.Choice(["correlations", "detectors", "discovery"]))
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--sessions", multiple=True, type=click.Path(exists=True, path_type=Path), help="detectors: sessions.")
-@click.option("--labels", multiple=True, type=click.Path(exists=True, path_type=Path), help="detectors: label sheets.")
+@click.option("--sessions", multiple=True, type=_FILE, help="detectors: sessions.")
+@click.option("--labels", multiple=True, type=_FILE, help="detectors: label sheets; each file is reported by itself.")
+@click.option("--rewards", type=_FILE, help="detectors: lines of session_id and true reward (0 or 1).")
+@click.option(
+    "--disagreements",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="detectors: write every single disagreement with the labels to this file, as JSON lines without any text.",
+)
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="discovery: folder of train.tsv, dev.tsv.")
 @json_option
 def command(
@@ -27,6 +36,8 @@ def command(
     seed: int,
     sessions: tuple[Path, ...],
     labels: tuple[Path, ...],
+    rewards: Path | None,
+    disagreements: Path | None,
     data: Path | None,
     json_file: str | None,
 ) -> None:
@@ -34,20 +45,22 @@ def command(
 
     detectors without --sessions and discovery without --data run on made-up data, which proves plumbing only.
     """
-    if bool(sessions) != bool(labels):
-        raise click.UsageError("--sessions and --labels go together")
+    if bool(sessions) != bool(labels or rewards):
+        raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
+    if disagreements and sessions and not labels:
+        raise click.UsageError("--disagreements are with labels: give --labels too")
     result, tables = {
         "correlations": lambda: _correlations(quick, seed),
-        "detectors": lambda: _detectors(quick, seed, sessions, labels),
+        "detectors": lambda: _detectors(quick, seed, sessions, labels, rewards, disagreements),
         "discovery": lambda: _discovery(quick, seed, data),
     }[name]()
     write_json(json_file, result)
     click.echo("parameters: " + ", ".join(f"{key}={value}" for key, value in result["parameters"].items()))
-    for title, rows in tables.items():
-        show(title, rows)
+    for title, rows, note in tables:
+        show(title, rows, note=note)
 
 
-def _correlations(quick: bool, seed: int) -> tuple[Result, dict[str, Sequence[Mapping[str, Any]]]]:
+def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
     from signals_assets.benchmarks.correlations import run
 
     result = run(quick=quick, seed=seed)
@@ -63,35 +76,218 @@ def _correlations(quick: bool, seed: int) -> tuple[Result, dict[str, Sequence[Ma
         for scenario in result["scenarios"]
         for method, figures in scenario["methods"].items()
     ]
-    return result, {"False discoveries and power": rows}
+    return result, [("False discoveries and power", rows, "")]
 
 
 def _detectors(
-    quick: bool, seed: int, sessions: tuple[Path, ...], labels: tuple[Path, ...]
-) -> tuple[Result, dict[str, Sequence[Mapping[str, Any]]]]:
+    quick: bool,
+    seed: int,
+    sessions: tuple[Path, ...],
+    labels: tuple[Path, ...],
+    rewards: Path | None,
+    disagreements: Path | None,
+) -> tuple[Result, list[Table]]:
     from signals_assets.benchmarks.detectors import run
     from signals_assets.core.readers import Rejected
     from signals_assets.resources.session_source import read_paths
 
+    source = "given sessions" if sessions else "simulation (proves plumbing only)"
     with tempfile.TemporaryDirectory() as folder:
         if not sessions:
             sessions, labels = _simulated(Path(folder), quick, seed)
-        read = [item for item in read_paths(sessions) if not isinstance(item, Rejected)]
-        sheets = [orjson.loads(line) for path in labels for line in path.read_bytes().splitlines() if line.strip()]
-        result = run(read, sheets, quick=quick)
-    source = "simulation (proves plumbing only)" if not read or folder in str(sessions[0]) else "given sessions"
-    parameters = {"source": source, "seed": seed, "quick": quick, "sessions": len(read), "sheets": result["sheets"]}
-    result = {"parameters": parameters, **result}
+        items = list(read_paths(sessions))
+        read = [item for item in items if not isinstance(item, Rejected)]
+        sheets = [(path.name, _records(path, ("session_id", "friction"))) for path in labels]
+        true = _records(rewards, ("session_id", "reward")) if rewards else []
+    if true and not {record["session_id"] for record in true} & {session.key for session in read}:
+        raise click.ClickException(f"{rewards}: none of its sessions is among --sessions; give the files of those")
+    result = run(read, sheets, true, quick=quick, seed=seed)
+    different = result.pop("disagreements")
+    if disagreements:
+        disagreements.write_bytes(b"".join(orjson.dumps(record) + b"\n" for record in different))
+        click.echo(f"{len(different)} disagreements with the labels written to {disagreements}", err=True)
+    parameters = {
+        "source": source,
+        "seed": seed,
+        "quick": quick,
+        "sessions": len(read),
+        "unreadable": len(items) - len(read),
+        "resamples": result.pop("resamples"),
+        "min_confidence": result.pop("min_confidence"),
+    }
+    tables = [table for block in result["labels"] for table in _label_tables(block)]
+    if result["rewards"]:
+        tables += _reward_tables(result["rewards"])
+    speed = [{"figure": name.replace("_", " "), "value": value} for name, value in result["speed"].items()]
+    return {"parameters": parameters, **result}, [*tables, ("Speed on one core, and memory", speed, "")]
+
+
+def _records(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The JSON lines of a file; one that is not JSON or lacks a needed field is named by its number."""
+    records = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            record = None
+        if not isinstance(record, dict) or any(name not in record for name in needed):
+            raise click.ClickException(f"{path}, line {number}: not a JSON object with {' and '.join(needed)}")
+        records.append(record)
+    return records
+
+
+def _label_tables(block: Result) -> list[Table]:
+    """What is printed of one file of labels."""
+    head = f"{block['labels']} ({block['kind']})"
+    about = (
+        f"{block['sheets']} sheets of {block['sessions']} sessions, {block['sessions_read_twice']} read twice; "
+        f"{_measured(block['languages'])}. {block['sheets_without_session']} sheets without their session."
+    )
+    note = (
+        "Labelled and found: sheets. In brackets: 95 % by bootstrap over sessions. * provisional: under ten sessions."
+    )
+    outcomes = block["rules"]["outcome"]["table"]
+    found = sorted({name for row in outcomes.values() for name in row})
+    return [
+        (f"{head}: on sessions", _type_rows(block, "sessions"), f"{about} {note}"),
+        (f"{head}: on moments", _type_rows(block, "moments"), "A moment is found by a detection that shares a step."),
+        (
+            f"{head}: severity, outcome, facets",
+            _whole_rows(block),
+            "Beside: the naive baseline, or always the majority's answer.",
+        ),
+        (
+            f"{block['labels']}: outcomes",
+            [
+                {"label \\ rules": name} | {other: row.get(other, 0) for other in found}
+                for name, row in outcomes.items()
+            ],
+            "",
+        ),
+    ]
+
+
+def _type_rows(block: Result, level: str) -> list[dict[str, Any]]:
+    """One row per type that somebody found, and a second one where other languages than English change it."""
+    rows = []
+    given, here, english = block["readers"], block["readers_here"], block["rules_in_english"]
+    for name in block["types"]:
+        ours, naive = block["rules"]["types"][name], block["naive"]["types"][name]
+        if not ours[level]["true"] and not ours[level]["found"]:
+            continue
+        beside = {"naive F1": _two(naive[level]["f1"])}
+        if given["level"] == level:
+            beside["readers"] = _two(given["types"].get(name))
+        if here:
+            beside["readers here"] = _two(here["types"][name][level]["f1"])
+        rows.append({"type": name + (" *" if ours["provisional"] else ""), **_detection(ours, level), **beside})
+        if english and english["types"][name][level] != ours[level]:
+            alone = _detection(english["types"][name], level)
+            rows.append({"type": "  in English", **alone, **dict.fromkeys(beside)})
+    return rows
+
+
+def _detection(of_type: Result, level: str) -> dict[str, Any]:
+    """What is printed of a type's figures on sessions or on moments."""
+    figures = of_type[level]
+    return {
+        **({"sessions": of_type["positives"]} if level == "sessions" else {}),
+        "labelled": figures["true"],
+        "found": figures["found"],
+        "precision": _two(figures["precision"]),
+        "recall": _two(figures["recall"]),
+        "F1": _with_interval(figures, "f1"),
+    }
+
+
+_WHOLE: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    ("any_moderate_or_severe", "f1", "any moderate or severe event, F1", "true", ""),
+    ("any_moderate_or_severe", "precision", "  precision", "true", ""),
+    ("any_moderate_or_severe", "recall", "  recall", "true", ""),
+    ("severity", "exact", "severity of matched moments, equal", "moments", "majority_exact"),
+    ("severity", "within_one", "  within one level", "moments", ""),
+    ("severity", "kappa", "  kappa, quadratic weights", "moments", ""),
+    ("outcome", "accuracy", "outcome, accuracy", "sheets", "majority_accuracy"),
+    ("outcome", "macro_f1", "  macro-F1", "sheets", "majority_macro_f1"),
+    ("specification_drift", "accuracy", "specification drift, accuracy", "sheets", "majority_accuracy"),
+    ("specification_drift", "f1", "  F1", "true", ""),
+    ("tool_call_confirmations", "exact", "tool call confirmations, equal", "sheets", "majority_exact"),
+    ("tool_call_confirmations", "within_one", "  within one", "sheets", "majority_within_one"),
+    ("programming_languages", "f1", "programming languages, F1", "true", ""),
+)
+"""Group, figure, how it is called, what it is counted in, what stands beside it ("" for the naive baseline's own)."""
+
+
+def _whole_rows(block: Result) -> list[dict[str, Any]]:
+    """Figures of whole sessions; facets that the sheets do not carry are left out."""
+    rows = []
+    here, english = block["readers_here"], block["rules_in_english"]
+    for group, key, called, unit, beside in _WHOLE:
+        figures = block["rules"][group]
+        if not figures[unit]:
+            continue
+        rows.append(
+            {
+                "figure": called,
+                "of": figures[unit],
+                "value": _with_interval(figures, key),
+                "in English": english and _with_interval(english[group], key),
+                "beside": _two(figures[beside] if beside else block["naive"][group][key]),
+                "readers": _two(block["readers"]["outcome"]) if (group, key) == ("outcome", "accuracy") else None,
+                "readers here": here and _two(here[group][key]),
+            }
+        )
+    return rows if english else [{key: row[key] for key in row if key != "in English"} for row in rows]
+
+
+def _reward_tables(figures: Result) -> list[Table]:
+    """Agreement of the outcome with true rewards."""
+    gain, table = _with_interval(figures, "gain"), figures["table"]
     rows = [
-        {"type": name, **found["rules"], **{f"naive {key}": found["naive"][key] for key in ("f1", "moment_f1")}}
-        for name, found in result["types"].items()
-        if found["rules"]["positives"]
+        {
+            "figure": "accuracy",
+            "value": _with_interval(figures, "accuracy"),
+            f"always {figures['majority']}": _with_interval(figures, "majority_accuracy"),
+            "difference": gain,
+        },
+        {
+            "figure": "balanced accuracy",
+            "value": _with_interval(figures, "balanced_accuracy"),
+            f"always {figures['majority']}": _two(figures["majority_balanced_accuracy"]),
+            "difference": None,
+        },
     ]
-    whole = [
-        {"what": "outcome accuracy", "value": result["outcome_accuracy"]},
-        *({"what": name.replace("_", " "), "value": value} for name, value in result["speed"].items()),
+    about = (
+        f"{figures['sessions']} sessions, {figures['solved']} solved; {_measured(figures['languages'])}. "
+        f"{figures['rewards_without_session']} rewards without their session. The difference is over paired resamples."
+    )
+    found = sorted({name for row in table.values() for name in row})
+    crossed = [{"truth \\ rules": name} | {other: row.get(other, 0) for other in found} for name, row in table.items()]
+    return [
+        ("Outcome success against true reward", rows, about),
+        ("Reward and outcome", crossed, ""),
     ]
-    return result, {"By type: sessions, then moments (overlap of steps)": rows, "Whole": whole}
+
+
+def _two(value: float | None) -> str | None:
+    return None if value is None else f"{value:.2f}"
+
+
+def _with_interval(figures: Result, key: str) -> str | None:
+    """A figure as "0.62 [0.50, 0.73]"; without its interval where there is none."""
+    value, interval = figures[key], figures.get(f"{key}_interval")
+    if value is None:
+        return None
+    return f"{value:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def _measured(languages: Mapping[str, int]) -> str:
+    """In which languages the users spoke."""
+    others = {name: number for name, number in languages.items() if name != "en"}
+    listed = f" ({', '.join(f'{name} {number}' for name, number in others.items())})" if others else ""
+    return f"measured in en: {languages.get('en', 0)} sessions; others: {sum(others.values())}{listed}"
 
 
 def _simulated(folder: Path, quick: bool, seed: int) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
@@ -105,15 +301,15 @@ def _simulated(folder: Path, quick: bool, seed: int) -> tuple[tuple[Path, ...], 
     return (folder / "sessions",), (sheets,)
 
 
-def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, dict[str, Sequence[Mapping[str, Any]]]]:
+def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[Table]]:
     from signals_assets.benchmarks.discovery import run
 
     try:
         result = run(data, quick=quick, seed=seed)
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from None
-    return result, {
-        "New categories with 25 % of the classes unknown": [result["new_categories"]],
-        "The map": [{"figure": name, "value": value} for name, value in result["map"].items()],
-        "Seconds": [result["seconds"]],
-    }
+    return result, [
+        ("New categories with 25 % of the classes unknown", [result["new_categories"]], ""),
+        ("The map", [{"figure": name, "value": value} for name, value in result["map"].items()], ""),
+        ("Seconds", [result["seconds"]], ""),
+    ]

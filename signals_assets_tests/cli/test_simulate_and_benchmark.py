@@ -30,16 +30,66 @@ def test_simulated_facts_as_json_are_those_on_disk(signals, tmp_path):
 
 
 def test_a_benchmark_prints_its_parameters_and_writes_them(signals, tmp_path):
-    output = signals("benchmark", "detectors", "--quick", "--json", tmp_path / "result.json").output
-    assert output.startswith("parameters: source=simulation (proves plumbing only), seed=0, quick=True")
+    arguments = ["--json", tmp_path / "result.json", "--disagreements", tmp_path / "different.jsonl"]
+    output = signals("benchmark", "detectors", "--quick", *arguments).output
+    assert "parameters: source=simulation (proves plumbing only), seed=0, quick=True" in output
     found = json.loads((tmp_path / "result.json").read_bytes())
     assert found["parameters"]["sessions"] > 0
-    assert all(name in output for name, row in found["types"].items() if row["rules"]["positives"])
+    (block,) = found["labels"]
+    assert all(name in output for name, row in block["rules"]["types"].items() if row["positives"])
+    different = (tmp_path / "different.jsonl").read_bytes().splitlines()
+    assert f"{len(different)} disagreements" in output
+
+
+@pytest.fixture
+def sheets(signals, tmp_path):
+    """A simulated world with sheets of its sessions and a reward for each."""
+    signals("simulate", "--out", tmp_path / "world", "--days", 2, "--sessions-per-day", 6)
+    truth = [json.loads(line) for line in (tmp_path / "world" / "truth" / "sessions.jsonl").open()]
+    rewards = [{"session_id": row["session_id"], "reward": int(row["outcome"] == "success")} for row in truth]
+    for name, rows in (("labels.jsonl", truth), ("rewards.jsonl", rewards)):
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_rewards_are_measured_without_labels(signals, sheets):
+    given = ["--sessions", sheets / "world" / "sessions", "--rewards", sheets / "rewards.jsonl"]
+    output = signals("benchmark", "detectors", "--quick", *given).output
+    assert "Outcome success against true reward" in output
+    assert "on moments" not in output
+    assert "standard sessions per second" in output
+
+
+def test_files_of_labels_are_printed_one_by_one(signals, sheets):
+    (sheets / "more.jsonl").write_text((sheets / "labels.jsonl").read_text().splitlines()[0])
+    files = ["--labels", sheets / "labels.jsonl", "--labels", sheets / "more.jsonl"]
+    output = signals("benchmark", "detectors", "--quick", "--sessions", sheets / "world" / "sessions", *files).output
+    assert all(name in output for name in ("labels.jsonl (", "more.jsonl (", "measured in en: "))
+
+
+def test_a_line_that_is_no_sheet_is_named_and_not_quoted(signals, sheets):
+    (sheets / "broken.jsonl").write_text('\n{"session_id": "secret"}\n')
+    given = ["--sessions", sheets / "world" / "sessions", "--labels", sheets / "broken.jsonl"]
+    output = signals("benchmark", "detectors", *given, code=1).output
+    assert "broken.jsonl, line 2: not a JSON object with session_id and friction" in output
+    assert "secret" not in output
+
+
+def test_rewards_of_none_of_the_sessions_are_refused(signals, sheets):
+    (sheets / "others.jsonl").write_text('{"session_id": "x", "reward": 1}')
+    given = ["--sessions", sheets / "world" / "sessions", "--rewards", sheets / "others.jsonl"]
+    assert "none of its sessions is among --sessions" in signals("benchmark", "detectors", *given, code=1).output
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["nonsense"], "nonsense"), (["detectors", "--sessions", "."], "--sessions and --labels go together")],
+    [
+        (["nonsense"], "nonsense"),
+        (["detectors", "--sessions", "."], "--sessions needs --labels or --rewards"),
+        (["detectors", "--rewards", "README.md"], "--sessions needs --labels or --rewards"),
+        (["detectors", "--sessions", ".", "--rewards", "README.md", "--disagreements", "x"], "give --labels too"),
+    ],
 )
-def test_wrong_arguments_of_a_benchmark_are_refused(signals, arguments, said):
+def test_wrong_arguments_of_a_benchmark_are_refused(signals, arguments, said, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
     assert said in signals("benchmark", *arguments, code=2).output
