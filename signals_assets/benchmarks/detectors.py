@@ -5,7 +5,7 @@ Not here: the detectors (see `core/detectors`), how two readings are compared (s
 (they are data beside a checkout), printing (see `cli/benchmark.py`).
 
 A sheet is compared by itself, also where a session has two. Files of labels are never mixed: their readers saw and
-named different things (see `NOT_SEEN`).
+named different things (see `WHOLE`, `USER_SIDE`, `ALL_TYPES`).
 """
 
 import time
@@ -53,12 +53,12 @@ MEASURED: Final = "en"
 NO_WORDS: Final = "no words"
 
 WHOLE: Final = "whole sessions"
+"""Labels made before `correction` had a name: they call it `other`."""
 USER_SIDE: Final = "the user's side"
-NOT_SEEN: Final[dict[str, frozenset[str]]] = {
-    WHOLE: frozenset(),
-    USER_SIDE: frozenset({"error_event", "context_churn"}),
-}
-"""Types that such readers did not look for; they are scored only where a sheet names them."""
+"""Labels with `correction` whose readers did not look for what only tools show."""
+ALL_TYPES: Final = "whole sessions, all types"
+"""Labels that know every type; nobody has measured how far their readers agree."""
+SHOWN_BY_TOOLS: Final = frozenset({"error_event", "context_churn"})
 READERS: Final[dict[str, dict[str, Any]]] = {
     WHOLE: {
         "level": "sessions",
@@ -76,6 +76,7 @@ READERS: Final[dict[str, dict[str, Any]]] = {
         },
         "outcome": 0.91,
     },
+    ALL_TYPES: {"level": "moments", "types": {}, "outcome": None},
 }  # fmt: skip
 """F1 of one careful reader against another and share of equal outcomes, as the README of the labelled data gives them:
 by session from 29 sessions read twice whole, by moment from 70 read twice from the user's side."""
@@ -191,7 +192,7 @@ def _as_named(reading: Reading, kind: str) -> Reading:
 
     A step that was found as both is one moment.
     """
-    if kind == USER_SIDE or "correction" not in reading.moments:
+    if kind != WHOLE or "correction" not in reading.moments:
         return reading
     moments = {name: list(found) for name, found in reading.moments.items() if name != "correction"}
     others = {moment.steps: moment for moment in [*moments.get("other", []), *reading.moments["correction"]]}
@@ -215,7 +216,7 @@ def _block(
     name: str, sheets: Sequence[Mapping[str, Any]], rules: _Rules, resamples: int, seed: int
 ) -> tuple[Result, list[Result]]:
     """The figures of one file of labels, and the single disagreements."""
-    kind = USER_SIDE if any(event["type"] == "correction" for s in sheets for event in s["friction"]) else WHOLE
+    kind = _kind({event["type"] for sheet in sheets for event in sheet["friction"]})
     present = [sheet for sheet in sheets if sheet["session_id"] in rules.sessions]
     present.sort(key=lambda sheet: (sheet["session_id"], str(sheet.get("annotator"))))
     by_session: dict[str, list[Reading]] = defaultdict(list)
@@ -255,10 +256,17 @@ def _block(
     return block, [{"labels": name, **record} for pair in ours for record in disagreements(pair, types)]
 
 
+def _kind(named: set[str]) -> str:
+    """What the readers of a file of labels saw and named."""
+    if "correction" not in named:
+        return WHOLE
+    return ALL_TYPES if named & SHOWN_BY_TOOLS else USER_SIDE
+
+
 def _types(named: set[str], kind: str) -> list[str]:
-    """The types to score, in the order of the registry: what such readers looked for, and what they named."""
-    unseen = NOT_SEEN[kind] | (set() if kind == USER_SIDE else {"correction"})
-    return [*(name for name in KINDS if name in named or name not in unseen), *sorted(named - KINDS.keys())]
+    """The types to score: those that such readers looked for in the order of the registry, then others they named."""
+    left_out = {WHOLE: frozenset({"correction"}), USER_SIDE: SHOWN_BY_TOOLS, ALL_TYPES: frozenset[str]()}[kind]
+    return [*(name for name in KINDS if name not in left_out), *sorted(named - KINDS.keys())]
 
 
 # --- rewards ---

@@ -178,7 +178,7 @@ def _type_rows(block: Result, level: str) -> list[dict[str, Any]]:
         if not ours[level]["true"] and not ours[level]["found"]:
             continue
         beside = {"naive F1": _two(naive[level]["f1"])}
-        if given["level"] == level:
+        if given["level"] == level and given["types"]:
             beside["readers"] = _two(given["types"].get(name))
         if here:
             beside["readers here"] = _two(here["types"][name][level]["f1"])
@@ -221,7 +221,7 @@ _WHOLE: Final[tuple[tuple[str, str, str, str, str], ...]] = (
 
 
 def _whole_rows(block: Result) -> list[dict[str, Any]]:
-    """Figures of whole sessions; facets that the sheets do not carry are left out."""
+    """Figures of whole sessions; facets that the sheets do not carry, and columns that say nothing, are left out."""
     rows = []
     here, english = block["readers_here"], block["rules_in_english"]
     for group, key, called, unit, beside in _WHOLE:
@@ -239,7 +239,8 @@ def _whole_rows(block: Result) -> list[dict[str, Any]]:
                 "readers here": here and _two(here[group][key]),
             }
         )
-    return rows if english else [{key: row[key] for key in row if key != "in English"} for row in rows]
+    told = [key for key in (rows[0] if rows else ()) if any(row[key] is not None for row in rows)]
+    return [{key: row[key] for key in told} for row in rows]
 
 
 def _reward_tables(figures: Result) -> list[Table]:
@@ -294,11 +295,8 @@ def _simulated(folder: Path, quick: bool, seed: int) -> tuple[tuple[Path, ...], 
     from signals_assets.simulation import simulate
 
     simulate(folder, days=2 if quick else 10, sessions_per_day=20 if quick else 60, seed=seed)
-    sheets = folder / "sheets.jsonl"
-    with (folder / "truth" / "sessions.jsonl").open("rb") as truth, sheets.open("wb") as out:
-        for line in truth:
-            out.write(orjson.dumps({"specification_drift": False, **orjson.loads(line)}) + b"\n")
-    return (folder / "sessions",), (sheets,)
+    truth = (folder / "truth" / "sessions.jsonl").rename(folder / "planted_truth.jsonl")
+    return (folder / "sessions",), (truth,)
 
 
 def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[Table]]:

@@ -68,15 +68,25 @@ def test_reported_defects_are_other_where_the_labels_know_no_correction():
 
 
 def test_readers_of_the_users_side_are_not_held_to_what_only_the_tools_show():
-    failing, wrong = named("one", *FAILING), event("correction", 0)
-    assert "error_event" not in block([failing], sheet("one", wrong))["types"]
-    assert "error_event" in block([failing], sheet("one", wrong, event("error_event", 2)))["types"]
+    failing, wrong = [named("one", *FAILING)], event("correction", 0)
+    assert "error_event" not in block(failing, sheet("one", wrong))["types"]
+    both = block(failing, sheet("one", wrong, event("error_event", 2)))
+    assert both["kind"] == "whole sessions, all types"
+    assert {"error_event", "context_churn", "correction", "other"} <= set(both["types"])
 
 
-def test_readers_given_agreement_is_that_of_their_kind_of_labels():
-    found = [named("one", *FAILING)]
-    assert block(found, sheet("one", event("other", 2)))["readers"]["level"] == "sessions"
-    assert block(found, sheet("one", event("correction", 2)))["readers"]["level"] == "moments"
+def test_the_given_agreement_of_readers_is_that_of_their_kind_of_labels():
+    def readers(*friction):
+        return block([named("one", *FAILING)], sheet("one", *friction))["readers"]
+
+    assert readers(event("other", 2))["level"] == "sessions"
+    assert readers(event("correction", 2))["level"] == "moments"
+    assert readers(event("correction", 2), event("error_event", 2))["types"] == {}
+
+
+def test_types_that_no_detector_knows_are_scored_as_missed():
+    figures = block([named("one", *FAILING)], sheet("one", event("unmet_capability", 0)))
+    assert figures["rules"]["types"]["unmet_capability"]["sessions"]["recall"] == 0
 
 
 @pytest.mark.parametrize(("number", "known"), [(4, False), (5, True)])
