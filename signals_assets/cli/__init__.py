@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "analyze": "Per-session stages on files, for pipes and quick looks (no Dagster).",
     "benchmark": "Measure quality and speed; seeded; prints its parameters.",
     "demo": "Live through four weeks of an agent's life, or read your own sessions.",
+    "detectors": "What each detector looks at, what it ignores, how right it is.",
     "doctor": "Which doors are open, what is missing, what your volume can show.",
     "receive": "A small OpenTelemetry receiver that writes sessions to a folder.",
     "report": "Where the newest report is, and its first lines.",
