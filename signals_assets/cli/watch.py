@@ -101,8 +101,10 @@ def command(
     clock.listen()
     try:
         Watch(paths, options, Teller(as_json), clock).run(once=once)
-    except BrokenPipeError:  # whoever read the lines has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except UnheardError as error:
+        if not isinstance(error.__cause__, BrokenPipeError):
+            raise click.ClickException(f"cannot write what was found: {error}") from None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the lines has seen enough
 
 
 def _check(path: Path, session_format: str | None) -> None:
@@ -154,6 +156,10 @@ class Clock:
 # --- printing --------------------------------------------------------------------------------------------------
 
 
+class UnheardError(Exception):
+    """What was found cannot be printed: no matter of the file that was read."""
+
+
 class Teller:
     """Prints events, places that could not be read and the coverage; never a session's text."""
 
@@ -180,7 +186,7 @@ class Teller:
             return
         when = "-" * 19 if at is None else datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         tools = ", ".join(map(_shown, event.tool_names))
-        self._echo(
+        self._say(
             f"{when}  {short(key):<16}  {event.kind:<8}  {event.type:<22}  {event.severity or '-':<6}  "
             f"{event.confidence:.2f}  steps {', '.join(map(str, event.steps))}{tools and '  ' + tools}"
         )
@@ -188,14 +194,14 @@ class Teller:
     def heading(self, text: str) -> None:
         """What the following events are; JSON lines say it themselves."""
         if not self._json:
-            self._echo(f"-- {text}")
+            self._say(f"-- {text}")
 
     def notice(self, what: str, file: str, text: str, **more: Any) -> None:
         """Something about a file that its reader should know."""
         if self._json:
             self._line(what=what, file=file, **more)
         else:
-            self._echo(f"{_shown(file, 200)}: {text}", err=True)
+            self._say(f"{_shown(file, 200)}: {text}", err=True)
 
     def set_aside(self, rejected: Rejected, file: str) -> None:
         """A place that could not be read; of many with one reason the first are named."""
@@ -220,15 +226,21 @@ class Teller:
             )
             return
         aside, passed = _listed(counts.set_aside), _listed(counts.passed_over)
-        self._echo(
+        self._say(
             f"{counts.sessions:,} sessions, {counts.steps:,} steps read, "
             f"{counts.set_aside.total():,} lines or files set aside{aside}, {counts.events:,} events told, "
             f"{counts.unsure:,} below the confidence; {counts.passed_over.total():,} files passed over{passed}",
             err=True,
         )
 
+    def _say(self, text: str, **where: bool) -> None:
+        try:
+            self._echo(text, **where)
+        except OSError as error:
+            raise UnheardError(error.strerror or type(error).__name__) from error
+
     def _line(self, **data: Any) -> None:
-        self._echo(orjson.dumps(data).decode())
+        self._say(orjson.dumps(data).decode())
 
 
 def short(key: str) -> str:
@@ -579,11 +591,7 @@ class Watch:
                 continue
             again = item.key in seen
             seen.add(item.key)
-            try:
-                self._follow(file, item, again, stage)
-            except Exception as error:  # noqa: BLE001 - one hostile session must not stop the others; no text of it here
-                file.sessions[item.key].fold = None
-                self._set_aside(file, Rejected(f"failed_{type(error).__name__}", "", "session", file.path.name), _FINAL)
+            self._follow(file, item, again, stage)
 
     def _follow(self, file: File, session: Session, again: bool, stage: int) -> None:
         """Feed what is new of a session; `again`: it stood in this file already."""
@@ -600,7 +608,12 @@ class Watch:
         settled = len(session.steps) if stage >= _QUIET else _settled(session)
         file.left |= settled < len(session.steps)
         before = len(followed.taken)
-        self._tell(file, session.key, followed, followed.take(session.steps[:settled]))
+        try:
+            found = followed.take(session.steps[:settled])
+        except Exception as error:  # noqa: BLE001 - one hostile session must not stop the others; no text of it here
+            followed.fold, found = None, []
+            self._set_aside(file, Rejected(f"failed_{type(error).__name__}", "", "session", file.path.name), _FINAL)
+        self._tell(file, session.key, followed, found)
         if len(followed.taken) != before or change is not None:
             self._opened(file, session.key, followed)
 

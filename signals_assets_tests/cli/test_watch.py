@@ -473,6 +473,23 @@ def test_ctrl_c_ends_with_what_was_open_and_the_coverage(tmp_path):
     assert [6] in [line["steps"] for line in rest if line["what"] == "event"]
 
 
+def test_it_ends_quietly_when_nobody_listens_any_more(tmp_path):
+    path = tmp_path / "in.jsonl"
+    parts = (user("build it"), *shell("a", "make", "make: *** boom", "error"), agent())
+    path.write_bytes(b"".join(canonical(*parts, session_id=f"s{n}") for n in range(2000)))
+    command = [sys.executable, "-m", "signals_assets", "watch", str(path), "--once"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(watch.__file__).parents[2])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert "error_event" in process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(timeout=10) == 0
+
+
 def test_starting_it_loads_nothing_heavy(tmp_path):
     (tmp_path / "one.jsonl").write_bytes(b"".join(claude(1)))
     heavy = {"dagster", "torch", "numpy", "pyarrow", "sklearn", "scipy", "duckdb", "sentence_transformers", "rich"}
