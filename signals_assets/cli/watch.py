@@ -7,7 +7,7 @@ A file that grew is read again from its beginning, up to its last whole line, an
 taken are compared by a digest each: where they are the same, only those beyond are fed; where they are not (a rewind,
 a file written anew), the fold starts again and events that stand before the first change are not told twice. So every
 format is followed by its own reader, and nothing of a file is kept between two readings but eight bytes and a time
-per step. A reading that took long waits longer for the next, so that a file takes at most a tenth of a core.
+per step. A reading or a listing that took long rests longer before the next: each takes at most a tenth of a core.
 """
 
 import math
@@ -481,6 +481,7 @@ class Watch:
         self._passed_over: Counter[str] = Counter()
         self._events = self._unsure = 0
         self._first = True
+        self._pause = POLL_SECONDS
 
     def run(self, *, once: bool = False) -> None:
         """Follow until the clock says stop, or read once; ends with the coverage."""
@@ -490,7 +491,7 @@ class Watch:
         if not once:
             self._teller.heading("from now on")
         while not once and not self._clock.stopped():
-            self._clock.wait(POLL_SECONDS)
+            self._clock.wait(self._pause)
             self.look()
         self.end(once)
 
@@ -531,6 +532,7 @@ class Watch:
 
     def _changed(self) -> list[File]:
         """All files, with those that appeared; each has taken note of its state."""
+        began = self._clock.now()
         try:
             paths, self._passed_over = session_files(self._paths)
         except SessionSourceError:  # it was there when the watch began: moved away, perhaps to come back
@@ -552,6 +554,7 @@ class Watch:
             if file.look(stat, now):
                 self._teller.notice("restart", str(path), "is shorter than it was: read again from its beginning")
             found.append(file)
+        self._pause = max(POLL_SECONDS, REST * (self._clock.now() - began))
         return found
 
     def _read(self, file: File, stage: int) -> None:

@@ -20,6 +20,7 @@ from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import to_json
 from signals_assets.resources.session_source import read_paths
 from signals_assets_tests.core.detectors.script import agent, call, result, session, shell, user
+from signals_assets_tests.core.readers.test_otel import HISTORY, TOOL_CALL, export, said, span
 
 FOLDER = "4555072a-e039-4937-b6ea-dcb86152dd55.jsonl"
 Act = Callable[[], object]
@@ -343,6 +344,31 @@ def test_a_prompt_of_codex_waits_for_the_record_that_says_who_typed_it(tmp_path)
     assert sorted(heard.events) == whole(path)
     assert heard.events
     assert not heard.of("restart")
+
+
+def test_spans_that_come_in_the_order_of_their_ends_wait_until_their_file_is_still(tmp_path):
+    path = tmp_path / "spans.jsonl"
+    tool = span(2, "execute_tool", error=True, gen_ai__tool__name="find", gen_ai__tool__call__id="c1")
+    first = span(0, "chat", gen_ai__input__messages=HISTORY[:1], gen_ai__output__messages=[TOOL_CALL])
+    answer = [said("assistant", "I could not find it.")]
+    last = span(4, "chat", gen_ai__input__messages=HISTORY, gen_ai__output__messages=answer)
+    tool_first, *rest = [json.dumps(export(item)).encode() + b"\n" for item in (tool, first, last)]
+    path.write_bytes(tool_first)
+    heard = Heard(path, *(appending(path, line) for line in rest), 10.0, 1.0)
+    assert sorted(heard.events) == whole(path)
+    assert not heard.of("restart")
+    assert heard.coverage["steps"] == 4
+
+
+def test_a_folder_that_goes_and_comes_back_is_followed_again(tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    path = folder / "one.jsonl"
+    lines = claude(1, 2)
+    path.write_bytes(b"".join(lines[:5]))
+    away = tmp_path / "away"
+    acts = [lambda: folder.rename(away), 1.0, lambda: away.rename(folder), appending(path, b"".join(lines[5:]))]
+    assert sorted(Heard(folder, *acts).events) == whole(path)
 
 
 def test_the_confidence_asked_for_is_kept_and_the_rest_is_counted(tmp_path):
