@@ -207,6 +207,15 @@ def test_a_file_that_was_cut_and_continued_tells_nothing_twice(tmp_path):
     assert len(heard.events) == len(set(heard.events))
 
 
+def test_a_file_that_was_cut_and_stays_so_is_the_shorter_session(tmp_path):
+    path = tmp_path / "one.jsonl"
+    lines = claude(1, 2, 3)
+    path.write_bytes(b"".join(lines))
+    heard = Heard(path, lambda: path.write_bytes(b"".join(lines[:5])), 1.0)
+    assert [line.get("step") for line in heard.of("restart")] == [None, 5]
+    assert heard.coverage["steps"] == 5
+
+
 def test_a_changed_history_is_told_from_the_first_change_on(tmp_path):
     path = tmp_path / "one.jsonl"
     before, after = claude(1, 2, 3), claude(1, 2, 4)
@@ -279,6 +288,15 @@ def test_from_now_tells_only_what_has_a_step_to_come_and_still_sees_the_past(tmp
     told = Heard(path, *acts, from_start=False).events
     assert {steps for _, _, steps in told} == {steps for _, _, steps in whole(path) if steps[-1] >= 5}
     assert any(steps[-1] >= 5 for _, _, steps in told)
+
+
+def test_from_now_leaves_out_what_was_open_when_it_began(tmp_path):
+    path = tmp_path / "one.jsonl"
+    lines = claude(1, 2)
+    path.write_bytes(b"".join(lines[:3]))  # the failure is the last step
+    told = Heard(path, *(appending(path, line) for line in lines[3:]), from_start=False).events
+    errors = [steps for _, name, steps in told if name == "error_event"]
+    assert errors == [(6,)]
 
 
 def test_from_now_does_not_read_what_does_not_grow(tmp_path):
