@@ -5,6 +5,10 @@ Not here: the other facets (see `facets.py`), severity (each detector's own), wh
 
 An outcome is the user's: a refusal that was right by the house's rules is still a goal that was not reached, and a
 handover is `transferred` however good its reasons. State: one turn, a few flags, the end of the agent's last message.
+
+Rules, because a multinomial logistic regression over the same traits was worse wherever it was measured (2026-11-21:
+cross-validated by person 0.78 of 313 readings against 0.87, on 35 sessions of people seen by neither 0.57 against
+0.60, always `success` 0.34). `benchmark detectors` prints the figures of the day.
 """
 
 import re
