@@ -10,12 +10,13 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal
 
 from signals_assets.core.components import family
 from signals_assets.core.detectors import cues
 from signals_assets.core.detectors.cues import Utterance
-from signals_assets.core.detectors.failures import failure
+from signals_assets.core.detectors.failures import failure, service_failed
 from signals_assets.core.sessions import Step
 
 Kind = Literal["friction", "delight"]
@@ -37,6 +38,26 @@ _PREVIEW_COMMAND: Final = re.compile(r"`([^`\n]{2,600})`")
 _MARKUP_ONLY: Final = re.compile(r"\s*(?:<(\w+)>.{0,2000}</\1>|\[Image[^\]\n]{0,300}\])\s*\Z", re.DOTALL)
 """What an editor or a paste puts under the user's name: an opened file, a selection, a picture's place."""
 _APPLIED: Final = re.compile(r"^Applied edit to |^Commit \w{7} ", re.M)
+_REPORTS_FAILURE: Final = re.compile(
+    r"\b(?:fail(?:s|ed|ing|ure|ures)?|error|errors|broken|crash\w*|flaky)\b", re.IGNORECASE
+)
+_CHECKS: Final = frozenset({"lint", "test", "build"})
+_SHELLS: Final = frozenset(
+    {"run_terminal_cmd", "run_terminal_command", "powershell", "execute_command", "execute_bash", "runcommands", "exec"}
+)
+_EDITORS: Final = frozenset(
+    {
+        "replace_string_in_file", "multi_replace_string_in_file", "insert_edit_into_file", "replace_file_content",
+        "multi_replace_file_content", "replace_in_file", "apply_diff", "insert_content", "search_replace", "patch",
+        "str_replace_based_edit_tool", "reapply", "edit_notebook", "create_new_file",
+    }
+)  # fmt: skip
+_READING: Final = frozenset({"view_file", "open_file", "get_file_contents", "fs_read", "readfolder", "read_notebook"})
+_SEARCHING: Final = frozenset(
+    {"semantic_search", "list_code_usages", "search_files", "list_files", "findfiles", "searchtext", "find_by_name",
+     "list_code_definition_names", "glob_file_search", "list"}
+)  # fmt: skip
+_VERSION: Final = re.compile(r"_v\d+\Z")
 _FORGETS: Final = frozenset({"compact_boundary", "compact_summary", "compaction"})
 
 
@@ -99,6 +120,8 @@ class Seen:
     """The agent had said that this would fail."""
     forgot: bool = False
     """The agent's context was cut here."""
+    model_failed: bool = False
+    """A message or result that stands for an answer the model's service failed to give."""
     said_low: str = ""
     """Head and tail of an assistant message in lower case."""
 
@@ -164,14 +187,19 @@ class Context:
     turn: Turn = field(default_factory=Turn)
     _open: "OrderedDict[str, Call]" = field(default_factory=OrderedDict)
     _expects_failure: bool = False
+    _reported: bool = False
+    """The user's last words report a failure."""
+    _commanded: bool = False
+    """The last step was a command that the user gave to the harness."""
 
     def look(self, index: int, step: Step) -> Seen:
         """The features of a step; must be called once per step, in order."""
         kind = step.kind
+        commanded, self._commanded = self._commanded, kind == "event" and step.name == "slash_command"
         if kind == "tool_call":
             return self._tool_call(index, step)
         if kind == "tool_result":
-            return self._tool_result(index, step)
+            return self._tool_result(index, step, commanded)
         if kind == "assistant_message":
             return self._assistant(index, step)
         if kind == "user_message":
@@ -186,6 +214,7 @@ class Context:
         said = cues.utterance(text)
         seen = Seen(index, step, self.turn, said=said)
         self.turn = Turn(number=self.turn.number + 1)
+        self._reported = bool(_REPORTS_FAILURE.search(text[:2000]))
         return seen
 
     def _assistant(self, index: int, step: Step) -> Seen:
@@ -202,7 +231,7 @@ class Context:
                     turn.lacks = max(turn.lacks, cues.score(cues.LACKS, low))
             turn.explained = len(text) > 600
             self._expects_failure = "fail" in low and bool(cues.EXPECTS_FAILURE.search(low))
-        return Seen(index, step, turn, said_low=low)
+        return Seen(index, step, turn, said_low=low, model_failed=service_failed(text))
 
     def _tool_call(self, index: int, step: Step) -> Seen:
         call = read_call(index, step)
@@ -216,15 +245,22 @@ class Context:
             self.turn.edits += call.family == "file_edit"
         return Seen(index, step, self.turn, call=call)
 
-    def _tool_result(self, index: int, step: Step) -> Seen:
+    def _tool_result(self, index: int, step: Step, commanded: bool) -> Seen:
         call = self._call_of(step)
         text = step.text or ""
         failed = failure(step.status, text, call.family if call else "", call.command if call else "")
+        service = bool(failed) and call is None and service_failed(text, first_line=False)
+        if commanded and call is None and not service:
+            failed = ""  # the harness answers the user's own command, mistyped or out of place
+        reproduced = self._reported and self.turn.edits == 0 and failed in _CHECKS
         self.turn.failures += bool(failed)
         if call is None and _APPLIED.search(text[:600]):
             self.turn.edits += 1
         said = cues.utterance(step.user_comment, True) if step.user_comment else None
-        return Seen(index, step, self.turn, said=said, call=call, failed=failed, expected=self._expects_failure)
+        expected = self._expects_failure or reproduced
+        return Seen(
+            index, step, self.turn, said=said, call=call, failed=failed, expected=expected, model_failed=service
+        )
 
     def _call_of(self, step: Step) -> Call | None:
         """The call that a result answers: by id, else the oldest open one of the same tool."""
@@ -236,6 +272,16 @@ class Context:
         return None
 
 
+@lru_cache(maxsize=4096)
+def family_of(tool_name: str) -> str:
+    """The family of a tool, names included that only one harness gives to a common tool."""
+    low = _VERSION.sub("", tool_name.lower())
+    for names, known in ((_SHELLS, "shell"), (_EDITORS, "file_edit"), (_READING, "file_read"), (_SEARCHING, "search")):
+        if low in names:
+            return known
+    return family(tool_name if low == tool_name.lower() else low)
+
+
 def read_call(index: int, step: Step) -> Call:
     """What detectors look at of a tool call: family, command, path, and a key that equal calls share."""
     name = step.tool_name or ""
@@ -243,7 +289,7 @@ def read_call(index: int, step: Step) -> Call:
     return Call(
         index=index,
         tool_name=name,
-        family=family(name),
+        family=family_of(name),
         by_user=step.by == "user",
         command=_command(arguments),
         path=next((str(arguments[key]) for key in _PATH_KEYS if arguments.get(key)), "")[:400],

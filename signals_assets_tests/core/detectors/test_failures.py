@@ -1,6 +1,6 @@
 import pytest
 
-from signals_assets.core.detectors.failures import HEAD, TAIL, failure, programs
+from signals_assets.core.detectors.failures import HEAD, TAIL, failure, programs, service_failed, stopped, telling
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,17 @@ from signals_assets.core.detectors.failures import HEAD, TAIL, failure, programs
         ("ok", "zsh: command not found: pyhton", "shell", "pyhton run.py | cat"),
         ("ok", "Process exited with code 2\nOutput:\nno rule", "shell", "make all"),
         ("ok", "apply_patch verification failed: no such lines", "file_edit", ""),
+        ("ok", "Failed to set the mode: 'fast' is not a valid option", "unknown", ""),
+        ("ok", '{"error": "no such order"}', "unknown", ""),
+        ("ok", "MCP error -32603: the page did not answer", "mcp", ""),
+        ("ok", "Web search results\n\nWeb search error: unavailable", "web", ""),
+        ("ok", "<retrieval_status>timeout</retrieval_status>", "subagent", ""),
+        ("ok", "Tokens: 3k sent.\nUnable to write file a.py after 5 attempts", "", ""),
+        ("ok", "The LLM did not conform to the edit format.", "", ""),
+        ("ok", "litellm.BadRequestError: too long", "", ""),
+        ("ok", "✖ No project is set, run init first", "shell", "tool data"),
+        ("ok", "> dev 3002\nInvalid folder, no such directory: /3002", "shell", "npm run dev"),
+        ("ok", "'pytset' is not recognized as an internal or external command", "shell", "pytset"),
     ],
 )
 def test_a_failure_is_seen_whatever_the_status_says(status, text, family, command):
@@ -31,6 +42,8 @@ def test_a_failure_is_seen_whatever_the_status_says(status, text, family, comman
         ("error", "Success: the record was written", "unknown", ""),
         ("rejected", "The user doesn't want to proceed with this tool use", "shell", "rm -r build"),
         ("ok", "Process exited with code 0\nOutput:\n0 failed", "shell", "pytest"),
+        ("ok", '{"errors": [], "found": 3}', "unknown", ""),
+        ("ok", "aborted by user after 2s", "shell", "make"),
         ("ok", "def fatal(): ...\nerror: in a comment", "file_read", ""),
     ],
 )
@@ -51,3 +64,27 @@ def test_only_head_and_tail_of_a_result_are_read():
 
 def test_a_command_line_is_taken_apart_into_programs():
     assert programs("cd src && FOO=1 go test ./... | tail -5") == [("go", "test"), ("tail", "-5")]
+
+
+def test_a_line_that_tells_of_a_failure_is_equal_for_equal_causes_and_skips_the_exit_code():
+    one = telling("Exit code 1\n> build\nsrc/a.py:12: error: the name total is undefined")
+    two = telling("Exit code 2\n> build\nsrc/a.py:97: error: the name total is undefined")
+    assert one == two
+    assert "undefined" in one
+    assert telling("") == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["API Error: 529", "Chat failed to get ready.", "[object Object]", "Prompt is too long"]
+)
+def test_a_message_in_place_of_an_answer_is_a_failure_of_the_service(text):
+    assert service_failed(text)
+    assert not service_failed(f"The log says: {text}")
+    assert service_failed(f"Tokens: 3k sent.\n{text}", first_line=False)
+
+
+def test_a_stop_is_told_by_the_status_or_near_the_top_of_a_short_text():
+    assert stopped("rejected", "", "shell")
+    assert stopped("ok", "exec command rejected by user", "shell")
+    assert not stopped("ok", "cancelled by user", "file_read")
+    assert not stopped("ok", "x" * 300 + "cancelled by user", "shell")
