@@ -21,6 +21,9 @@ import numpy as np
 from signals_assets.core.agreement import Bootstrap, balanced_accuracy, gain, share
 from signals_assets.core.detectors import DETECTORS, detect, examine, structural
 from signals_assets.core.detectors.cues import utterance
+from signals_assets.core.detectors.models import Linear, digest, packaged
+from signals_assets.core.detectors.turns import FEATURES
+from signals_assets.core.fitting import cross_validated, person
 from signals_assets.core.readings import Moment, Pair, Reading, Result, disagreements, scores
 from signals_assets.core.sessions import Session, Step, from_json, to_json
 from signals_assets.core.text import language, own_words, words, wordset
@@ -58,6 +61,9 @@ USER_SIDE: Final = "the user's side"
 """Labels with `correction` whose readers did not look for what only tools show."""
 ALL_TYPES: Final = "whole sessions, all types"
 """Labels that know every type; nobody has measured how far their readers agree."""
+LEARNED: Final = "correction"
+"""The type that a fitted model finds."""
+LEAST_PERSONS: Final = 3
 SHOWN_BY_TOOLS: Final = frozenset({"error_event", "context_churn"})
 READERS: Final[dict[str, dict[str, Any]]] = {
     WHOLE: {
@@ -94,14 +100,16 @@ def run(
 
     `labels`: (name, sheets), a sheet with session_id, friction and, where asked, delight, outcome and facets.
     `rewards`: records of session_id and reward (1: the task was really solved). Of the result, `labels` holds one
-    block per file; `rewards` is None where none of them has its session. `quick` reads the first 40 sheets of each
-    file and draws few resamples. Sheets without their session are counted in the block.
+    block per file; sessions that the packaged model was fitted on are read by models fitted on other persons
+    (`fitted_on` and `cross_validated` count them); `rewards` is None where none of them has its session. `quick`
+    reads the first 40 sheets of each file and draws few resamples. Sheets without their session are counted in the
+    block.
     """
     by_id: dict[str, Session] = {}
     for session in sessions:
         by_id.setdefault(session.key, session)
     resamples = QUICK_RESAMPLES if quick else RESAMPLES
-    rules = _Rules(by_id)
+    rules = _Rules(by_id, [sheet for _, sheets in labels if LEARNED in _named(sheets) for sheet in sheets])
     blocks, differences = [], []
     for name, sheets in labels:
         chosen = list(sheets)[: QUICK_SHEETS if quick else None]
@@ -112,6 +120,8 @@ def run(
     return {
         "resamples": resamples,
         "min_confidence": MIN_CONFIDENCE,
+        "cross_validated": sum(rules.models(session) is not None for session in by_id.values()),
+        "fitted_on": sum(digest(key) in packaged(LEARNED, FEATURES).sessions for key in by_id),
         "labels": blocks,
         "rewards": _rewards(rewards, rules, resamples, seed),
         "speed": speed(sample)
@@ -127,14 +137,17 @@ def run(
 class _Rules:
     """What the detectors say of sessions; each is examined once, here and nowhere else."""
 
-    def __init__(self, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, sessions: Mapping[str, Session], sheets: Sequence[Mapping[str, Any]] = ()) -> None:
+        """`sheets`: labels that know the learned type; sessions the packaged model was fitted on are read by others."""
         self.sessions = sessions
+        self.models = _unseen(sessions, sheets)
         self._read: dict[str, Reading] = {}
 
     def read(self, session_id: str) -> Reading:
         """The detectors' reading; detections that are not counted are left out."""
         if session_id not in self._read:
-            examined = examine(self.sessions[session_id])
+            session = self.sessions[session_id]
+            examined = examine(session, self.models(session))
             moments: dict[str, list[Moment]] = defaultdict(list)
             for event in examined.detected:
                 if event.confidence >= MIN_CONFIDENCE:
@@ -148,6 +161,19 @@ class _Rules:
                 _names(facets.programming_languages),
             )
         return self._read[session_id]
+
+
+def _unseen(
+    sessions: Mapping[str, Session], sheets: Sequence[Mapping[str, Any]]
+) -> Callable[[Session], Mapping[str, Linear] | None]:
+    """For a session that the packaged model was fitted on a model fitted on other persons; None: the packaged one."""
+    seen_before = packaged(LEARNED, FEATURES).sessions
+    fitted_on = [sheet for sheet in sheets if digest(sheet["session_id"]) in seen_before]
+    persons = {person(sessions[sheet["session_id"]]) for sheet in fitted_on if sheet["session_id"] in sessions}
+    if len(persons) < LEAST_PERSONS:
+        return lambda _: None
+    model_of = cross_validated(sessions, fitted_on, LEARNED)
+    return lambda session: {LEARNED: model_of(session)} if digest(session.key) in seen_before else None
 
 
 def naive(session: Session) -> Reading:
@@ -216,7 +242,7 @@ def _block(
     name: str, sheets: Sequence[Mapping[str, Any]], rules: _Rules, resamples: int, seed: int
 ) -> tuple[Result, list[Result]]:
     """The figures of one file of labels, and the single disagreements."""
-    kind = _kind({event["type"] for sheet in sheets for event in sheet["friction"]})
+    kind = _kind(_named(sheets))
     present = [sheet for sheet in sheets if sheet["session_id"] in rules.sessions]
     present.sort(key=lambda sheet: (sheet["session_id"], str(sheet.get("annotator"))))
     by_session: dict[str, list[Reading]] = defaultdict(list)
@@ -254,6 +280,11 @@ def _block(
         "readers_here": figures(twice) if read_twice >= LEAST_READ_TWICE else None,
     }
     return block, [{"labels": name, **record} for pair in ours for record in disagreements(pair, types)]
+
+
+def _named(sheets: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The types of friction that occur on the sheets."""
+    return {event["type"] for sheet in sheets for event in sheet["friction"]}
 
 
 def _kind(named: set[str]) -> str:

@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, str]] = {
     "detectors": "What each detector looks at, what it ignores, how right it is.",
     "doctor": "Which doors are open, what is missing, what your volume can show.",
     "receive": "A small OpenTelemetry receiver that writes sessions to a folder.",
+    "fit": "Fit a small model that a detector asks, from labelled sessions.",
     "report": "Where the newest report is, and its first lines.",
     "run": "Materialize a range of days through Dagster.",
     "simulate": "Write simulated sessions and records, with the truth beside them.",

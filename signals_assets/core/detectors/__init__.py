@@ -7,6 +7,7 @@ A new type is one new file plus its class in `DETECTORS` and its entry in the ta
 happen, so the same code reads a stored session and follows a live one; its state is bounded.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,12 +21,14 @@ from signals_assets.core.detectors.escalation_tone import EscalationTone
 from signals_assets.core.detectors.facets import FacetFold, Facets
 from signals_assets.core.detectors.first_attempt_success import FirstAttemptSuccess
 from signals_assets.core.detectors.learning_moment import LearningMoment
+from signals_assets.core.detectors.models import Linear
 from signals_assets.core.detectors.other import Other
 from signals_assets.core.detectors.platform_confusion import PlatformConfusion
 from signals_assets.core.detectors.positive_exclamation import PositiveExclamation
 from signals_assets.core.detectors.rapid_approval import RapidApproval
 from signals_assets.core.detectors.repeated_rephrasing import RepeatedRephrasing
 from signals_assets.core.detectors.time_saved import TimeSaved
+from signals_assets.core.detectors.turns import Learned
 from signals_assets.core.sessions import Session, Step
 
 __all__ = [
@@ -73,10 +76,22 @@ class Examined:
 class Fold:
     """All detectors over one session, step by step: `update` for each step in order, then `finish` once."""
 
-    def __init__(self, detectors: tuple[type[Detector], ...] = DETECTORS, *, with_facets: bool = True) -> None:
-        """`with_facets` may be false where only events are asked for: a user's words are then measured on demand."""
+    def __init__(
+        self,
+        detectors: tuple[type[Detector], ...] = DETECTORS,
+        *,
+        with_facets: bool = True,
+        models: Mapping[str, Linear] | None = None,
+    ) -> None:
+        """`with_facets` may be false where only events are asked for: a user's words are then measured on demand.
+
+        `models` are asked instead of the packaged ones of those names.
+        """
         self._context = Context()
         self._detectors = [detector() for detector in detectors]
+        for detector in self._detectors:
+            if models and isinstance(detector, Learned):
+                detector.use(models)
         self._facets = FacetFold() if with_facets else None
         self._next = 0
         self._routes: dict[tuple[str, bool], list[Detector]] = {}
@@ -110,9 +125,12 @@ class Fold:
         return self._facets.finish()
 
 
-def examine(session: Session) -> Examined:
-    """Events and facets of a whole session in one pass; events by first step, then kind and type."""
-    fold = Fold()
+def examine(session: Session, models: Mapping[str, Linear] | None = None) -> Examined:
+    """Events and facets of a whole session in one pass; events by first step, then kind and type.
+
+    `models`: see `Fold`.
+    """
+    fold = Fold(models=models)
     found: dict[tuple[str, str, tuple[int, ...]], Detected] = {}
     for step in session.steps:
         for event in fold.update(step):

@@ -1,46 +1,38 @@
 """Friction: the user reports, mostly calmly, that something the agent did or claimed is wrong.
 
-Put here: when a complaint is about the agent's work.
-Not here: anger (see `escalation_tone.py`; both may hold), the cues themselves (see `cues.py`).
+Put here: when a turn is a correction of the agent's work.
+Not here: anger (see `escalation_tone.py`; both may hold), the features and the model (`turns.py`, `models.py`).
 """
 
 from typing import ClassVar, Final
 
-from signals_assets.core.detectors.context import Detected, Detector, Seen, Severity
+from signals_assets.core.detectors.context import Detected, Seen, Severity
+from signals_assets.core.detectors.turns import Learned
 
-WRONG: Final = 0.9
-ASKED: Final = 0.35
-"""How much more it takes where the agent had asked: the turn may just answer."""
-
-REPORTED: Final = 0.6
-"""How much more it takes of a turn that reports what the user did or saw at the agent's bidding."""
+SURE: Final = 0.5
+PLAIN: Final = 0.6
+"""A plain correction costs a turn; what the model is less sure of is mostly a remark in passing."""
 
 
-class Correction(Detector):
-    """Complaints, doubts and pasted errors that follow the agent's work."""
+class Correction(Learned):
+    """Turns that a linear model takes for a correction: cues of finding fault, and what the agent had just done."""
 
     type: ClassVar[str] = "correction"
     looks_at: ClassVar[str] = (
-        "complaints, doubts and pasted errors in the turn that follows work or claims of the agent"
+        "words of finding fault, negations, reports of a wrong state and pasted errors in the turn that follows "
+        "work or claims of the agent, weighed by a linear model with what the agent had done, asked or refused before"
     )
-    ignores: ClassVar[str] = (
-        "opening requests, words typed with a rejection, answers to the agent's question, own mistakes, new wishes"
-    )
-
-    def __init__(self) -> None:
-        self._before = -10
+    ignores: ClassVar[str] = "opening requests, the user's own mistakes, turns with nothing from the agent before them"
+    learned: ClassVar[str] = "correction"
+    listens: ClassVar[frozenset[str]] = frozenset({"said", "assistant_message", "tool_result", "event"})
 
     def update(self, seen: Seen) -> list[Detected]:
         """Judge one turn of the user against what the agent did before it."""
-        said = seen.said
-        if said is None or seen.step.kind != "user_message" or seen.turn.number == 0 or seen.turn.steps == 0:
+        sure = self._finds.update(seen)
+        said, turn = seen.said, seen.turn
+        if sure is None or said is None or turn.number == 0 or turn.steps == 0:
             return []
-        need = WRONG + (ASKED if seen.turn.asked else 0.0) - (0.1 if seen.turn.edits else 0.0)
-        need += REPORTED if said.reports else 0.0
-        need += 0.25 if seen.turn.refused >= 0.8 else 0.0
-        if said.complaint < need or said.confusion >= 0.9:
+        if sure < SURE or said.confusion >= 0.9 or said.own_mistake:
             return []
-        again = seen.turn.number - self._before <= 2
-        self._before = seen.turn.number
-        severity: Severity = "medium" if again or said.complaint >= 2.2 else "low"
-        return [self.found([seen.index], severity, min(0.95, 0.3 + 0.25 * said.complaint))]
+        severity: Severity = "medium" if sure >= PLAIN else "low"
+        return [self.found([seen.index], severity, min(0.95, sure))]

@@ -12,6 +12,8 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from signals_assets.core import text as texts
+from signals_assets.core.detectors import tone
+from signals_assets.core.detectors.about_agent import CONFUSION
 
 Cues = tuple[tuple["re.Pattern[str]", float], ...]
 
@@ -45,58 +47,6 @@ def score(cues: Cues, text: str) -> float:
     return sum(weight for pattern, weight in cues if pattern.search(text))
 
 
-ANGER: Final = _cues(
-    (r"\b(?:ugh+|argh+|fml|wtf|ffs|dude|jesus|seriously|come on|good grief)\b", 0.9),
-    (r"what the (?:hell|heck|fuck)|why on earth|in (?:what|which) world|what are you (?:doing|smoking|thinking)", 1.1),
-    (r"\bfuck|\bshit\b|\bdamn|\bcrap\b|\bbullshit", 0.6),
-    (
-        (
-            r"\b(?:frustrat\w+|ridiculous|unacceptable|stressful|disappoint\w+|terribl[ey]|useless|nonsense|stupid|dumb"
-            r"|horrible|awful|garbage|angry|fed up|sick of|waste of (?:my )?time|upset|unbelievable|flailing)\b"
-        ),
-        1.0,
-    ),
-    (r"\byou were (?:told|supposed|asked)|\bi(?:'ve| have)? (?:already |just |clearly )+(?:told|said|asked|gave)", 0.9),
-    (r"\bi (?:did not|didn't|never) (?:say|ask|tell|want)\b|\bi told you\b|\bas i (?:already )?said\b", 0.9),
-    (r"\bdon't you (?:read|see|understand|know|listen)|\bdid you (?:even|not)\b|\bdo you even\b", 0.9),
-    (r"\bwhy (?:did|do|would|are|must|have) (?:you|i have to|i had to)\b|\bwhy did i have to\b", 0.5),
-    (
-        (
-            r"\byou(?:'re|'ve| are| have)? (?:just|keep|always|still|only|again) (?:break|broke|duplicat"
-            r"|repeat|ignor|miss|cop"
-            r"|delet|mak|chang|guess)\w*"
-        ),
-        0.9,
-    ),
-    (r"\byou(?:'re| are) (?:overcomplicat|ignor|repeat|guess|not listening|not reading|wasting|wrong)\w*", 0.7),
-    (r"\byou (?:should )?know (?:that|better)\b|\byou sure (?:didn't|did not|aren't)\b|\bno, you\b", 0.6),
-    (r"\b(?:broke|ruined|destroyed|killed) (?:everything|it all|all)\b", 1.0),
-    (
-        (
-            r"\b(?:all kinds of|so|completely|totally|absolutely|just) wrong\b|\bmakes no sense\b|\bmiss(?:ed"
-            r"|ing) the point"
-        ),
-        0.8,
-    ),
-    (
-        (
-            r"\bspeak (?:to|with) (?:a|an|someone|somebody|your)\b|\b(?:your|a) (?:manager|supervisor)\b"
-            r"|\breal person\b|\bsomeone (?:else|above|higher)\b|\bnot ready to give up\b|\btake my business\b"
-        ),
-        0.8,
-    ),
-    (
-        r"\bwhat'?s taking so long\b|\bhow (?:long|many times|often) (?:do|must|will|should) (?:i|it)\b|\bhow hard\b",
-        0.8,
-    ),
-    (
-        (
-            r"\bproperly\b|\bisn't good enough\b|\bnot good enough\b|\bpay attention\b|\bread (?:it|my"
-            r"|what)\b.{0,20}again\b"
-        ),
-        0.5,
-    ),
-)
 COMPLAINT: Final = _cues(
     (
         (
@@ -114,14 +64,18 @@ COMPLAINT: Final = _cues(
         0.9,
     ),
     (
-        r"\b(?:why|how come) (?:is|does|do|did|are|has) (?:\w+ ){1,3}still\b|\bstill (?:not|the same|doesn't|isn't)\b",
+        (
+            r"\b(?:why|how come) (?:is|does|do|did|are|has) (?:\w+ ){1,3}still\b|\bstill (?:not|the same"
+            r"|doesn't|isn't)\b"
+        ),
         0.5,
     ),
     (
         (
             r"\b(?:wrong|incorrect\w*|misleading|mis(?:interpret|underst|read|s the point)\w*|duplicat\w+"
             r"|regress\w*|pointless"
-            r"|inconsisten\w+|unnecessar\w+|redundant|overkill|outdated|out of date|worse|nonsense|ignored|malformed)\b"
+            r"|inconsisten\w+|unnecessar\w+|redundant|overkill|outdated|out of date|worse|nonsense|ignored"
+            r"|malformed)\b"
         ),
         0.7,
     ),
@@ -134,14 +88,23 @@ COMPLAINT: Final = _cues(
         0.9,
     ),
     (r"^(?:no|nope|nah)\b(?! worries| problem| need| more)", 0.8),
-    (r"^(?:yeah |ok |yes |so |and )?(?:but|wait|huh|nm)\b|\bbut (?:we|you|now|why|what|then|it|this|that|the)\b", 0.5),
+    (
+        (
+            r"^(?:yeah |ok |yes |so |and )?(?:but|wait|huh|nm)\b|\bbut (?:we|you|now|why|what|then|it|this"
+            r"|that|the)\b"
+        ),
+        0.5,
+    ),
     (r"^(?:yeah |ok |yes |so )?(?:hmm+|hm|uhh*)\b", 0.35),
     (
         r"\b(?:recheck|double[- ]check|check .{0,40}again|look (?:once more|again))\b|\bsomehow\b|\bend(?:s|ed) up\b",
         0.4,
     ),
     (
-        r"\b(?:you (?:wrote|said)|i(?:'m| am) talking about|we (?:had|have had) this|no longer|previously|as before)\b",
+        (
+            r"\b(?:you (?:wrote|said)|i(?:'m| am) talking about|we (?:had|have had) this|no longer"
+            r"|previously|as before)\b"
+        ),
         0.5,
     ),
     (
@@ -160,9 +123,21 @@ COMPLAINT: Final = _cues(
     ),
     (r"\bi(?:'m| am| was) (?:questioning|not sure|less worried|confused|talking about|surprised)\b", 0.5),
     (r"\bi (?:don't|do not|can't|cannot) (?:get|see|like|think|understand|want|believe)\b", 0.5),
-    (r"\bwhy (?:is|are|did|does|do|was|were|isn't|aren't|can't|couldn't|wouldn't|don't|not|would|only|so many)\b", 0.6),
+    (
+        (
+            r"\bwhy (?:is|are|did|does|do|was|were|isn't|aren't|can't|couldn't|wouldn't|don't|not|would"
+            r"|only|so many)\b"
+        ),
+        0.6,
+    ),
     (r"\b(?:aren't|isn't|weren't|don't|didn't|doesn't|shouldn't|won't) (?:we|you|it|there|that|this|they)\b", 0.5),
-    (r"\bshould(?:n't| not)\b|\bshould (?:still|always|actually|only|match|be consistent)\b|\bwe should always\b", 0.5),
+    (
+        (
+            r"\bshould(?:n't| not)\b|\bshould (?:still|always|actually|only|match|be consistent)\b"
+            r"|\bwe should always\b"
+        ),
+        0.5,
+    ),
     (r"\b(?:doesn't|don't|didn't|isn't|aren't|wasn't|won't|cannot|can't)\b", 0.25),
     (
         r"\bnot (?:quite|right|correct|what|really|true|yet|exactly|supposed|good)\b|\bnothing (?:happens|changed)\b",
@@ -179,7 +154,10 @@ COMPLAINT: Final = _cues(
     (r"\b(?:error|errors|fails?|failed|failing|failure|exception|crash\w*|conflict\w*|broken|broke|bug)\b", 0.35),
     (r"\b(?:fails|is failing|failed|failing|broke|is broken|is gone|is missing)\b[^.?!]{0,20}$", 0.6),
     (
-        r"\bfeedback\b|\breview (?:comment|finding)|\banother comment\b|\bcould lead to\b|\bpotential(?:ly)? \w+ issue",
+        (
+            r"\bfeedback\b|\breview (?:comment|finding)|\banother comment\b|\bcould lead to\b"
+            r"|\bpotential(?:ly)? \w+ issue"
+        ),
         0.6,
     ),
     (r"\bdon't need\b|\bget rid\b|\binstead of\b|\brather than\b|\bagain\b|\bdouble\b|\btwice\b", 0.3),
@@ -242,7 +220,8 @@ LIKING: Final = _cues(
     (
         (
             r"(?:\b(?:is|are|was|were|looks?|feels?|makes?|made)|'s|'re) (?:\w+ ){0,4}?(?:best|great|lovely|nice|neat"
-            r"|handy|helpful|useful|clever|elegant|pleasant|delightful|wonderful|brilliant|beautiful|fantastic|amazing"
+            r"|handy|helpful|useful|clever|elegant|pleasant|delightful|wonderful|brilliant|beautiful"
+            r"|fantastic|amazing"
             r"|awesome|excellent|superb|slick|favou?rite|welcome|clearer|easier)\b"
         ),
         1.0,
@@ -341,51 +320,16 @@ UNDO: Final = _cues(
     (r"\b(?:leave|keep) (?:it|the others?|them|that) (?:as (?:it|they) (?:is|was|are|were)|then)\b", 0.6),
     (r"\bthis should still be\b|\bas it was before\b|\bthe way it was\b", 0.8),
 )
-CONFUSION: Final = _cues(
-    (r"\bdo you have (?:access|the ability|a way|any (?:tools?|memory)|permission)\b|\bare you able to\b", 1.0),
-    (
-        (
-            r"\bwhat (?:can|do|are) you (?:do|able|capable)\b(?! (?:think|mean|suggest|recommend))"
-            r"|\bwhat are you\b(?= ?[?.])|\bwho are you\b"
-        ),
-        1.0,
-    ),
-    (
-        (
-            r"\bhow (?:do|did|can|would) you (?:know|remember|see|get access|work)\b|\bcan you (?:remember"
-            r"|see) (?:my|the (?:screen|image))"
-        ),
-        0.8,
-    ),
-    (r"\bwhich (?:model|version) are you\b|\bwhat model\b|\bare you (?:claude|gpt|an ai|a bot|using|running)\b", 1.0),
-    (
-        (
-            r"\b(?:plan mode|slash command|context window|auto-?accept|your (?:memory|context|settings"
-            r"|permissions|tools))\b.{0,80}\?"
-        ),
-        0.8,
-    ),
-    (
-        (
-            r"\bin this (?:claude |codex |chat )?session\b.{0,40}\benabled\b|\bis (?:it|this|that) (?:enabled"
-            r"|turned on|active)\b ?\?"
-        ),
-        0.7,
-    ),
-    (r"^what is this ?\??$|^tell me in more detail$|^help ?\??$", 0.7),
-    (r"\bwhy (?:can't|cannot|don't) you (?:see|access|remember|open|read|browse|run)\b", 0.9),
-    (
-        (
-            r"\bi don't understand how to (?:see|use|find|open|get)\b|\bwhere (?:do|can) i (?:find|see|turn"
-            r"|enable|change)\b"
-        ),
-        0.7,
-    ),
-)
 INSISTS: Final = _cues(
     (r"\b(?:is|are) there (?:really |truly |absolutely )?(?:no|any|anything|nothing|another|someone|anyone)\b", 0.7),
     (r"\b(?:exception|any other (?:way|option)|anything (?:else )?you can do|at least|surely|double-?check)\b", 0.6),
-    (r"\b(?:i|we) (?:really|truly|just|still) (?:need|want|would|prefer)\b|\bimportant (?:to|for) me\b|\binsist", 0.6),
+    (
+        (
+            r"\b(?:i|we) (?:really|truly|just|still) (?:need|want|would|prefer)\b|\bimportant (?:to"
+            r"|for) me\b|\binsist"
+        ),
+        0.6,
+    ),
     (
         (
             r"\bi (?:completely |totally )?understand\b.{0,60}\bbut\b|\bi appreciate\b.{0,60}\bbut\b"
@@ -427,7 +371,13 @@ LEARNING: Final = _cues(
         ),
         0.8,
     ),
-    (r"\b(?:great|good|clear|nice|helpful|thanks for (?:the|that|your)|thank you for (?:the|your)) explanation\b", 0.9),
+    (
+        (
+            r"\b(?:great|good|clear|nice|helpful|thanks for (?:the|that|your)|thank you for (?:the"
+            r"|your)) explanation\b"
+        ),
+        0.9,
+    ),
     (
         (
             r"\b(?:thanks|thank you) for explaining\b|\bthat (?:really )?(?:clears|helps me understand"
@@ -512,16 +462,19 @@ _REPORT: Final = re.compile(
 )
 _SENTENCES: Final = re.compile(r"(?:[.!;](?=\s)|\n)\s*")
 _LEAD_IN: Final = re.compile(
-    r"(?:(?:hm+|ah+|oh+|so|well|also|and|but|fyi|btw|by the way|ok|okay|yeah|now|actually|interesting|wait|sorry|thanks"
+    r"(?:(?:hm+|ah+|oh+|so|well|also|and|but|fyi|btw|by the way|ok|okay|yeah|now|actually"
+    r"|interesting|wait|sorry|thanks"
     r"|thank you)\b[,:.!]* )+"
 )
 _FINITE: Final = re.compile(
     r"\b(?:is|are|was|were|has|have|had|does|did|went|came|got|gets|goes|comes|seems?|looks?|shows?|says?|said|feels?"
-    r"|appears?|ends?|starts?|makes?|made|took|takes|happens?|turns?|became|becomes|(?:is|are|was|were|has|had|do|does"
+    r"|appears?|ends?|starts?|makes?|made|took|takes|happens?|turns?|became|becomes|(?:is|are|was"
+    r"|were|has|had|do|does"
     r"|did)n't)\b|\w'(?:s|re|ve)\b"
 )
 _SUBJECT: Final = re.compile(
-    r"(?:the|this|that|these|those|it|there|all|every\w*|both|some|half|most|each|my|our|your|we|i|you|they|he|she|people"
+    r"(?:the|this|that|these|those|it|there|all|every\w*|both|some|half|most|each|my|our|your|we|i"
+    r"|you|they|he|she|people"
     r"|nobody|no one|one of)\b"
 )
 _SUBJECT_VERB: Final = re.compile(r"\w+(?: \w+){0,5}? (?:[a-z]{3,}ed|[a-z]{2,}[^s\W]s)\b")
@@ -529,12 +482,14 @@ _SUBJECT_VERB: Final = re.compile(r"\w+(?: \w+){0,5}? (?:[a-z]{3,}ed|[a-z]{2,}[^
 _REQUESTS: Final = re.compile(
     r"\b(?:please|pls|let's|lets|should|must|needs? to|ought|instead|make sure)\b"
     r"|\b(?:can|could|would|will) (?:you|we|i)\b|\b(?:i|we)(?:'d| would)? (?:(?:just|also|really|still|only) )?"
-    r"(?:want|wanted|need|needed|like to|love to|prefer|wish|ask|asked|have to|will|can|could)\b|\b(?:i|we)'(?:ll|d)\b"
+    r"(?:want|wanted|need|needed|like to|love to|prefer|wish|ask|asked|have to|will|can|could)\b"
+    r"|\b(?:i|we)'(?:ll|d)\b"
     r"|\byou (?:should|can|could|must|may|need)\b|\bhow (?:about|do|to)\b"
 )
 _ORDERS: Final = re.compile(
     r"(?:^|[.,;:] (?:and |so |then )?)(?:add|allow|apply|avoid|bring|call|change|check|clean|create|delete|do|don't"
-    r"|drop|explain|fetch|fix|forget|give|go|hide|ignore|include|keep|leave|let|make|merge|move|put|remove|rename|replace"
+    r"|drop|explain|fetch|fix|forget|give|go|hide|ignore|include|keep|leave|let|make|merge|move"
+    r"|put|remove|rename|replace"
     r"|rewrite|run|set|show|skip|sort|split|stop|switch|take|tell|try|turn|undo|update|use|write) "
 )
 """A clause that opens with a verb in its base form."""
@@ -555,26 +510,16 @@ _NO_SUBJECT: Final = texts.wordset("""
     once first second finally another instead yes yep yup no nope sure good great perfect fine right correct
     exactly cool nice done cache retry approved confirmed agreed same don't dont not never here for in on with to""")
 """Openers of orders, questions, conditions, answers and continuations: what begins so is no statement of fact."""
-_SHOUT: Final = re.compile(r"\b[A-Z]{2,}(?:'[A-Z]+)?\b")
-_MARKS: Final = re.compile(r"\?!|!\?|\?\?+|!!+")
+_OWN_MISTAKE: Final = re.compile(
+    r"\b(?:my|user) (?:mistake|error|bad|fault)\b|\bi (?:messed up|misread|misunderstood|mistyped"
+    r"|was wrong|forgot to)\b|\bon my (?:side|end)\b"
+)
 _PASTED_ERROR: Final = re.compile(
     r"^\s*(?:\S+:\d+(?::\d+)?: )?(?:\w+ )?(?:error|failed|fatal|panic|traceback|exception"
     r"|failed to compile|type ?error)\b"
     r"|\bfailed to compile\b|\berror:|--- FAIL|\bTraceback \(most",
     re.I | re.M,
 )
-SHOUTED: Final = frozenset(w.upper() for w in texts.STOP if len(w) > 1 and w not in ("us", "it", "ok", "id")) | {
-    "NOPE",
-    "NOTHING",
-    "STOP",
-    "WRONG",
-    "CARE",
-    "WON'T",
-    "BROKEN",
-    "EVERY",
-    "MUST",
-    "AGAIN",
-}
 
 
 class Utterance:
@@ -637,8 +582,19 @@ class Utterance:
 
     @cached_property
     def anger(self) -> float:
-        """Reproach, exasperation and emphasis."""
-        return score(ANGER, self._point) + _loudness(self._own, self.complaint)
+        """Reproach, exasperation, emphasis; the last weighs less where words carry neither these nor a complaint."""
+        heat, loud = tone.heat(self._point), tone.loudness(self._own)
+        return heat + (loud if heat or loud >= 1.0 or self.complaint >= 0.4 else 0.6 * loud)
+
+    @cached_property
+    def own_mistake(self) -> bool:
+        """Says that the mistake was the writer's."""
+        return bool(_OWN_MISTAKE.search(self._point))
+
+    @cached_property
+    def feeling(self) -> bool:
+        """Speaks of one's own bad feeling, whoever caused it."""
+        return bool(tone.FEELINGS.search(self._point))
 
     @cached_property
     def praise(self) -> float:
@@ -723,11 +679,3 @@ def _declares(sentence: str) -> bool:
         return False
     start = " ".join(plain.split()[:12])
     return bool(_FINITE.search(start)) or bool(_SUBJECT.match(start) and _SUBJECT_VERB.match(start))
-
-
-def _loudness(own: str, complaint: float) -> float:
-    """Capitals on plain words and doubled marks: emphasis, which is anger only beside a complaint."""
-    if complaint < 0.5:
-        return 0.0
-    shouted = sum(word in SHOUTED for word in _SHOUT.findall(own))
-    return min(0.9, 0.35 * shouted) + (0.4 if _MARKS.search(own) else 0.0)
