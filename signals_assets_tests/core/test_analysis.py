@@ -150,7 +150,8 @@ def test_the_rules_find_the_events_of_a_session_and_name_topics_of_general_langu
     answer = rules_answer(TROUBLED, vocabulary=WORDS)
     found = {event.type: event for event in answer.friction + answer.delight}
     assert {"error_event", "correction", "other", "positive_exclamation", "abandoned_tool_flow"} <= set(found)
-    assert found["correction"].citation.endswith("about header, invoice and number.")
+    reported = [event.citation for event in answer.friction if event.type == "correction"]
+    assert any(citation.endswith("about header, invoice and number.") for citation in reported)
     assert not any("zaphod" in text.lower() for text in texts(answer))
 
 
@@ -174,7 +175,7 @@ def test_a_remark_names_its_nouns_and_what_is_new_in_it():
         ),
     )
     words = wordset("invoice export header ledger branch warehouse printer")
-    (event,) = rules_answer(asked, vocabulary=words).friction
+    (event,) = [event for event in rules_answer(asked, vocabulary=words).friction if event.type == "other"]
     assert event.confidence < 0.5
     assert event.citation == (
         "The user remarked on the work about branch, header, invoice, ledger, printer and warehouse."
