@@ -15,6 +15,7 @@ import dagster as dg
 
 from signals_assets import metadata
 from signals_assets.core import discovery_items, within_sessions
+from signals_assets.guard import guarded
 from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, days_of, today
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
@@ -106,7 +107,7 @@ def _needing(deps: Sequence[str], body: Body) -> Body:
         _refuse_missing_days(deps, doors["warehouse"], days_of(context))
         yield from body(context, **doors)
 
-    return stepwise if inspect.isgeneratorfunction(body) else whole
+    return guarded(stepwise if inspect.isgeneratorfunction(body) else whole)
 
 
 def _refuse_missing_days(deps: Sequence[str], warehouse: Warehouse, days: Sequence[date]) -> None:
@@ -206,6 +207,7 @@ WINDOW_DAYS: Final = max(discovery_items.WINDOW_DAYS, within_sessions.WINDOW_DAY
 
 
 @dg.op(description="Remove restricted days whose retention is over.")
+@guarded
 def remove_expired_days(
     context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 
+from signals_assets.guard import guarded
 from signals_assets.partitions import days_of_run
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import TABLES, Row, arrow_schema
@@ -49,6 +50,7 @@ def contract(model: type[Row], asset: dg.AssetKey | None = None) -> dg.AssetChec
         blocking=True,
         description=f"Days, keys and required columns of {model.table} are as its row model says.",
     )
+    @guarded
     def check(context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         found = violations(model, warehouse, days_of_run(context.op_execution_context.run))
         return dg.AssetCheckResult(passed=not found, metadata=dict(found))
@@ -65,6 +67,7 @@ def share(model: type[Row], name: str, description: str, *, sql: str, at_least: 
     """A warning when a share, computed by SQL over the run's days (`{days}`), falls below `at_least`."""
 
     @dg.asset_check(asset=dg.AssetKey(model.table), name=name, description=description)
+    @guarded
     def check(context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         days = days_of_run(context.op_execution_context.run)
         listed = ", ".join(f"DATE '{day.isoformat()}'" for day in days) or "NULL"

@@ -19,6 +19,7 @@ from signals_assets.assets import (
     sessions,
     tickets,
 )
+from signals_assets.guard import calm_logging
 from signals_assets.resources import resources_for
 from signals_assets.sensors import (
     analysis_collection,
@@ -36,6 +37,7 @@ def build_defs(
     settings: Settings, *, loggers: dict[str, dg.LoggerDefinition] | None = None, **doors: Any
 ) -> dg.Definitions:
     """A fresh code location over the settings; `doors` replace single resources by name (tests, special runs)."""
+    calm_logging()
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=[*checks.contracts(), *dg.load_asset_checks_from_modules(STAGES)],

@@ -14,7 +14,7 @@ LEVELS = [
     {"tables", "prompts", "settings"},
     {"core"},
     {"resources", "simulation"},
-    {"partitions", "metadata", "automation", "checks"},
+    {"partitions", "guard", "metadata", "automation", "checks"},
     {"assets"},
     {"sensors"},
     {"definitions"},

@@ -24,6 +24,7 @@ from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import TICKET_KINDS, Decision, Ticket, fix_draft, recurrence_text, ticket_text
 from signals_assets.core.user_days import Counts, types_counted
 from signals_assets.core.wording import Wording
+from signals_assets.guard import guarded
 from signals_assets.metadata import store
 from signals_assets.partitions import FRICTION_TYPES, days_of, window
 from signals_assets.resources.code_host import CodeHost, Draft
@@ -163,7 +164,7 @@ class _Acting:
 
 
 def _acting_asset(name: str, deps: Sequence[str]) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    return dg.asset(
+    asset = dg.asset(
         name=name,
         group_name="tickets",
         partitions_def=FRICTION_TYPES,
@@ -174,6 +175,7 @@ def _acting_asset(name: str, deps: Sequence[str]) -> Callable[[Callable[..., Any
         kinds={"python"},
         tags={"zone": "published"},
     )
+    return lambda body: asset(guarded(body))
 
 
 @_acting_asset(

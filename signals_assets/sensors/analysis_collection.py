@@ -11,6 +11,7 @@ from typing import Final
 import dagster as dg
 
 from signals_assets import automation
+from signals_assets.guard import guarded
 from signals_assets.resources.analyst import Analyst, BatchState
 from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.sensors import request
@@ -45,6 +46,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         default_status=automation.sensor_status(settings),
         description="A day's batches ended: collect the answers and run what follows.",
     )
+    @guarded
     def analysis_collection(
         context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], analyst: dg.ResourceParam[Analyst]
     ) -> dg.SensorResult | dg.SkipReason:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from signals_assets import automation
+from signals_assets.guard import guarded
 from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.sensors import VERDICT_TAG, request
 from signals_assets.settings import Settings
@@ -32,6 +33,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         default_status=automation.sensor_status(settings),
         description="A fix was measured: tell its ticket.",
     )
+    @guarded
     def fix_tracking(context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger]) -> dg.SensorResult:
         told = frozenset(entry.key for entry in ledger.entries(["verdict"]))
         requests = [

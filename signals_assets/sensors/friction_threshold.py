@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 
 from signals_assets import automation
+from signals_assets.guard import guarded
 from signals_assets.partitions import FRICTION_TYPES, between
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.warehouse import Warehouse
@@ -69,6 +70,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         default_status=automation.sensor_status(settings),
         description="A friction type crossed its threshold: diagnose it and file its tickets.",
     )
+    @guarded
     def friction_threshold(
         context: dg.SensorEvaluationContext, warehouse: dg.ResourceParam[Warehouse], ledger: dg.ResourceParam[Ledger]
     ) -> dg.SensorResult | dg.SkipReason:

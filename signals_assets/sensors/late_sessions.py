@@ -9,6 +9,7 @@ from datetime import date
 import dagster as dg
 
 from signals_assets import automation
+from signals_assets.guard import guarded
 from signals_assets.resources.session_source import SessionSource
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.sensors import request
@@ -35,6 +36,7 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
         default_status=automation.sensor_status(settings),
         description="Sessions of a stored day arrived late: redo that day; published days stay as they were.",
     )
+    @guarded
     def late_sessions(
         context: dg.SensorEvaluationContext,
         warehouse: dg.ResourceParam[Warehouse],
