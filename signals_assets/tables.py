@@ -219,9 +219,19 @@ class SessionMetrics(SessionRow):
     interruptions: int = Field(description="Interruptions by the user.")
     tool_call_confirmations: int = Field(description="Tool calls the user explicitly confirmed or rejected.")
     median_turn_seconds: float | None = Field(
-        None, description="Median wait from a user message to the next agent step."
+        None, description="Median wait from a user message to the first sign of the agent (its next step)."
     )
-    max_turn_seconds: float | None = Field(None, description="Longest such wait.")
+    max_turn_seconds: float | None = Field(
+        None, description="Longest wait from a user message to the first sign of the agent."
+    )
+    median_wait_seconds: float | None = Field(
+        None,
+        description="Median whole wait of a turn: from a user message to the agent's last step or tool result before "
+        "the next one, without gaps that end in something the user did or stopped and without gaps over 30 minutes.",
+    )
+    p95_wait_seconds: float | None = Field(
+        None, description="95th percentile (nearest rank) of the whole waits of a session."
+    )
     characters: int = Field(description="Characters of text in the session.")
     language: str = Field("en", description="Two-letter language of the user's words as detected, or other.")
 

@@ -9,14 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from signals_assets.core.components import component_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors import Detected, Examined, examine
 from signals_assets.core.detectors.cues import utterance
-from signals_assets.core.sessions import AGENTIC_KINDS, Session, from_json
+from signals_assets.core.sessions import AGENTIC_KINDS, Session, Step, from_json
 from signals_assets.tables import Detection, SessionMetrics
+
+LONGEST_GAP: Final = 1800.0
+"""Seconds; a longer silence inside a turn is a person who was away from a permission prompt, not an agent at work."""
+STOPPED: Final = frozenset({"rejected", "interrupted"})
+USER_EVENTS: Final = frozenset({"interrupt", "slash_command"})
+"""Events that the user causes; the others happen while the user waits."""
+PERCENTILE: Final = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examin
     if started.tzinfo is None:
         started = started.replace(tzinfo=UTC)
     times = [step.at for step in session.steps if step.at is not None]
-    waits = turn_seconds(session)
+    first_signs, waits = turn_seconds(session), wait_seconds(session)
     return SessionMetrics(
         day=day,
         known_on=row["known_on"],
@@ -103,8 +110,10 @@ def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examin
         tool_rejections=statuses["rejected"],
         interruptions=sum(step.kind == "event" and step.name == "interrupt" for step in session.steps),
         tool_call_confirmations=examined.facets.tool_call_confirmations,
-        median_turn_seconds=round(median(waits), 3) if waits else None,
-        max_turn_seconds=round(max(waits), 3) if waits else None,
+        median_turn_seconds=round(median(first_signs), 3) if first_signs else None,
+        max_turn_seconds=round(max(first_signs), 3) if first_signs else None,
+        median_wait_seconds=round(median(waits), 3) if waits else None,
+        p95_wait_seconds=round(percentile(waits), 3) if waits else None,
         characters=sum(len(step.text) for step in session.steps if step.text),
         language=language_of(session),
     )
@@ -127,7 +136,7 @@ def _detection(row: Mapping[str, Any], chunk: MetricsChunk, session: Session, ev
 
 
 def turn_seconds(session: Session) -> list[float]:
-    """How long the user waited, in seconds: from each user message to the next step of the agent that has a time."""
+    """Seconds to the first sign of the agent: from each user message to its next step that has a time."""
     waits: list[float] = []
     asked: float | None = None
     for step in session.steps:
@@ -139,6 +148,44 @@ def turn_seconds(session: Session) -> list[float]:
             waits.append(max(0.0, step.at - asked))
             asked = None
     return waits
+
+
+def wait_seconds(session: Session) -> list[float]:
+    """How long the user waited in each turn, in seconds; a turn without a gap of the agent's has none.
+
+    From each user message to the agent's last step or tool result before the next one, as a sum of gaps between steps
+    that have a time. Left out are gaps of the user's own time: those that end in a rejected or interrupted result, in
+    a call of the user's, its result or an event the user caused, and gaps over `LONGEST_GAP`. What is left may still
+    hold the time of a permission prompt that was accepted sooner.
+    """
+    waits: list[float] = []
+    own_calls: set[str] = set()
+    before: float | None = None
+    wait: float | None = None
+    for step in session.steps:
+        if step.by == "user" and step.tool_call_id:
+            own_calls.add(step.tool_call_id)
+        if step.at is None or (step.kind == "event" and step.name not in USER_EVENTS):
+            continue
+        if step.kind == "user_message":
+            waits += [] if wait is None else [wait]
+            before, wait = step.at, None
+        elif before is not None:
+            gap = max(0.0, step.at - before)
+            before += gap
+            if gap <= LONGEST_GAP and not _by_user(step, own_calls):
+                wait = (wait or 0.0) + gap
+    return waits if wait is None else [*waits, wait]
+
+
+def _by_user(step: Step, own_calls: set[str]) -> bool:
+    """Whether a step is something the user did or stopped; `own_calls` are the ids of calls of the user's."""
+    return step.kind == "event" or step.by == "user" or step.status in STOPPED or step.tool_call_id in own_calls
+
+
+def percentile(values: Sequence[float]) -> float:
+    """The 95th percentile by nearest rank: the least value that 95 % of them do not exceed; `values` is not empty."""
+    return sorted(values)[(PERCENTILE * len(values) + 99) // 100 - 1]
 
 
 def seconds_from_start(session: Session, steps: Sequence[int]) -> float | None:

@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from signals_assets.core.metrics import MetricsChunk, measure_chunk, turn_seconds
+from signals_assets.core.metrics import MetricsChunk, measure_chunk, percentile, turn_seconds, wait_seconds
 from signals_assets.core.sessions import to_json
 from signals_assets_tests.core.detectors.script import edit
 from signals_assets_tests.factories import DAY, make_session, make_step
@@ -41,6 +41,7 @@ def test_counts_and_times_are_measured(spoken):
     assert measured.duration_seconds == 90
     assert measured.median_turn_seconds == 4
     assert measured.max_turn_seconds == 7
+    assert (measured.median_wait_seconds, measured.p95_wait_seconds) == ((7 + 30) / 2, 30)
     assert measured.started_at == datetime(2026, 1, 5, 12, 34, tzinfo=UTC)
     assert measured.characters == sum(len(step.text or "") for step in spoken.steps)
 
@@ -80,6 +81,72 @@ def test_chunk_and_result_can_be_pickled(spoken):
 def test_a_session_without_times_has_no_waits():
     timeless = make_session(make_step(), *edit("a"), started_at=None)
     (measured,) = measure_chunk(MetricsChunk(date(1970, 1, 1), [row(timeless)])).metrics
-    assert turn_seconds(timeless) == []
+    assert turn_seconds(timeless) == wait_seconds(timeless) == []
     assert measured.median_turn_seconds is None
+    assert measured.median_wait_seconds is None
+    assert measured.p95_wait_seconds is None
     assert measured.duration_seconds == 0
+
+
+def call(at, ident="a", **over):
+    return make_step("tool_call", None, tool_name="Bash", tool_call_id=ident, at=at, **over)
+
+
+def result(at, ident="a", status="ok"):
+    return make_step("tool_result", "", tool_name="Bash", tool_call_id=ident, status=status, at=at)
+
+
+def says(at):
+    return make_step("assistant_message", "I look.", at=at)
+
+
+def happens(name, at):
+    return make_step("event", None, name=name, at=at)
+
+
+@pytest.mark.parametrize(
+    ("steps", "waits"),
+    [
+        ([make_step(at=0), says(4), call(5), result(65), says(70), make_step(at=500), says(502)], [70, 2]),
+        ([make_step(at=0), call(3), result(40)], [40]),
+        ([make_step(at=0), call(3), result(100, status="rejected"), says(104)], [3 + 4]),
+        ([make_step(at=0), call(3), result(30, status="interrupted"), happens("interrupt", 30)], [3]),
+        ([make_step(at=0), says(9), call(300, by="user"), result(320), says(325)], [9 + 5]),
+        ([make_step(at=0), says(9), happens("slash_command", 300), says(310)], [9 + 10]),
+        ([make_step(at=0), happens("api_error", 60), says(90)], [90]),
+        ([make_step(at=0), call(3), result(1803), says(1810)], [3 + 1800 + 7]),
+        ([make_step(at=0), call(3), result(1804), says(1811)], [3 + 7]),
+        ([make_step(at=0), call(5, "a"), call(6, "b"), result(20, "b"), result(12, "a"), says(25)], [25]),
+        ([make_step(at=0), make_step(at=10), says(15)], [5]),
+        ([make_step(at=0), happens("interrupt", 8), make_step(at=10)], []),
+        ([make_step(at=0), says(1801)], []),
+        ([says(0), call(5), result(9)], []),
+        ([make_step(at=None), says(5), make_step(at=10), says(None), call(14), result(None)], [4]),
+    ],
+    ids=[
+        "a turn ends with the agent's last step, and what the user thinks over is no wait",
+        "a tool result at the end counts",
+        "a rejected call is the user's time, what follows it is not",
+        "an interrupted call is left out",
+        "a command of the user's own and its result are left out",
+        "a slash command is the user's",
+        "the time of an error of the service is waited for",
+        "a gap of half an hour counts",
+        "a longer gap is an absence",
+        "results out of order count once",
+        "a message without an answer has no wait",
+        "a turn stopped before the agent began has no wait",
+        "an absence alone is no wait",
+        "what comes before the first message is nobody's wait",
+        "steps without a time are passed over",
+    ],
+)
+def test_the_whole_wait_is_the_sum_of_the_gaps_that_are_the_agents(steps, waits):
+    assert wait_seconds(make_session(*steps)) == waits
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"), [([7], 7), ([2, 1], 2), (range(1, 20), 19), (range(20, 0, -1), 19), (range(1, 41), 38)]
+)
+def test_the_percentile_is_the_least_value_that_ninety_five_of_a_hundred_do_not_exceed(values, expected):
+    assert percentile(list(values)) == expected
