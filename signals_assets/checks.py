@@ -14,6 +14,7 @@ from typing import Any, Final
 import dagster as dg
 
 from signals_assets.guard import guarded
+from signals_assets.metadata import shown
 from signals_assets.partitions import days_of_run
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import TABLES, Row, arrow_schema
@@ -53,7 +54,7 @@ def contract(model: type[Row], asset: dg.AssetKey | None = None) -> dg.AssetChec
     @guarded
     def check(context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.AssetCheckResult:
         found = violations(model, warehouse, days_of_run(context.op_execution_context.run))
-        return dg.AssetCheckResult(passed=not found, metadata=dict(found))
+        return dg.AssetCheckResult(passed=not found, metadata=shown(**found))
 
     return check
 
@@ -76,7 +77,7 @@ def share(model: type[Row], name: str, description: str, *, sql: str, at_least: 
         return dg.AssetCheckResult(
             passed=value is None or value >= at_least,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"share": -1.0 if value is None else float(value), "at_least": at_least},
+            metadata=shown(share=-1.0 if value is None else float(value), at_least=at_least),
         )
 
     return check

@@ -38,9 +38,9 @@ class CodedError(RuntimeError):
 
 
 def guarded(body: B) -> B:
-    """The body, whose foreign exceptions become `CodedError` and whose own ones lose their chain; works under any executor.
+    """The body, whose foreign exceptions become `CodedError` and whose own ones lose their chain.
 
-    Put it directly above the function, below every decorator of Dagster.
+    Works under any executor. Put it directly above the function, below every decorator of Dagster.
     """
 
     @functools.wraps(body)
@@ -126,7 +126,8 @@ def calm_logging() -> None:
 
 def _netted(record: logging.LogRecord) -> logging.LogRecord:
     error = record.exc_info[1] if record.exc_info else None
-    foreign = [link for link in _chain(error) if not _is_ours(link) and not isinstance(link, dg.DagsterError)]
+    foreign = [link for link in _chain(error) if not (_is_ours(link) or isinstance(link, dg.DagsterError))]
+    foreign += [link for link in _chain(error) if getattr(link, "__notes__", None)]
     if foreign:
         record.exc_info = record.exc_text = None
         record.msg, record.args = "%s", (words(foreign[-1]),)

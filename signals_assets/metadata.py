@@ -4,14 +4,15 @@ Put here: column schemas, counts, coverage, small pictures, and storing a day to
 Not here: pictures themselves (see `core/pictures.py`), checks (see `checks.py`).
 
 Everything here becomes visible to everybody who may open the UI: counts, enums, dates and pictures of the
-published zone only. There is deliberately no function that takes free text or rows.
+published zone only. There is deliberately no function that takes free text or rows; `shown` refuses them.
 """
 
 import base64
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
 
@@ -84,8 +85,34 @@ def record(
         values |= {f"coverage/{name}": count for name, count in coverage.as_dict().items() if count or name == "asked"}
         if coverage.share is not None:
             values["coverage/share"] = round(coverage.share, 4)
-    values |= {name: value for name, value in more.items() if value is not None}
-    context.add_asset_metadata(values, asset_key=asset, partition_key=day.isoformat())
+    values |= more
+    context.add_asset_metadata(shown(**values), asset_key=asset, partition_key=day.isoformat())
+
+
+class MetadataError(TypeError):
+    """A value that may not be shown as metadata: says which name, where that is a plain one, and never the value."""
+
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./ -]{0,80}")
+_CODE: Final = re.compile(r"[a-z][a-z_]{0,30}")
+
+
+def shown(**values: int | float | str | bool | date | None) -> dict[str, int | float | str | bool]:
+    """The values as metadata: numbers, days, and codes of ours (lower-case words); None is left out.
+
+    The only way in which values become metadata of a run. Raises MetadataError for anything that could be a word of a
+    session: other types, texts that are no code, names that are none.
+    """
+    kept: dict[str, int | float | str | bool] = {}
+    for name, value in values.items():
+        if value is None:
+            continue
+        if not _NAME.fullmatch(name):
+            raise MetadataError("the name of a metadata value is no plain one")
+        if not isinstance(value, int | float | date) and not (isinstance(value, str) and _CODE.fullmatch(value)):
+            raise MetadataError(f"metadata {name} is a {type(value).__name__} that is no number, day or code")
+        kept[name] = value.isoformat() if isinstance(value, date) else value
+    return kept
 
 
 def picture(context: dg.AssetExecutionContext, asset: str, day: date, pictures: Mapping[str, bytes]) -> None:

@@ -113,7 +113,7 @@ def embeddings(
             day, items[day], lambda texts: np.stack([made[text] for text in texts]), known, embedder.name
         )
         known |= {row.content_hash: row.vector for row in rows}
-        store(context, warehouse, Embedding, day, rows, coverage, embedder=embedder.name)
+        store(context, warehouse, Embedding, day, rows, coverage)
 
 
 @daily_assets(Cluster, ClusterMember, name="clusters_and_members", deps=["embeddings", *SOURCES])

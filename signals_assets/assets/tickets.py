@@ -25,7 +25,7 @@ from signals_assets.core.tickets import TICKET_KINDS, Decision, Ticket, fix_draf
 from signals_assets.core.user_days import Counts, types_counted
 from signals_assets.core.wording import Wording
 from signals_assets.guard import guarded
-from signals_assets.metadata import store
+from signals_assets.metadata import shown, store
 from signals_assets.partitions import FRICTION_TYPES, days_of, window
 from signals_assets.resources.code_host import CodeHost, Draft
 from signals_assets.resources.filing import Filed, act, audit_levels, file_ticket, reconcile
@@ -199,7 +199,7 @@ def diagnoses(
         }  # fmt: skip
         ledger.append("diagnosis", f"{diagnosis.cause_id}:{acting.day}", payload)
     named = sum(diagnosis.lever != "cannot say" for diagnosis in found)
-    return dg.MaterializeResult(metadata={"diagnoses": len(found), "lever_named": named, "day": str(acting.day)})
+    return dg.MaterializeResult(metadata=shown(diagnoses=len(found), lever_named=named, day=acting.day))
 
 
 @_acting_asset(
@@ -237,12 +237,12 @@ def tickets(
                 {"type": acting.friction_type, "ticket_key": item.ticket_key, "reason": item.reason},
             )
     return dg.MaterializeResult(
-        metadata={
-            "created": sum(item.created for item in filed),
-            "not_created": sum(not item.created for item in filed),
-            "verdicts_told": told,
-            "day": str(acting.day),
-        }
+        metadata=shown(
+            created=sum(item.created for item in filed),
+            not_created=sum(not item.created for item in filed),
+            verdicts_told=told,
+            day=acting.day,
+        )
     )
 
 
@@ -318,5 +318,5 @@ def fix_drafts(
             drafted += 1
         ledger.append("fix_draft", f"{diagnosis.cause_id}:{acting.day}", payload)
     return dg.MaterializeResult(
-        metadata={"asked": len(found), "drafted": drafted, "no_certain_change": len(found) - drafted}
+        metadata=shown(asked=len(found), drafted=drafted, no_certain_change=len(found) - drafted)
     )
