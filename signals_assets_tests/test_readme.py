@@ -200,6 +200,29 @@ def receives(shell: Shell, command: str) -> str:
     return said
 
 
+def on_real_sessions(shell: Shell, command: str) -> str:
+    """The figures of the table are those that the command gives."""
+    if not (ROOT / "../shared/data").is_dir():
+        pytest.skip("the labelled sessions exist only beside a checkout")
+    said = shell.run(command, "--json", str(shell.folder / "figures.json"))
+    blocks = json.loads((shell.folder / "figures.json").read_text())["labels"]
+    rows = {row[0].strip("`"): row[1:] for row in rows_of("| F1 |")}
+    for column, block in enumerate(blocks):
+        rules = block["rules"]
+        for name in block["types"]:
+            if name not in rows:
+                continue
+            found = rules["types"][name]
+            mark = " *" if found["provisional"] else ""
+            assert rows[name][column] == f"{found['sessions']['f1']:.2f}, {found['moments']['f1']:.2f}{mark}", name
+        assert rows["any moderate or severe event"][column] == f"{rules['any_moderate_or_severe']['f1']:.2f}"
+        outcome = rules["outcome"]
+        assert rows["outcome, accuracy (always success)"][column] == (
+            f"{outcome['accuracy']:.2f} ({outcome['majority_accuracy']:.2f})"
+        )
+    return said
+
+
 def literally(shell: Shell, command: str) -> str:
     return shell.run(command)
 
@@ -218,7 +241,9 @@ HOW: dict[str, Callable[[Shell, str], str]] = {
     "signals report": literally,
     "signals tickets": literally,
     "signals taxonomy": literally,
+    "signals benchmark detectors --sessions ../shared": on_real_sessions,
     "signals benchmark": literally,
+    "signals watch": literally,
     "signals simulate": literally,
     "dagster definitions validate": literally,
 }

@@ -37,6 +37,13 @@ _RAW_COMMAND: Final = re.compile(r'"(?:cmd|command)"\s*:\s*"((?:[^"\\]|\\.){0,60
 _PREVIEW_COMMAND: Final = re.compile(r"`([^`\n]{2,600})`")
 _MARKUP_ONLY: Final = re.compile(r"\s*(?:<(\w+)>.{0,2000}</\1>|\[Image[^\]\n]{0,300}\])\s*\Z", re.DOTALL)
 """What an editor or a paste puts under the user's name: an opened file, a selection, a picture's place."""
+_INSTRUCTS: Final = re.compile(
+    r"\b(?:please|could you|can you|you (?:can|could|should|need to)|try|next,?|then,?|now,?|step \d+[:.]?)"
+    r"\s+(?:\w+ ){0,3}?(?:re-?start|re-?boot|turn|toggle|check|run|re-?run|open|go to|try|reset|follow|confirm|share"
+    r"|provide|tell me|test|perform|send|refresh|re-?load|click|log (?:in|out)|power)\b"
+    r"|\blet me know (?:what|how|if|when|once|the)\b"
+)
+"""What the agent asks the user to do: what the user says next reports on it."""
 _APPLIED: Final = re.compile(r"^Applied edit to |^Commit \w{7} ", re.M)
 _REPORTS_FAILURE: Final = re.compile(
     r"\b(?:fail(?:s|ed|ing|ure|ures)?|error|errors|broken|crash\w*|flaky)\b", re.IGNORECASE
@@ -100,6 +107,8 @@ class Turn:
     edits: int = 0
     failures: int = 0
     asked: bool = False
+    instructed: bool = False
+    """The agent's last message asked the user to do something and tell the result."""
     refused: float = 0.0
     lacks: float = 0.0
     explained: bool = False
@@ -225,6 +234,7 @@ class Context:
         turn.edits += "<<<<<<< search" in low
         if low.strip():
             turn.asked = "?" in low[-300:]
+            turn.instructed = bool(_INSTRUCTS.search(low))
             if any(word in low for word in cues.LACK_WORDS):
                 turn.refused = max(turn.refused, cues.score(cues.REFUSES, low))
                 if not cues.ELIGIBILITY.search(low):

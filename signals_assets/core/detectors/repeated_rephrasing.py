@@ -15,15 +15,15 @@ from signals_assets.core.detectors.turns import Learned
 from signals_assets.core.text import likeness
 
 TIMES: Final = 3
-ALIKE: Final = 0.5
+ALIKE: Final = 0.45
 """Likeness of words from which two turns ask for the same, whatever their tone."""
-AKIN: Final = 0.25
+AKIN: Final = 0.35
 """Likeness that is enough where the later turn finds fault with what the agent did."""
 EQUAL: Final = 0.8
 FAULT: Final = 0.55
-LITTLE: Final = 0.4
+LITTLE: Final = 0.45
 """A turn that finds less fault than this asks for something new in like words."""
-GAP: Final = 2
+GAP: Final = 3
 """Turns of the user that may lie between two statements of one run."""
 TURNS: Final = 8
 _STILL: Final = re.compile(r"\b(?:still|again|same|yet|once more|as before|not (?:fixed|working|solved|there))\b")
@@ -115,6 +115,8 @@ class RepeatedRephrasing(Learned):
     def _reports(seen: Seen, said: _Said) -> bool:
         """Whether the turn answers a question or reports a step that the agent asked for."""
         words = said.words
+        if seen.turn.instructed and words.insists < 0.4:
+            return True
         return (seen.turn.asked and words.complaint < 0.5) or (words.reports and words.insists < 0.4)
 
     def _insist(self, seen: Seen, said: Utterance) -> list[Detected]:

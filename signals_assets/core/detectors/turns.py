@@ -2,6 +2,9 @@
 
 Put here: the features that models of a turn read, the fold that measures them, detectors that ask a model.
 Not here: the models (`models.py`), cues (`cues.py`), what makes an event (one file per type).
+
+Sentence embeddings (all-MiniLM-L6-v2) of the turn beside these features were measured on 2,384 turns of persons unseen
+in fitting and left out: average precision 0.46 with them, 0.47 without.
 """
 
 import math
@@ -29,7 +32,8 @@ LINES: Final = 3
 
 SHAPE: Final = (
     "complaint", "anger", "praise", "liking", "approval", "appreciation", "undo", "confusion", "insists", "asks",
-    "reports", "pasted_error", "states", "steps", "calls", "edits", "failures", "asked", "refused", "lacks",
+    "reports", "pasted_error", "states", "steps", "calls", "edits", "failures", "asked", "instructed", "refused",
+    "lacks",
     "explained", "first", "number", "length", "short", "long", "likest", "like_last", "overlap", "stopped",
     "complained", "image", "code", "lines", "negations", "questions",
 )  # fmt: skip
@@ -69,7 +73,8 @@ class TurnReader:
             said.complaint, said.anger, said.praise, said.liking, said.approval, said.appreciation, said.undo,
             said.confusion, said.insists, said.asks, said.reports, said.pasted_error, said.states,
             math.log1p(turn.steps), math.log1p(turn.calls), math.log1p(turn.edits), math.log1p(turn.failures),
-            turn.asked, turn.refused, turn.lacks, turn.explained, turn.number == 0, math.log1p(turn.number),
+            turn.asked, turn.instructed, turn.refused,
+            turn.lacks, turn.explained, turn.number == 0, math.log1p(turn.number),
             math.log1p(len(tokens)), len(tokens) <= SHORT, len(tokens) > LONG, max(alike, default=0.0),
             alike[-1] if alike else 0.0, len(distinct & self._agent) / max(1, len(tokens)),
             self._stopped or seen.step.status == "rejected", self._complained, "[image" in raw[:2000].lower(),
