@@ -6,7 +6,7 @@ Not here: what is asked and what an answer is (see `core/analysis.py`), admissio
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -56,6 +56,13 @@ class Analyst(ABC):
     @abstractmethod
     def collect(self, batch_id: str) -> Iterator[AnalysisAnswer]:
         """The answers of an ended batch, in any order; every request has one (refused and failed included)."""
+
+    @abstractmethod
+    def forget(self, request_ids: Collection[str]) -> int:
+        """Erase the answers to these requests wherever this analyst or its provider keeps them; returns how many.
+
+        Safe to repeat and to kill. 0 where nothing of them is kept.
+        """
 
     @abstractmethod
     def ask(self, question: str) -> str | None:
@@ -112,6 +119,22 @@ class RulesAnalyst(Analyst):
             answer = line.pop("answer")
             yield AnalysisAnswer(**line, answer=Answer.model_validate(answer) if answer is not None else None)
 
+    def forget(self, request_ids: Collection[str]) -> int:
+        """See `Analyst.forget`: every batch that has one is rewritten in one step and keeps its age."""
+        gone, count = set(request_ids), 0
+        for path in sorted(self._folder.glob("*.jsonl.zst")):
+            batch_id = path.name.removesuffix(".jsonl.zst")
+            _, *answers = self._lines(batch_id)
+            left = [line for line in answers if line["request_id"] not in gone]
+            if len(left) < len(answers):
+                written = path.stat().st_mtime_ns
+                self._store(path, left)
+                os.utime(path, ns=(written, written))
+                count += len(answers) - len(left)
+        for path in self._folder.glob(".*"):
+            path.unlink(missing_ok=True)  # left by a process that died while it wrote
+        return count
+
     def ask(self, question: str) -> str | None:  # noqa: ARG002 - the rules name nothing
         """See `Analyst.ask`: None, the rules answer no free questions."""
         return None
@@ -127,21 +150,25 @@ class RulesAnalyst(Analyst):
         return self.poll(batch_id)
 
     def _write(self, batch_id: str, batch: list[AnalysisRequest]) -> None:
-        import zstandard
-
         chunks = (
             AnswerChunk(tuple(batch[start : start + CHUNK_REQUESTS]), self._load_vocabulary)
             for start in range(0, len(batch), CHUNK_REQUESTS)
         )
         answers = [answer for part in self._compute.map(answer_chunk, chunks) for answer in part]
-        head = {"requests": len(batch), "answered": sum(answer.state == "answered" for answer in answers)}
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = self._folder / f".{batch_id}.{os.getpid()}"
+        self._store(self._path(batch_id), [_line(answer) for answer in answers])
+
+    def _store(self, path: Path, lines: Sequence[dict[str, Any]]) -> None:
+        """Write a batch's answers in one step."""
+        import zstandard
+
+        head = {"requests": len(lines), "answered": sum(line["state"] == "answered" for line in lines)}
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         with unfinished.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as file:
             file.write(orjson.dumps(head) + b"\n")
-            for answer in answers:
-                file.write(orjson.dumps(_line(answer)) + b"\n")
-        unfinished.replace(self._path(batch_id))
+            for line in lines:
+                file.write(orjson.dumps(line) + b"\n")
+        unfinished.replace(path)
 
     def _lines(self, batch_id: str) -> Iterator[dict[str, Any]]:
         import io

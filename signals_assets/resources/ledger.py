@@ -84,6 +84,14 @@ class Ledger(ABC):
         self.append("day", day.isoformat(), {})
 
     @abstractmethod
+    def kinds(self) -> list[str]:
+        """The kinds that have entries, sorted."""
+
+    @abstractmethod
+    def amend(self, kind: str, key: str, payload: Mapping[str, Any]) -> bool:
+        """Put another payload in the place of an entry's (erasure of a person from it); False where there is none."""
+
+    @abstractmethod
     def erase(self, kind: str, keys: Sequence[str]) -> int:
         """Remove payloads of entries (erasure of a person): keys stay as tombstones. Returns how many."""
 
@@ -167,6 +175,22 @@ class SqlLedger(Ledger):
         with self._connection() as connection:
             return _newest_day(connection, self._table)
 
+    def kinds(self) -> list[str]:
+        """See `Ledger.kinds`."""
+        import sqlalchemy as sa
+
+        with self._connection() as connection:
+            return sorted(connection.execute(sa.select(self._table.c.kind).distinct()).scalars())
+
+    def amend(self, kind: str, key: str, payload: Mapping[str, Any]) -> bool:
+        """See `Ledger.amend`; on SQLite the old payload is overwritten, too."""
+        here = (self._table.c.kind == kind) & (self._table.c.key == key)
+        values = {"payload": _row(kind, key, payload, None)["payload"]}
+        with self._connection(writes=True) as connection:
+            found = connection.execute(self._table.update().where(here).values(values)).rowcount > 0
+        self._forget_log()
+        return found
+
     def erase(self, kind: str, keys: Sequence[str]) -> int:
         """See `Ledger.erase`; on SQLite the freed pages and the write-ahead log are overwritten, too."""
         table, count = self._table, 0
@@ -174,10 +198,14 @@ class SqlLedger(Ledger):
             for key in dict.fromkeys(keys):
                 here = (table.c.kind == kind) & (table.c.key == key)
                 count += connection.execute(table.update().where(here).values(payload={})).rowcount
+        self._forget_log()
+        return count
+
+    def _forget_log(self) -> None:
+        """SQLite: what was overwritten is gone from the write-ahead log as well."""
         if self._url.startswith("sqlite"):
             with self._engine().connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        return count
 
     def check(self) -> str:
         """See `Ledger.check`."""

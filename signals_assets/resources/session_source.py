@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, date, datetime
@@ -43,9 +43,31 @@ class SessionSource(ABC):
     def counts(self) -> dict[date, int]:
         """Sessions (segments) per day as `sessions` would yield them; looks for new and changed files first."""
 
+    @abstractmethod
+    def forget(self, session_ids: Collection[str]) -> int:
+        """Erase this door's own copies and notes of the sessions (by their source's ids); returns how many there were.
+
+        The source itself is not changed: what was erased is passed over when it is read again, and counted as
+        `Rejected` with the reason `erased`. Safe to repeat and to kill.
+        """
+
+    @abstractmethod
+    def set_aside(self, user_id: str) -> list[Rejected]:
+        """What could not be read in files that are one user's own, e.g. in a folder named like the user."""
+
+
+ERASED: Final = "erased"
+"""Reason of what is not read because its user, organisation or session was erased."""
+Covers = Callable[[str | None, str | None, str | None], bool]
+"""Whether one of user id, organisation id, session key (as the source knows them) was erased."""
+
+
+def _nobody(*_: str | None) -> bool:
+    return False
+
 
 SUFFIXES: Final = (".jsonl", ".json", ".ndjson", ".gz", ".zst")
-_INDEX_VERSION: Final = 1
+_INDEX_VERSION: Final = 2
 _BUFFERED_BYTES: Final = 64 << 20
 _SQLITE_WAIT_SECONDS: Final = 3600.0
 """As long as another process may take to read a large file into the same spool."""
@@ -198,11 +220,13 @@ class FileSessionSource(SessionSource):
         user_from: UserFrom | None = None,
         agent_name: str | None = None,
         spool: Path,
+        erased: Callable[[], Covers] | None = None,
     ) -> None:
-        """Raises SessionSourceError when a path does not exist."""
+        """`erased` gives the test for whom may not be read, as of now. Raises SessionSourceError for a missing path."""
         self._paths = tuple(paths)
         self._format, self._user_from, self._agent_name = session_format, user_from or UserFrom(), agent_name
         self._spool = spool
+        self._erased: Callable[[], Covers] = erased or (lambda: _nobody)
         self._index: _Index | None = None
         self._skipped: Counter[str] = Counter()
         _listed(self._paths)
@@ -214,19 +238,41 @@ class FileSessionSource(SessionSource):
     def sessions(self, day: date) -> Iterator[Session | Rejected]:
         """The day's segments by file and position, then what could not be read; looks for files at the first call."""
         index = self._index or self._refreshed()
-        losers = index.losers(day)
+        losers, erased = index.losers(day), self._erased()
         for entry in index.entries(day):
             for number, session in self._day_of(entry, day):
-                if (entry.file_id, number) in losers:
+                if erased(session.user_id, session.organization_id, session.key):  # since the file was taken
+                    yield Rejected(ERASED, "", "", "", day=day.isoformat())
+                elif (entry.file_id, number) in losers:
                     yield Rejected("duplicate_session", entry.format, f"session {number}", entry.path.name)
                 else:
                     yield session
         yield from index.rejected(day)
+        yield from index.erased(day)
 
     def counts(self) -> dict[date, int]:
         """See `SessionSource.counts`."""
         index = self._refreshed()
         return {day: count - len(index.losers(day)) for day, count in index.counts().items()}
+
+    def forget(self, session_ids: Collection[str]) -> int:
+        """See `SessionSource.forget`: files that have one of the sessions are taken anew, without what is erased."""
+        if not (self._spool / "index.sqlite").exists():
+            return 0
+        index = self._index or _Index(self._spool)
+        count = index.forget(session_ids)
+        self._index = index
+        self._refreshed()
+        index.remove_orphans()
+        return count
+
+    def set_aside(self, user_id: str) -> list[Rejected]:
+        """See `SessionSource.set_aside`."""
+        if self._user_from.kind not in ("folder", "setting"):
+            return []
+        index = self._refreshed()
+        own = {str(file.path) for file in _listed(self._paths)[0] if _user(file, self._user_from) == user_id}
+        return index.rejected_in(own)
 
     def skipped(self) -> dict[str, int]:
         """Counts of all listed files: files read and passed over, records in sessions, without a step, rejected."""
@@ -247,7 +293,11 @@ class FileSessionSource(SessionSource):
         return f"{len(files)} files under {len(self._paths)} paths, the first are {dict(formats)}{passed}"
 
     def _refreshed(self) -> "_Index":
-        files, self._skipped = _listed(self._paths)
+        listed, self._skipped = _listed(self._paths)
+        erased = self._erased()
+        files = [file for file in listed if not erased(_user(file, self._user_from), None, None)]
+        if len(files) < len(listed):
+            self._skipped[ERASED] += len(listed) - len(files)
         self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         index = self._index or _Index(self._spool)
         for file in files:
@@ -256,12 +306,13 @@ class FileSessionSource(SessionSource):
             mark = _Mark(str(file.path), stat.st_size, stat.st_mtime_ns, options)
             with index.writing():
                 if not index.knows(mark):
-                    self._take(index, file, mark)
+                    self._take(index, file, mark, erased)
+        index.drop([str(file.path) for file in listed if file not in files])
         index.limit_to([str(file.path) for file in files])
         self._index = index
         return index
 
-    def _take(self, index: "_Index", file: _File, mark: "_Mark") -> None:
+    def _take(self, index: "_Index", file: _File, mark: "_Mark", erased: Covers) -> None:
         """Read a new or changed file once into the index and the spool."""
         modified = mark.modified_ns / 1e9
         shards = _Shards(self._spool / "shards" / _digest(mark))
@@ -270,6 +321,7 @@ class FileSessionSource(SessionSource):
         rejected: dict[tuple[str, str], list[Rejected]] = {}
         segmented = False
         tally: Counter[str] = Counter()
+        gone: Counter[str] = Counter()
         for item in _read_file(file, self._format, self._user_from, self._agent_name, modified, tally):
             if isinstance(item, Rejected):
                 rejected.setdefault((item.reason, item.source_format), []).append(item)
@@ -278,16 +330,20 @@ class FileSessionSource(SessionSource):
             found_format = item.source_format
             for part in segments(item):
                 segmented = segmented or part is not item
+                if erased(part.user_id, part.organization_id, part.key):
+                    gone[part.day.isoformat()] += 1
+                    continue
                 shards.add(part.day, len(rows), part)
                 rows.append((len(rows), part.session_id, part.segment, part.day.isoformat(), len(part.steps)))
-        direct = found_format == "canonical" and not segmented and len({row[3] for row in rows}) == 1
+        plain = found_format == "canonical" and not (segmented or gone) and len({row[3] for row in rows}) == 1
+        direct = plain or not rows
         if direct:
             shards.remove()
         else:
             shards.close()
         last_day = max((row[3] for row in rows), default=_day(modified))
         kept = [item for items in rejected.values() for item in items]
-        index.replace(mark, found_format, direct, last_day, rows, kept, tally)
+        index.replace(mark, found_format, direct, last_day, rows, kept, tally, gone)
 
     def _day_of(self, entry: "_Entry", day: date) -> Iterator[tuple[int, Session]]:
         if not entry.direct:
@@ -326,6 +382,7 @@ create index if not exists segments_by_day on segments (day);
 create table if not exists rejected (
   file_id integer not null, reason text not null, format text not null, position text not null,
   bytes integer not null, count integer not null);
+create table if not exists erased (file_id integer not null, day text not null, count integer not null);
 create temp table listed (file_id integer primary key, place integer not null);
 """
 
@@ -354,6 +411,11 @@ def _digest(mark: _Mark) -> str:
     return hashlib.sha256(repr(mark).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
+def _names(path: str) -> tuple[str, str]:
+    """The two names under which a file may be remembered: its path, and a hash of it."""
+    return path, hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """A file with sessions of a day."""
@@ -378,6 +440,7 @@ class _Index:
         self._connection = sqlite3.connect(
             path, timeout=_SQLITE_WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
+        self._connection.execute("pragma secure_delete = on")  # what is forgotten is overwritten
         self._connection.executescript(_SCHEMA)
 
     @contextmanager
@@ -394,7 +457,7 @@ class _Index:
     def knows(self, mark: _Mark) -> bool:
         """Whether the file was read as it is now, and its part of the spool is still there."""
         row = self._connection.execute(
-            "select size, modified_ns, options, direct, format from files where path = ?", (mark.path,)
+            "select size, modified_ns, options, direct, format from files where path in (?, ?)", _names(mark.path)
         ).fetchone()
         if row is None or row[:3] != (mark.size, mark.modified_ns, mark.options):
             return False
@@ -409,9 +472,16 @@ class _Index:
         rows: list[tuple[int, str, int, str, int]],
         rejected: list[Rejected],
         tally: Counter[str],
+        gone: Counter[str],
     ) -> None:
-        """Put the file's rows in the place of its earlier ones."""
+        """Put the file's rows in the place of its earlier ones.
+
+        A file of which nothing but erased sessions could be read is remembered under a hash of its path: the path
+        may name them.
+        """
         self._forget(mark.path, keep=_digest(mark))
+        if gone and not rows:
+            mark = replace(mark, path=_names(mark.path)[1])
         cursor = self._connection.execute(
             "insert into files (path, size, modified_ns, options, format, direct, last_day, tally) "
             "values (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -426,28 +496,34 @@ class _Index:
             "insert into rejected (file_id, reason, format, position, bytes, count) values (?, ?, ?, ?, ?, ?)",
             ((file_id, r.reason, r.source_format, r.position, r.bytes, r.count) for r in rejected),
         )
+        self._connection.executemany(
+            "insert into erased (file_id, day, count) values (?, ?, ?)",
+            ((file_id, day, count) for day, count in sorted(gone.items())),
+        )
 
     def _forget(self, path: str, keep: str = "") -> None:
         row = self._connection.execute(
-            "select id, path, size, modified_ns, options from files where path = ?", (path,)
+            "select id, size, modified_ns, options from files where path in (?, ?)", _names(path)
         ).fetchone()
         if row is None:
             return
-        folder = _digest(_Mark(*row[1:]))
+        folder = _digest(_Mark(path, *row[1:]))
         if folder != keep:
             shutil.rmtree(self._spool / "shards" / folder, ignore_errors=True)
-        for table in ("segments", "rejected"):
+        for table in ("segments", "rejected", "erased"):
             self._connection.execute(f"delete from {table} where file_id = ?", (row[0],))
         self._connection.execute("delete from files where id = ?", (row[0],))
 
     def limit_to(self, paths: list[str]) -> None:
         """Answer for these files only, in this order; forget files that are no longer on disk."""
-        wanted = set(paths)
+        wanted = {name: path for path in paths for name in _names(path)}
         known = dict(self._connection.execute("select path, id from files").fetchall())
         with self.writing():
-            for path in known:
-                if path not in wanted and not Path(path).exists():
-                    self._forget(path)
+            for name in known:
+                if name not in wanted and not Path(name).exists():
+                    self._forget(name)
+        known = {wanted[name]: number for name, number in known.items() if name in wanted}
+        with self.writing():
             self._connection.execute("delete from listed")
             self._connection.executemany(
                 "insert into listed (file_id, place) values (?, ?)",
@@ -492,6 +568,53 @@ class _Index:
             Rejected(reason, found_format, position, Path(path).name, size, count, day.isoformat())
             for reason, found_format, position, path, size, count in rows.fetchall()
         ]
+
+    def erased(self, day: date) -> list[Rejected]:
+        """Sessions of the day in the listed files that were passed over, counted together."""
+        (count,) = self._connection.execute(
+            "select coalesce(sum(count), 0) from erased join listed using (file_id) where day = ?", (day.isoformat(),)
+        ).fetchone()
+        return [Rejected(ERASED, "", "", "", count=count, day=day.isoformat())] if count else []
+
+    def rejected_in(self, paths: Collection[str]) -> list[Rejected]:
+        """Rejections of these files."""
+        rows = self._connection.execute(
+            "select r.reason, r.format, r.position, f.path, r.bytes, r.count, f.last_day from rejected r "
+            "join files f on f.id = r.file_id"
+        )
+        return [
+            Rejected(reason, found_format, position, Path(path).name, size, count, day)
+            for reason, found_format, position, path, size, count, day in rows.fetchall()
+            if path in paths
+        ]
+
+    def forget(self, session_ids: Collection[str]) -> int:
+        """Forget every file that has one of the sessions; returns how many of their segments there were."""
+        count = 0
+        rows = self._connection.execute(
+            "select f.path, s.session_id from segments s join files f on f.id = s.file_id"
+        ).fetchall()
+        affected = sorted({path for path, session_id in rows if session_id in session_ids})
+        for path in affected:
+            with self.writing():
+                self._forget(path)
+            count += sum(other == path and session_id in session_ids for other, session_id in rows)
+        return count
+
+    def drop(self, paths: Sequence[str]) -> None:
+        """Forget these files."""
+        for path in paths:
+            with self.writing():
+                self._forget(path)
+
+    def remove_orphans(self) -> None:
+        """Remove copies that belong to no file: a process died between writing them and noting it."""
+        with self.writing():
+            rows = self._connection.execute("select path, size, modified_ns, options from files").fetchall()
+            owned = {_digest(_Mark(*row)) for row in rows}
+            for folder in (self._spool / "shards").glob("*"):
+                if folder.name not in owned:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def rejections(self) -> dict[str, int]:
         """Rejected records of the listed files by reason."""

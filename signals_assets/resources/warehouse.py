@@ -12,7 +12,7 @@ import re
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -73,6 +73,15 @@ class Warehouse(ABC):
         """Remove stored days (retention, erasure) and return how many there were."""
 
     @abstractmethod
+    def rewrite(self, model: type[Row], day: date, change: "Callable[[pa.RecordBatch], pa.RecordBatch]") -> int:
+        """Take rows out of a stored day, or change them, in one atomic step; returns how many rows went or differ.
+
+        `change` gets the stored rows in batches with the columns they were stored with, and returns what stays. For
+        erasure: `written_on` does not move (what is left must not live longer), other rows stay as they are, and a
+        day in which nothing changes is not written. 0 where the day is not stored.
+        """
+
+    @abstractmethod
     def limited_to(self, zones: Sequence[Zone]) -> "Warehouse":
         """The same warehouse, refusing to write tables of other zones with `WarehouseError`."""
 
@@ -97,6 +106,7 @@ ABANDONED_SECONDS: Final = 6 * 3600
 QUERY_MEMORY: Final = "1GB"
 QUERY_THREADS: Final = 2
 
+_REWRITING: Final = ".tmp-erasure-"
 _DAY_FILES: Final = "????-??-??.parquet"
 
 
@@ -195,6 +205,37 @@ class ParquetWarehouse(Warehouse):
             _remove_abandoned(folder)
             _sync(folder)
         return deleted
+
+    def rewrite(self, model: type[Row], day: date, change: "Callable[[pa.RecordBatch], pa.RecordBatch]") -> int:
+        """See `Warehouse.rewrite`; a kill before the rename leaves the old day, after it the new one."""
+        import pyarrow.parquet as pq
+
+        if model.zone not in self.zones:
+            raise WarehouseError(f"{model.table} ({day}): this door may not change rows of the {model.zone} zone")
+        folder = self._path(model)
+        path, temporary = folder / f"{day.isoformat()}.parquet", folder / f"{_REWRITING}{uuid.uuid4().hex}"
+        if not path.exists():
+            return 0
+        for left in folder.glob(f"{_REWRITING}*"):
+            left.unlink(missing_ok=True)  # by an erasure that was killed; there is one at a time
+        written, changed = path.stat().st_mtime_ns, 0
+        try:
+            with pq.ParquetFile(path, pre_buffer=False) as stored, temporary.open("wb") as file:
+                with pq.ParquetWriter(file, stored.schema_arrow, compression="zstd") as writer:
+                    for group in range(stored.num_row_groups):
+                        for batch in stored.read_row_group(group, use_threads=False).combine_chunks().to_batches():
+                            left = change(batch)
+                            changed += _rows_changed(batch, left)
+                            writer.write_batch(left)
+                file.flush()
+                os.fsync(file.fileno())
+            if changed:
+                os.utime(temporary, ns=(written, written))
+                temporary.replace(path)
+                _sync(folder)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return changed
 
     def limited_to(self, zones: Sequence[Zone]) -> "ParquetWarehouse":
         """See `Warehouse.limited_to`; never widens an earlier limit."""
@@ -454,6 +495,15 @@ class _Keys:
             raise WarehouseError(
                 f"{self._where}: a key ({', '.join(self._columns)}) occurs more than once; old rows are kept"
             )
+
+
+def _rows_changed(before: "pa.RecordBatch", after: "pa.RecordBatch") -> int:
+    """Rows that are gone, or else differ."""
+    if before.num_rows != after.num_rows:
+        return int(before.num_rows - after.num_rows)
+    if before.equals(after):
+        return 0
+    return sum(not before.slice(row, 1).equals(after.slice(row, 1)) for row in range(before.num_rows))
 
 
 def _write_schema(folder: Path, model: type[Row]) -> None:

@@ -40,6 +40,13 @@ class MemoryLedger(Ledger):
         with self._lock:
             return max((date.fromisoformat(entry.key) for entry in self._entries if entry.kind == "day"), default=None)
 
+    def kinds(self) -> list[str]:
+        with self._lock:
+            return sorted({entry.kind for entry in self._entries})
+
+    def amend(self, kind: str, key: str, payload: Mapping[str, Any]) -> bool:
+        raise NotImplementedError("no test amends here")
+
     def erase(self, kind: str, keys: Sequence[str]) -> int:
         raise NotImplementedError("no test erases here")
 
