@@ -232,7 +232,8 @@ def feature_hash(feature: Feature, key: bytes) -> str:
     return hashlib.blake2b(feature.encode(), digest_size=8, key=key[:64]).hexdigest()
 
 
-def _user_hash(user_id: str | None, key: bytes) -> str:
+def user_hash(user_id: str | None, key: bytes) -> str:
+    """The short keyed hash under which a user counts in `word_support`."""
     return hashlib.blake2b(f"user {user_id or ''}".encode(), digest_size=6, key=key[:64]).hexdigest()
 
 
@@ -263,7 +264,7 @@ def count_chunk(chunk: SupportChunk) -> Partial:
     """Users per feature in one chunk. A pure function of its argument: map it over a process pool."""
     partial: Partial = {}
     for user_id, line in chunk.sessions:
-        user = _user_hash(user_id, chunk.key)
+        user = user_hash(user_id, chunk.key)
         words = tokens("\n\n".join(transcript_text(from_json(line))))
         for feature in chunk.vocabulary.found_in(words):
             partial.setdefault(feature, set()).add(user)
