@@ -47,8 +47,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"\bi (?:told|asked) you\b|\b(?:as|like) i(?:'ve)? (?:already )?said\b|\byou were (?:told"
         r"|supposed|asked)\b|\bi said (?:we|you|not|no|to|that)\b|\b(?:who|nobody|no one) (?:told"
         r"|asked) you\b",
-        r"\b(?:did i not|didn't i|haven't i) \w+|\bhow many (?:more )?times\b|\b(?:over and over"
-        r"|again and again|time and again)\b",
+        r"\b(?:did i not|didn't i|haven't i) \w+|\bhow many (?:more )?times\b|\b(?:i|you|me|same)\b.{0,60}"
+        r"\b(?:over and over|again and again|time and again)\b",
         r"\bfor the (?:third|fourth|fifth|last|umpteenth|hundredth|millionth|\d+th) time\b|\b(?:yet"
         r"|once) again,? you\b|\bi (?:have to |had to |must )?keep"
         r" (?:telling|saying|asking|repeating|having)\b|\bstop making me\b",
@@ -64,13 +64,14 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"\byou(?:'re| are)? (?:just |literally |clearly |completely )?(?:refus|ignor|lied|lying"
         r"|pretend|hallucinat|overcomplicat|guessing|wast|destroy"
         r"|ruin|repeating|mess(?:ed|ing) up|screw|break(?:ing)? everything|broke everything)\w*",
-        r"\byou (?:literally|just|only|completely|totally|even) (?:did|broke|made|removed|deleted"
-        r"|changed|ignored|skipped|copied|duplicated|repeated|destroyed|added)\b",
+        r"\byou (?:literally|completely|totally) (?:did|made|changed|added|broke|removed|deleted|ignored|skipped|copied"
+        r"|duplicated|repeated|destroyed)\b|\byou (?:just|only|even) (?:broke|ignored|skipped|copied|duplicated|repeated"
+        r"|destroyed)\b",
         r"\byou(?:'re| are| were)? (?:not|n't) (?:even )?(?:listen|read|follow|understand|helping"
         r"|paying|doing (?:what|your))\w*",
         r"\byou (?:didn't|did not|don't|do not|can't|cannot|couldn't|won't) (?:even )?(?:listen|read"
         r"|bother|care|understand|follow|remember|pay|get it|know what)\w*",
-        r"\byou (?:should )?know (?:that|better)\b|\byou sure (?:didn't|did not|aren't|don't)\b"
+        r"(?<!did )(?<!do )(?<!let )\byou (?:should )?know (?:that|better)\b|\byou sure (?:didn't|did not|aren't|don't)\b"
         r"|\bno, you\b|\byou(?:'re| are) (?:wrong|useless|terrible|incompetent|stupid)\b",
         r"\b(?:broke|ruined|destroyed|killed|wiped|deleted) (?:everything|it all|all|all of)\b"
         r"|\bcaught you\b|\bdid the (?:exact )?opposite\b",
@@ -86,10 +87,11 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "rhetorical",
         0.9,
         r"\b(?:are|is|were) (?:you|this|that) (?:kidding|serious|seriously|joking|blind|stupid|even)\b"
-        r"|\b(?:can|could|did|do|don't) you (?:even|not) \w+"
+        r"|\b(?:did|do|don't) you (?:even|not) \w+|\b(?:can|could) you (?:even|not (?:see|read|hear|listen|follow"
+        r"|understand|just|even))\b"
         r"|\bdo you (?:even )?(?:understand|listen|read|hear|get it)(?: me)? ?\?|\byou (?:can|do|did"
         r"|are) (?:you )?not\?",
-        r"\b(?:how|is it|is that|why is it) (?:so |that |this )?hard\b|\b(?:what|which) part of\b"
+        r"\b(?:how hard (?:is|can)|(?:is|why is) (?:it|that) (?:really )?(?:so|that|this) hard)\b|\b(?:what|which) part of\b"
         r"|\bin what world\b|\bso are you (?:telling|saying)\b",
         r"\bwhat(?:'s| is| are) (?:wrong with you|you (?:doing|smoking|thinking|even))\b",
         r"\bdon't you (?:read|see|understand|know|listen|get|remember)\b|\bis (?:that|it) too much\b",
@@ -104,7 +106,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"\bstop (?:doing|adding|making|changing|guessing|saying|telling|asking|apologi[sz]ing|being"
         r"|lying|repeating|trying|touching|ignoring|wasting|with)\b",
         r"\bmake sure you know what\b|\bstop (?:complaining|making excuses)\b|, period\b"
-        r"|\bpay attention\b|\b(?:just|please) do (?:it|your|what i|as i|the)\b|\bread (?:it|my|what"
+        r"|\bpay attention\b|\bjust do (?:it|your|what i|as i|the)\b|\bplease do (?:your|what i|as i)\b|\bread (?:it|my|what"
         r"|the)\b.{0,20}\b(?:again|carefully)\b|\bi (?:want|need) (?:it|this) (?:now|done now)\b",
     ),
     _family(
@@ -116,15 +118,17 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"|\bhours? (?:lost|wasted)\b|\b(?:spent|lost|been) (?:\w+ ){0,3}(?:hours|days) (?:on|with|for"
         r"|trying|now)\b",
         r"\bwhat[`'’]?s taking\b|\btak(?:es|ing) (?:forever|so long|too long|ages)\b|\bhow (?:long"
-        r"|often) (?:do|must|will|should) (?:i|it)\b",
+        r"|often) (?:do|must|should) i\b",
     ),
     _family(
         "verdict",
         0.9,
-        r"\b(?:ridiculous|unacceptable|useless|nonsense|stupid|idiot\w*|dumb|moron\w*|garbage|trash"
-        r"|pathetic|absurd|insane|horrible|awful|terribl[ey]|joke"
-        r"|disaster|nightmare|incompetent|unbelievable|flailing|hopeless|excuses|atrocious|abomination"
+        r"\b(?:ridiculous|unacceptable|nonsense|stupid|idiot\w*|dumb|moron\w*|pathetic"
+        r"|absurd|insane|horrible|awful|terribl[ey]|disaster(?! recovery)|nightmare|incompetent|unbelievable|flailing|hopeless|excuses|atrocious|abomination"
         r"|bs|spaghetti)\b",
+        r"\bgarbage\b(?! collect)|(?<!the )\btrash\b(?! (?:can|bin|icon|folder))|\b(?:is|was|such|what)(?: this| it)? a"
+        r" (?:\w+ )?joke\b|'s a (?:\w+ )?joke\b|\buseless\b(?! (?:\w+ )?(?:imports?|variables?|files?|code|comments?|lines?"
+        r"|functions?|tests?|class(?:es)?)\b)",
         r"\b(?:all kinds of|so|completely|totally|absolutely) wrong\b|\bmakes no sense\b|\bmiss(?:ed"
         r"|ing) the point\b|\b(?:isn't|not|nowhere near) (?:anywhere near )?(?:good enough"
         r"|acceptable)\b",
@@ -133,20 +137,21 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "distrust",
         0.9,
         r"\b(?:can't|cannot|don't|do not|won't|no longer|lost) (?:really |even )?(?:trust|believe"
-        r"|rely on) (?:you|this|that|your|anything)\b|\b(?:liar|lying|lied|lies)\b",
+        r"|rely on) (?:you|this|that|your|anything)\b|\b(?:liar|lied"
+        r"|(?:lying|lies)(?! (?:around|about|in|on|at|with|within|under|behind|between|there)))\b",
         r"\b(?:you|yourself)\b.{0,30}\bcontradict\w*|\bcontradict\w* yourself\b|\byou (?:just "
         r"|have )?(?:made|make|making) (?:that|this|it|them|stuff|things) up\b",
     ),
     _family(
         "leaving",
         0.9,
-        r"\b(?:speak|talk) (?:to|with) (?:a|an|someone|somebody|your)\b|\b(?:your|a) (?:manager"
-        r"|supervisor)\b|\breal person\b|\bsomeone (?:else|above|higher)\b",
-        r"\btake my business\b|\bi(?:'m| am) (?:so |really )?(?:done|leaving|switching"
+        r"\b(?:i|me)\b.{0,40}\b(?:speak|talk) (?:to|with) (?:a|an|someone|somebody|your)\b|\b(?:i|me)\b.{0,40}\b(?:(?:your|a)"
+        r" (?:manager|supervisor)|(?:to|with) a real person|someone (?:else|above|higher))\b",
+        r"\btake my business\b|\bi(?:'m| am) (?:so |really )?(?:done(?=[.!]|$)|leaving|switching"
         r"|going back)\b(?! (?:with|by|for|here|now|today))|\bi(?:'ll| will) (?:just )?(?:do|fix"
         r"|write) it (?:all )?(?:my|by my)self\b",
         r"\bi(?:'m| am) (?:ending|closing|shutting|cancel+ing|uninstalling) (?:this|you|my|it)\b"
-        r"|\byour call\b|\bshut (?:up|your)\b|\bor i(?:'m| am|'ll)\b",
+        r"|\bshut (?:up|your)\b|\bor i(?:'m| am|'ll)\b",
         r"\bnot ready to give up\b|\b(?:cancel|refund) my (?:subscription|plan|account)\b|\bgive up\b",
     ),
     _family(
@@ -159,7 +164,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "again",
         0.4,
         r"^again\b|\b(?:same|this) (?:\w+ )?(?:error|issue|problem|mistake|thing|bug|result) (?:again"
-        r"|still|as before|over)\b|\bstill (?:the )?same\b|\bonce again\b|\bconstant(?:ly)?\b"
+        r"|still|as before|over)\b|\bstill (?:the )?same\b|\bonce again\b|\bconstantly\b"
         r"|\bevery (?:single )?time\b",
     ),
     _family(
