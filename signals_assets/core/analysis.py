@@ -8,7 +8,7 @@ Not here: transport (see `resources/analyst.py`), admission of text (see `core/b
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache
 from typing import Any, Final, Literal
@@ -285,12 +285,13 @@ def analysis_rows(
 ) -> tuple[list[Analysis], Coverage]:
     """The day's `analyses` from its `analysis_batches` rows and the collected answers, in the order of the rows.
 
-    Every selected session gets a row; one without an answer is `expired`. Of several answers the first counts.
+    Every selected session gets a row; one without an answer is `expired`. An answer counts for the session of its
+    request id and for no other: one under an id that nobody asked for is counted and thrown away, one that names
+    another session than was asked about, or contradicts another answer under the same id, makes its row `rejected`.
     """
-    by_request: dict[str, AnalysisAnswer] = {}
-    for answer in answers:
-        by_request.setdefault(answer.request_id, answer)
-    rows = [_analysis(row, by_request.get(row["request_id"]), taxonomy_version) for row in asked if row["selected"]]
+    selected = [row for row in asked if row["selected"]]
+    by_request, notes = _joined({row["request_id"]: row["session_id"] for row in selected}, answers)
+    rows = [_analysis(row, by_request.get(row["request_id"]), taxonomy_version) for row in selected]
     states = Counter(row.state for row in rows)
     coverage = Coverage(
         asked=len(rows),
@@ -298,9 +299,37 @@ def analysis_rows(
         refused=states["refused"],
         rejected=states["invalid"] + states["rejected"],
         failed=states["failed"] + states["expired"],
-        notes={f"state.{state}": n for state, n in sorted(states.items())},
+        notes={f"state.{state}": n for state, n in sorted(states.items())} | notes,
     )
     return rows, coverage
+
+
+def _joined(
+    sessions: Mapping[str, str], answers: Iterable[AnalysisAnswer]
+) -> tuple[dict[str, AnalysisAnswer], dict[str, int]]:
+    """Answers by request id, those that cannot be trusted emptied, and how many were set aside and why.
+
+    sessions: request id -> session that was asked about.
+    """
+    found: dict[str, AnalysisAnswer] = {}
+    aside: Counter[str] = Counter()
+    for answer in answers:
+        asked, before = sessions.get(answer.request_id), found.get(answer.request_id)
+        if asked is None:
+            aside["answers_nobody_asked_for"] += 1
+        elif answer.session_key != asked:
+            aside["answers_of_another_session"] += 1
+            found[answer.request_id] = _emptied(answer)
+        elif before is None:
+            found[answer.request_id] = answer
+        elif before != answer:
+            aside["answers_that_contradict"] += 1
+            found[answer.request_id] = _emptied(answer)
+    return found, dict(sorted(aside.items()))
+
+
+def _emptied(answer: AnalysisAnswer) -> AnalysisAnswer:
+    return replace(answer, state="rejected", answer=None)
 
 
 def _analysis(row: Mapping[str, Any], answer: AnalysisAnswer | None, taxonomy_version: int) -> Analysis:
