@@ -351,7 +351,7 @@ class FileSessionSource(SessionSource):
             return
         file = next((file for file in _listed(self._paths)[0] if str(file.path) == entry.mark.path), None)
         if file is None:
-            raise SessionSourceError(f"{entry.path} is gone since it was listed: run again")
+            raise SessionSourceError("a file of sessions is gone since it was listed: run again")
         modified = entry.mark.modified_ns / 1e9
         found = _read_file(file, self._format, self._user_from, self._agent_name, modified)
         yield from enumerate(item for item in found if isinstance(item, Session))
@@ -679,7 +679,7 @@ def _shard_sessions(path: Path) -> Iterator[tuple[int, Session]]:
         file = path.open("rb")
     except FileNotFoundError:
         raise SessionSourceError(
-            f"the spool lost {path}: another run may have replaced it while this one read; run again"
+            "the spool lost a file: another run may have replaced it while this one read; run again"
         ) from None
     with file, zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as plain:
         for line in io.BufferedReader(plain, 1 << 20):

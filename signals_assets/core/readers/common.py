@@ -51,7 +51,7 @@ class Limits:
     document_bytes: int = 100 * MIB
     """One JSON object that spans lines. An array has no cap of its own: its items are read one by one."""
     session_bytes: int = 20 * MIB
-    """Text kept of one session that is gathered from many lines."""
+    """Text and arguments kept of one session that is gathered from many lines."""
     text_chars: int = 1_000_000
     """One step's text; longer text is cut and counted."""
     steps: int = 20_000
@@ -416,8 +416,14 @@ def text_of(value: Any, notes: dict[str, int], limits: Limits) -> str | None:
 
 
 def json_text(value: Any) -> str:
-    """Compact JSON of a value that came out of JSON."""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    """Compact JSON of a value that came out of JSON.
+
+    Raises ContentError("too_deep") for one that is nested deeper than can be written.
+    """
+    try:
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        raise ContentError("too_deep") from None
 
 
 def arguments_of(value: Any, limits: Limits) -> Mapping[str, Any] | None:
@@ -551,7 +557,7 @@ class Gathered:
         """Append a step; a session that breaks a cap gives up its steps and is rejected as a whole."""
         if self.broken:
             return
-        self.kept += len(step.text or "") + 64
+        self.kept += len(step.text or "") + (len(json_text(step.arguments)) if step.arguments else 0) + 64
         self.steps.append(step)
         if len(self.steps) > limits.steps:
             self.broken = "too_many_steps"

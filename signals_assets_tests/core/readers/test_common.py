@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from signals_assets.core.readers.common import (
     ContentError,
+    Gathered,
     Holding,
     Limits,
     Reading,
@@ -21,6 +22,7 @@ from signals_assets.core.readers.common import (
     session_id_of,
     text_of,
 )
+from signals_assets.core.sessions import Step
 
 
 def test_lines_over_the_cap_are_passed_over_with_their_size_and_the_next_is_whole():
@@ -94,6 +96,23 @@ def test_arguments_become_an_object():
     assert arguments_of("ls -l", Limits()) == {"_raw": "ls -l"}
     assert arguments_of([1], Limits()) == {"_raw": [1]}
     assert arguments_of(None, Limits()) is None
+
+
+def test_text_nested_deeper_than_can_be_written_is_too_deep_and_never_a_crash():
+    deep: object = "x"
+    for _ in range(300):
+        deep = [deep]
+    with pytest.raises(ContentError, match="too_deep"):
+        text_of(deep, {}, Limits())
+
+
+def test_arguments_count_for_the_size_of_a_gathered_session():
+    session, limits = Gathered(), Limits(session_bytes=1000)
+    session.add(Step("tool_call", arguments={"content": "x" * 900}), limits)
+    assert session.broken is None
+    session.add(Step("tool_call", arguments={"content": "x"}), limits)
+    session.add(Step("user_message", text="hi"), limits)
+    assert (session.broken, session.steps) == ("too_large", [])
 
 
 def test_long_text_is_cut_and_counted():
