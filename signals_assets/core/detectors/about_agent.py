@@ -51,8 +51,9 @@ CONFUSION: Final = _cues(
     ),
     (
         (
-            r"\b(?:what|who) are you\b(?= ?[?.]|$)|\b(?:which|what) (?:\w+ )?model (?:are|is|do|"
-            r"version)\b|\bare you (?:an? )?(?:claude|gpt\S*|gemini|ai|bot|human|llm)\b"
+            r"\b(?:what|who) are you\b(?= ?[?.]|$)|\b(?:which|what) (?:\w+ )?model (?:are (?:you|we)|is "
+            r"(?:this|that|it|selected|active|running|being used|in use)|do (?:you|we|i)|am i|version (?:are|is))\b"
+            r"|\bare you (?:an? )?(?:claude|gpt\S*|gemini|ai|bot|human|llm)\b"
         ),
         1.0,
     ),
@@ -90,6 +91,7 @@ CONFUSION: Final = _cues(
             r"\bdo(?:es)? (?:you|this|it) (?:cost|run locally|use (?:tokens|credits|the internet)|"
             r"work offline)\b|\byou run locally\b|\b(?:cost of|how (?:many|"
             r"much)) (?:\w+ ){0,2}(?:tokens|credits)\b"
+            r"(?! (?:do|does|are|is|in|per) (?:the|a|an|each|every|our|my|all)\b)"
         ),
         0.8,
     ),
@@ -157,7 +159,7 @@ CONFUSION: Final = _cues(
     (
         (
             r"\bi don't understand how to (?:see|use|find|open|get)\b|\bwhere (?:do|can|"
-            r"should) i (?:find|turn|enable|change|click)\b"
+            r"should) i (?:turn|enable|click)\b"
         ),
         0.7,
     ),

@@ -19,11 +19,13 @@ SEVERAL: Final = 2
 
 _TYPED: Final = re.compile(
     r"\s*(?:(?:aider|claude|codex|gemini|cursor|opencode) "
-    r"(?:-{1,2}\w|add|rm|drop|remove|run|edit|undo|commit|help|login|config|mcp)\b.*"
-    r"|.{3,200}\s/(?:add|ask|clear|code|commit|copy|diff|drop|exit|help|model|paste|quit|reset|run|undo))\s*\Z",
+    r"(?:(?:-{1,2}\w|(?:config|mcp)\b).*|(?:add|rm|drop|remove|run|edit|undo|commit|help|login)(?:\s+\S*[./]\S*)*)"
+    r"|.{3,200}(?<!\bto)(?<!\bat)(?<!\bon)(?<!\bfrom)(?<!\broute)(?<!\bpage)(?<!\bpath)(?<!\bendpoint)"
+    r"\s/(?:add|ask|clear|code|commit|copy|diff|drop|exit|help|model|paste|quit|reset|run|undo))\s*\Z",
     re.DOTALL,
 )
-"""What belongs into a command line, typed as a message: the product's own command, or one at the end of a sentence."""
+"""What belongs into a command line, typed as a message: the product's own command with options or files, or one of its
+slash commands at the end of a sentence. "Claude, add a page" and "redirect guests to /help" are neither."""
 _UNKNOWN: Final = re.compile(r"\b(?:invalid|unknown|unrecognized|no such) (?:slash )?command\b", re.I)
 
 

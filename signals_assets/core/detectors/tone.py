@@ -65,13 +65,14 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"|pretend|hallucinat|overcomplicat|guessing|wast|destroy"
         r"|ruin|repeating|mess(?:ed|ing) up|screw|break(?:ing)? everything|broke everything)\w*",
         r"\byou (?:literally|completely|totally) (?:did|made|changed|added|broke|removed|deleted|ignored|skipped|copied"
-        r"|duplicated|repeated|destroyed)\b|\byou (?:just|only|even) (?:broke|ignored|skipped|copied|duplicated|repeated"
-        r"|destroyed)\b",
+        r"|duplicated|repeated|destroyed)\b",
+        r"\byou (?:just|only|even) (?:broke|ignored|skipped|copied|duplicated|repeated|destroyed)\b",
         r"\byou(?:'re| are| were)? (?:not|n't) (?:even )?(?:listen|read|follow|understand|helping"
         r"|paying|doing (?:what|your))\w*",
         r"\byou (?:didn't|did not|don't|do not|can't|cannot|couldn't|won't) (?:even )?(?:listen|read"
         r"|bother|care|understand|follow|remember|pay|get it|know what)\w*",
-        r"(?<!did )(?<!do )(?<!let )\byou (?:should )?know (?:that|better)\b|\byou sure (?:didn't|did not|aren't|don't)\b"
+        r"(?<!did )(?<!do )(?<!let )\byou (?:should )?know (?:that|better)\b",
+        r"\byou sure (?:didn't|did not|aren't|don't)\b"
         r"|\bno, you\b|\byou(?:'re| are) (?:wrong|useless|terrible|incompetent|stupid)\b",
         r"\b(?:broke|ruined|destroyed|killed|wiped|deleted) (?:everything|it all|all|all of)\b"
         r"|\bcaught you\b|\bdid the (?:exact )?opposite\b",
@@ -91,8 +92,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"|understand|just|even))\b"
         r"|\bdo you (?:even )?(?:understand|listen|read|hear|get it)(?: me)? ?\?|\byou (?:can|do|did"
         r"|are) (?:you )?not\?",
-        r"\b(?:how hard (?:is|can)|(?:is|why is) (?:it|that) (?:really )?(?:so|that|this) hard)\b|\b(?:what|which) part of\b"
-        r"|\bin what world\b|\bso are you (?:telling|saying)\b",
+        r"\b(?:how hard (?:is|can)|(?:is|why is) (?:it|that) (?:really )?(?:so|that|this) hard)\b",
+        r"\b(?:what|which) part of\b|\bin what world\b|\bso are you (?:telling|saying)\b",
         r"\bwhat(?:'s| is| are) (?:wrong with you|you (?:doing|smoking|thinking|even))\b",
         r"\bdon't you (?:read|see|understand|know|listen|get|remember)\b|\bis (?:that|it) too much\b",
     ),
@@ -106,8 +107,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"\bstop (?:doing|adding|making|changing|guessing|saying|telling|asking|apologi[sz]ing|being"
         r"|lying|repeating|trying|touching|ignoring|wasting|with)\b",
         r"\bmake sure you know what\b|\bstop (?:complaining|making excuses)\b|, period\b"
-        r"|\bpay attention\b|\bjust do (?:it|your|what i|as i|the)\b|\bplease do (?:your|what i|as i)\b|\bread (?:it|my|what"
-        r"|the)\b.{0,20}\b(?:again|carefully)\b|\bi (?:want|need) (?:it|this) (?:now|done now)\b",
+        r"|\bpay attention\b|\bjust do (?:it|your|what i|as i|the)\b|\bplease do (?:your|what i|as i)\b",
+        r"\bread (?:it|my|what|the)\b.{0,20}\b(?:again|carefully)\b|\bi (?:want|need) (?:it|this) (?:now|done now)\b",
     ),
     _family(
         "cost",
@@ -124,11 +125,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "verdict",
         0.9,
         r"\b(?:ridiculous|unacceptable|nonsense|stupid|idiot\w*|dumb|moron\w*|pathetic"
-        r"|absurd|insane|horrible|awful|terribl[ey]|disaster(?! recovery)|nightmare|incompetent|unbelievable|flailing|hopeless|excuses|atrocious|abomination"
+        r"|absurd|insane|horrible|awful|terribl[ey]|disaster(?! recovery)"
+        r"|nightmare|incompetent|unbelievable|flailing|hopeless|excuses|atrocious|abomination"
         r"|bs|spaghetti)\b",
-        r"\bgarbage\b(?! collect)|(?<!the )\btrash\b(?! (?:can|bin|icon|folder))|\b(?:is|was|such|what)(?: this| it)? a"
-        r" (?:\w+ )?joke\b|'s a (?:\w+ )?joke\b|\buseless\b(?! (?:\w+ )?(?:imports?|variables?|files?|code|comments?|lines?"
-        r"|functions?|tests?|class(?:es)?)\b)",
+        r"\bgarbage\b(?! collect)|(?<!the )\btrash\b(?! (?:can|bin|icon|folder))",
+        r"\b(?:is|was|such|what)(?: this| it)? a (?:\w+ )?joke\b|'s a (?:\w+ )?joke\b",
+        r"\buseless\b(?! (?:\w+ )?(?:imports?|variables?|files?|code|comments?|lines?|functions?|tests?"
+        r"|class(?:es)?)\b)",
         r"\b(?:all kinds of|so|completely|totally|absolutely) wrong\b|\bmakes no sense\b|\bmiss(?:ed"
         r"|ing) the point\b|\b(?:isn't|not|nowhere near) (?:anywhere near )?(?:good enough"
         r"|acceptable)\b",
@@ -145,8 +148,9 @@ FAMILIES: Final[tuple[Family, ...]] = (
     _family(
         "leaving",
         0.9,
-        r"\b(?:i|me)\b.{0,40}\b(?:speak|talk) (?:to|with) (?:a|an|someone|somebody|your)\b|\b(?:i|me)\b.{0,40}\b(?:(?:your|a)"
-        r" (?:manager|supervisor)|(?:to|with) a real person|someone (?:else|above|higher))\b",
+        r"\b(?:i|me)\b.{0,40}\b(?:speak|talk) (?:to|with) (?:a|an|someone|somebody|your)\b",
+        r"\b(?:i|me)\b.{0,40}\b(?:(?:your|a) (?:manager|supervisor)|(?:to|with) a real person"
+        r"|someone (?:else|above|higher))\b",
         r"\btake my business\b|\bi(?:'m| am) (?:so |really )?(?:done(?=[.!]|$)|leaving|switching"
         r"|going back)\b(?! (?:with|by|for|here|now|today))|\bi(?:'ll| will) (?:just )?(?:do|fix"
         r"|write) it (?:all )?(?:my|by my)self\b",
