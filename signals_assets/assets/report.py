@@ -13,9 +13,10 @@ import dagster as dg
 from signals_assets.automation import daily_asset
 from signals_assets.core import pictures
 from signals_assets.core.coverage import Coverage
+from signals_assets.core.identity import content_id
 from signals_assets.core.report import build
 from signals_assets.core.taxonomy import fold
-from signals_assets.metadata import picture, store
+from signals_assets.metadata import REPUBLISH_TAG, picture, store
 from signals_assets.partitions import days_of, window
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.notifier import Notifier
@@ -67,8 +68,13 @@ def daily_report(
     notifier: dg.ResourceParam[Notifier],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Posts the page (or replaces it when the day is repeated), then notes that the day is complete."""
+    """Posts the page, then notes that the day is complete.
+
+    A page that was posted stays as it is when the day is repeated, like the day's other published rows: what became
+    known since shows on later days. The same page may be posted again (it was lost); the republish tag posts another.
+    """
     days = days_of(context)
+    written = set() if REPUBLISH_TAG in context.run.tags else set(warehouse.days(DailyReport))
     for day in days:
         tables: dict[str, list[dict[str, Any]]] = {
             model.table: warehouse.read(model, day).to_pylist() for model in OF_THE_DAY
@@ -85,7 +91,10 @@ def daily_report(
             coverage=_coverage(warehouse, day),
         )
         drawn = _pictures(tables, day, names) if day == days[-1] else {}  # drawing costs more than the whole page
-        notifier.post(day, report.html, report.blocks, drawn)
+        page = f"{day}:{content_id('page', report.html)}"
+        if day not in written or ledger.find("page", page):
+            notifier.post(day, report.html, report.blocks, drawn)
+            ledger.append("page", page, {})
         picture(context, DailyReport.table, day, drawn)
         store(context, warehouse, DailyReport, day, report.rows, Coverage(asked=len(tables), answered=len(tables)))
         ledger.day_materialized(day)

@@ -137,7 +137,7 @@ class _Acting:
         self.window = _causes(warehouse, self.day)
         levels = warehouse.read(FrictionLevel, self.day).to_pylist()
         self.level = next((row for row in levels if row["type"] == self.friction_type), None)
-        facts = cause_facts(self.window)
+        facts = cause_facts(self.window, self.wording.audience)
         by_hand = not tag and VERDICT_TAG not in context.run.tags
         named = self.level["causes"] if self.level and (self.level["crossed"] or by_hand) else []
         self.causes: list[CauseFacts] = [facts[cause_id] for cause_id in named if cause_id in facts]

@@ -4,15 +4,17 @@ Put here: the day's cause rows, and how many each cause concerns in a window.
 Not here: when a type is over its threshold (see `core/levels.py`), components (see `core/components.py`).
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from signals_assets.core.barrier.thresholds import PATTERNS_A_DAY
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy, seed
 from signals_assets.core.user_days import source_of
+from signals_assets.settings import Audience
 from signals_assets.tables import Cause
 
 DataRow = Mapping[str, Any]
@@ -90,7 +92,11 @@ def newest_rows(rows: Iterable[DataRow]) -> dict[str, DataRow]:
 
 @dataclass(frozen=True, slots=True)
 class CauseFacts:
-    """How many a cause concerns in the window. Exact counts: they leave only as bands."""
+    """How many a cause concerns in the window. Exact counts: they leave only as bands.
+
+    A user's day supports at most `PATTERNS_A_DAY` causes, so that one account cannot lift many of them over a
+    threshold; `events` counts everything.
+    """
 
     cause_id: str
     type: str
@@ -100,27 +106,54 @@ class CauseFacts:
     organizations: int | None
     events: int
     first_day: date
+    largest: int = 0
+    """Sessions of the organisation that has most of them."""
+
+    @property
+    def counts(self) -> tuple[int, int, int | None, int]:
+        """What thresholds ask for."""
+        return self.users, self.sessions, self.organizations, self.largest
 
 
-def cause_facts(causes_rows: Iterable[DataRow]) -> dict[str, CauseFacts]:
+def cause_facts(causes_rows: Iterable[DataRow], audience: Audience) -> dict[str, CauseFacts]:
     """Counts by cause over a window of `causes` rows, each event under its newest row.
+
+    A day of one user is bounded in what it supports, unless the audience is that user (`self`).
 
     Events without a user count as one user together; organisations are None where none is known.
     """
     groups: dict[str, list[DataRow]] = defaultdict(list)
-    for row in newest_rows(causes_rows).values():
+    newest = list(newest_rows(causes_rows).values())
+    for row in newest:
         groups[row["cause_id"]].append(row)
+    supported = _supported(newest, None if audience == "self" else PATTERNS_A_DAY)
+    nowhere = not any(row["organization_id"] for row in newest)
     facts = {}
     for identifier, rows in sorted(groups.items()):
-        organizations = {row["organization_id"] for row in rows if row["organization_id"]}
+        support = [row for row in rows if identifier in supported[row["user_id"], row["about_day"]]]
+        sessions = {row["session_id"]: row["organization_id"] for row in support}
+        organizations = Counter(organization for organization in sessions.values() if organization)
         facts[identifier] = CauseFacts(
             cause_id=identifier,
             type=rows[0]["type"],
             component=rows[0]["component"],
-            users=len({row["user_id"] for row in rows}),
-            sessions=len({row["session_id"] for row in rows}),
-            organizations=len(organizations) or None,
+            users=len({row["user_id"] for row in support}),
+            sessions=len(sessions),
+            organizations=None if nowhere else len(organizations),
             events=len(rows),
             first_day=min(row["about_day"] for row in rows),
+            largest=max(organizations.values(), default=0),
         )
     return facts
+
+
+def _supported(rows: Iterable[DataRow], most: int | None) -> dict[tuple[str | None, date], set[str]]:
+    """By user and day the causes that the user's day supports: the first `most` by a hash."""
+    met: dict[tuple[str | None, date], set[str]] = defaultdict(set)
+    for row in rows:
+        met[row["user_id"], row["about_day"]].add(row["cause_id"])
+
+    def bounded(user: str | None, day: date, ids: set[str]) -> set[str]:
+        return ids if user is None else set(sorted(ids, key=lambda one: content_id("d", user, day, one))[:most])
+
+    return {(user, day): bounded(user, day, ids) for (user, day), ids in met.items()}

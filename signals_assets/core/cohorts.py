@@ -42,6 +42,7 @@ def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], day
                 sessions=_sessions(week, item),
                 organizations=_organizations(cells, concerned),
                 n=round(float(cells.sessions.sum())),
+                largest=_largest(week, item),
             )
     return found
 
@@ -54,6 +55,17 @@ def _sessions(counts: Counts, item: CountedType) -> int:
         & (counts["type"] == counts.code("type", item.type))
     )
     return round(float(counts["sessions"][chosen].sum()))
+
+
+def _largest(counts: Counts, item: CountedType) -> int:
+    """Sessions that have the type, of the organisation that has most of them."""
+    chosen = (
+        (counts["source"] == counts.code("source", item.source))
+        & (counts["kind"] == counts.code("kind", item.kind))
+        & (counts["type"] == counts.code("type", item.type))
+        & (counts["organization"] >= 0)
+    )
+    return round(float(np.bincount(counts["organization"][chosen], counts["sessions"][chosen]).max(initial=0.0)))
 
 
 def _organizations(cells: Cells, mask: NDArray[np.bool_]) -> int | None:
@@ -88,6 +100,7 @@ def fix_effect(
     found = compare(cells.cohort(before), cells.cohort(after))[0]
     if not found.enough:
         return None
+    concerned = cells.events[0] > 0
     return Effect(
         rate_before=found.rate_before,
         rate_after=found.rate_after,
@@ -98,6 +111,9 @@ def fix_effect(
         users_after=counts.users(cells.columns["user"][after]),
         sessions_after=found.sessions_after,
         organizations_after=_organizations(cells, after),
+        concerned_before=counts.users(cells.columns["user"][before & concerned]),
+        concerned_after=counts.users(cells.columns["user"][after & concerned]),
+        sessions_before=found.sessions_before,
     )
 
 

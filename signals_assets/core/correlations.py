@@ -16,7 +16,17 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from signals_assets.core.barrier.thresholds import SHOWN, band, rounded_rate, shown
+from signals_assets.core.barrier.thresholds import (
+    Size,
+    band,
+    coarse,
+    concerned_shown,
+    rounded_high,
+    rounded_low,
+    rounded_rate,
+    size_shown,
+    without_complements,
+)
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import pseudonym
 from signals_assets.core.statistics import (
@@ -77,7 +87,8 @@ def friction_rates(
     """Share of sessions with each type over the trailing 1 and 7 days, for all sessions and per slice.
 
     A row is withheld where the sessions looked at are below the audience's threshold, or where the event concerns
-    someone but fewer users than that threshold asks for; a rate of zero is shown.
+    fewer users than that threshold asks for (nobody included: zero and few look the same), and where what is left of
+    the total without the shown slices would be such a group.
     """
     view = counts.as_of(day)
     rows: list[FrictionRate] = []
@@ -107,23 +118,19 @@ def _rates(
     cells = window.cells(source, [(item.kind, item.type) for item in types], by)
     everyone = cells if source == "detector" else window.cells("detector", [], by)
     version = int(window["taxonomy_version"].max()) if len(window) else 0
+    slices = _slices(window, cells, slice_kind)
+    standing = _standing(window, cells, slices, audience)
+    concerned = [_spoken_of(window, cells, standing, events > 0, audience) for events in cells.events]
     rows: list[FrictionRate] = []
-    skipped: dict[str, int] = {}
-    asked = 0
-    for slice_name, mask in _slices(window, cells, slice_kind):
-        asked += len(types)
-        group = _Group.of(window, cells, mask)
-        if not shown(audience, group.users, group.sessions, group.organizations):
-            skipped["too_few_users"] = skipped.get("too_few_users", 0) + len(types)
-            continue
-        represented = _represented(cells, everyone, slice_kind, mask)
+    skipped = {"too_few_users": len(types) * (len(slices) - len(standing)), "small_numerator": 0}
+    for slice_name, mask in standing:
+        group = _size(window, cells, mask)
+        represented = rounded_low(_represented(cells, everyone, slice_kind, mask), group.sessions, audience)
         estimates = interval(*_by_user(cells, mask))
         for row, item in enumerate(types):
-            if not _numerator_shown(window, cells, mask & (cells.events[row] > 0), audience):
-                skipped["small_numerator"] = skipped.get("small_numerator", 0) + 1
+            if slice_name not in concerned[row]:
+                skipped["small_numerator"] += 1
                 continue
-            count = float(cells.events[row, mask].sum())
-            severe = float(cells.high[row, mask].sum()) / count if item.kind == "friction" and count else None
             rows.append(
                 FrictionRate(
                     day=day,
@@ -134,36 +141,79 @@ def _rates(
                     source=source,
                     window_days=days,
                     rate=rounded_rate(float(estimates.rate[row]), group.sessions, audience),
-                    low=rounded_rate(float(estimates.low[row]), group.sessions, audience),
-                    high=rounded_rate(float(estimates.high[row]), group.sessions, audience),
+                    low=rounded_low(float(estimates.low[row]), group.sessions, audience),
+                    high=rounded_high(float(estimates.high[row]), group.sessions, audience),
                     users=band(group.users, audience),
                     sessions=band(group.sessions, audience),
                     coverage=represented,
-                    severe_share=None if severe is None else rounded_rate(severe, round(count), audience),
+                    severe_share=_severe_share(window, cells, row, mask, audience) if item.kind == "friction" else None,
                     taxonomy_version=version,
                 )
             )
-    return rows, Coverage(asked=asked, answered=len(rows), skipped=skipped)
+    asked = len(types) * len(slices)
+    return rows, Coverage(asked=asked, answered=len(rows), skipped={why: n for why, n in skipped.items() if n})
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Size of a group, for thresholds and bands."""
+_Slice = tuple[str, NDArray[np.bool_]]
 
-    users: int
-    sessions: int
-    organizations: int | None
 
-    @classmethod
-    def of(cls, counts: Counts, cells: Cells, mask: NDArray[np.bool_]) -> "_Group":
-        organizations = np.unique(cells.columns["organization"][mask])
-        known = int((organizations >= 0).sum())
-        nowhere = not (cells.columns["organization"] >= 0).any()
-        return cls(
-            users=counts.users(cells.columns["user"][mask]),
-            sessions=round(float(cells.sessions[mask].sum())),
-            organizations=None if nowhere else known,
-        )
+def _standing(counts: Counts, cells: Cells, slices: Sequence[_Slice], audience: Audience) -> list[_Slice]:
+    """The slices that may be shown beside their total: large enough, and so is what they leave of it."""
+    large = [part for part in slices if size_shown(audience, _size(counts, cells, part[1]))]
+
+    def alone(kept: Sequence[_Slice]) -> bool:
+        rest = _rest(cells, kept)
+        return audience != "self" and bool(rest.any()) and not size_shown(audience, _size(counts, cells, rest))
+
+    return without_complements(large, lambda part: _size(counts, cells, part[1]).sessions, alone)
+
+
+def _spoken_of(
+    counts: Counts, cells: Cells, slices: Sequence[_Slice], concerned: NDArray[np.bool_], audience: Audience
+) -> set[str]:
+    """Slices in which enough users are concerned to say how many, such that those left over are enough or nobody."""
+
+    def users(mask: NDArray[np.bool_]) -> int:
+        return counts.users(cells.columns["user"][mask & concerned])
+
+    def alone(kept: Sequence[_Slice]) -> bool:
+        rest = users(_rest(cells, kept))
+        return rest > 0 and not concerned_shown(audience, rest)
+
+    enough = [part for part in slices if concerned_shown(audience, users(part[1]))]
+    if concerned_shown(audience, users(np.ones(len(concerned), dtype=bool))):  # else there is no total beside them
+        enough = without_complements(enough, lambda part: users(part[1]), alone)
+    return {name for name, _ in enough}
+
+
+def _rest(cells: Cells, kept: Sequence[_Slice]) -> NDArray[np.bool_]:
+    """The cells of no kept slice."""
+    rest = np.ones(len(cells.weight), dtype=bool)
+    for _, mask in kept:
+        rest &= ~mask
+    return rest
+
+
+def _severe_share(counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], audience: Audience) -> float | None:
+    """Share of the sessions concerned whose worst event was high; None where too few users had one, and where none."""
+    severe = mask & (cells.high[row] > 0)
+    count = float(cells.events[row, mask].sum())
+    if not count or not concerned_shown(audience, counts.users(cells.columns["user"][severe])):
+        return None
+    return rounded_rate(float(cells.high[row, mask].sum()) / count, round(count), audience)
+
+
+def _size(counts: Counts, cells: Cells, mask: NDArray[np.bool_]) -> Size:
+    """What some cells rest on, for thresholds and bands."""
+    column, sessions = cells.columns["organization"], cells.sessions
+    known = mask & (column >= 0)
+    by_organization = np.bincount(column[known], sessions[known])
+    return Size(
+        users=counts.users(cells.columns["user"][mask]),
+        sessions=round(float(sessions[mask].sum())),
+        organizations=int((by_organization > 0).sum()) if (column >= 0).any() else None,
+        largest=round(float(by_organization.max(initial=0.0))),
+    )
 
 
 def _slices(counts: Counts, cells: Cells, slice_kind: str) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -190,11 +240,6 @@ def _represented(cells: Cells, everyone: Cells, slice_kind: str, mask: NDArray[n
         inside = everyone.columns[slice_kind] == cells.columns[slice_kind][mask][0]
     total = float(everyone.weight[inside].sum())
     return round(min(float(cells.weight[mask].sum()) / total, 1.0), 2) if total else 0.0
-
-
-def _numerator_shown(counts: Counts, cells: Cells, mask: NDArray[np.bool_], audience: Audience) -> bool:
-    """Whether nobody is concerned, or enough distinct users are."""
-    return not mask.any() or counts.users(cells.columns["user"][mask]) >= SHOWN[audience].users
 
 
 # --- releases ---------------------------------------------------------------------------------------------------
@@ -387,28 +432,14 @@ def _release_row(
 ) -> ReleaseCorrelation:
     line, comparison = finding.line, finding.comparison
     shipped, item = line.shipped[finding.release], line.types[finding.row]
-    before, after = (_Group.of(line.counts, line.cells, mask) for mask in (finding.before, finding.after))
-    groups_shown = all(shown(audience, group.users, group.sessions, group.organizations) for group in (before, after))
-    concerned = line.cells.events[finding.row] > 0
-    numerators = [
-        _numerator_shown(line.counts, line.cells, mask & concerned, audience)
-        for mask in (finding.before, finding.after)
-    ]
+    before, after = (_size(line.counts, line.cells, mask) for mask in (finding.before, finding.after))
+    groups_shown = size_shown(audience, before) and size_shown(audience, after)
     evidence: Evidence = judged.evidence if groups_shown else "not_enough_data"
     evidence = "none" if echo and evidence in ("suspected", "confirmed") else evidence
-    told = groups_shown and all(numerators) and evidence != "not_enough_data"
     fewest = min(before.sessions, after.sessions)
-    figures: dict[str, float] = {}
-    if told:
-        figures = {
-            "rate_before": rounded_rate(comparison.rate_before, before.sessions, audience),
-            "rate_after": rounded_rate(comparison.rate_after, after.sessions, audience),
-            "effect": rounded_rate(comparison.effect, fewest, audience),
-            "low": rounded_rate(comparison.low, fewest, audience),
-            "high": rounded_rate(comparison.high, fewest, audience),
-            "z": round(comparison.z, 1),
-            "e_value": float(f"{comparison.e_value:.2g}"),
-        }
+    told = evidence != "not_enough_data"
+    figures = _figures(finding, before, after, audience) if told else {}
+    detectable = comparison.smallest_detectable(judged.comparisons) if groups_shown and before.sessions else None
     return ReleaseCorrelation(
         day=day,
         agent_name=label("agent", line.agent),
@@ -420,15 +451,37 @@ def _release_row(
         source=line.source,
         verdict=verdict(comparison, evidence, item.kind) if not echo else "inconclusive",
         evidence=evidence,
-        q=float(f"{judged.q:.2g}") if judged.q is not None and evidence != "not_enough_data" else None,
-        smallest_detectable=(
-            round(comparison.smallest_detectable(judged.comparisons), 2) if groups_shown and before.sessions else None
-        ),
-        users_after=band(after.users, audience),
-        sessions_after=band(after.sessions, audience),
+        q=coarse(judged.q, audience) if judged.q is not None and told else None,
+        smallest_detectable=None if detectable is None else rounded_high(detectable, fewest, audience),
+        users_after=band(after.users if groups_shown else 0, audience),
+        sessions_after=band(after.sessions if groups_shown else 0, audience),
         comparisons=judged.comparisons,
         **figures,
     )
+
+
+def _figures(finding: _Finding, before: Size, after: Size, audience: Audience) -> dict[str, float]:
+    """The figures of a comparison: each rate only where enough users are concerned, the difference where both are."""
+    comparison, line, fewest = finding.comparison, finding.line, min(before.sessions, after.sessions)
+    concerned = line.cells.events[finding.row] > 0
+    known = [
+        concerned_shown(audience, line.counts.users(line.cells.columns["user"][mask & concerned]))
+        for mask in (finding.before, finding.after)
+    ]
+    figures: dict[str, float] = {}
+    if known[0]:
+        figures["rate_before"] = rounded_rate(comparison.rate_before, before.sessions, audience)
+    if known[1]:
+        figures["rate_after"] = rounded_rate(comparison.rate_after, after.sessions, audience)
+    if all(known):
+        figures |= {
+            "effect": rounded_rate(comparison.effect, fewest, audience),
+            "low": rounded_low(comparison.low, fewest, audience),
+            "high": rounded_high(comparison.high, fewest, audience),
+            "z": round(comparison.z, 1) if audience == "self" else round(2 * comparison.z) / 2,
+            "e_value": coarse(comparison.e_value, audience),
+        }
+    return figures
 
 
 def verdict(comparison: Comparison, evidence: Evidence, kind: Kind) -> Verdict:
@@ -453,19 +506,15 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
     cells = now.cells("analyst", wanted, ("user", "organization", "intent"))
     total = float(cells.weight.sum())
     rows: list[IntentTrend] = []
-    skipped: dict[str, int] = {}
+    friction = cells.high[0] + cells.medium[0]
     slices = _slices(now, cells, "intent")
-    for intent, mask in slices:
-        group = _Group.of(now, cells, mask)
-        friction = cells.high[0] + cells.medium[0]
-        reason = None
-        if not shown(audience, group.users, group.sessions, group.organizations):
-            reason = "too_few_users"
-        elif not _numerator_shown(now, cells, mask & (friction > 0), audience):
-            reason = "small_numerator"
-        if reason:
-            skipped[reason] = skipped.get(reason, 0) + 1
+    standing = _standing(now, cells, slices, audience)
+    concerned = _spoken_of(now, cells, standing, friction > 0, audience)
+    skipped = {"too_few_users": len(slices) - len(standing), "small_numerator": len(standing) - len(concerned)}
+    for intent, mask in standing:
+        if intent not in concerned:
             continue
+        group = _size(now, cells, mask)
         weight, events, sessions = _by_user(
             Cells(cells.columns, cells.sessions, cells.weight, friction[None, :], cells.high, cells.medium), mask
         )
@@ -477,8 +526,8 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
                 intent=intent,
                 share=rounded_rate(share, group.sessions, audience),
                 friction_rate=rounded_rate(float(estimate.rate[0]), group.sessions, audience),
-                low=rounded_rate(float(estimate.low[0]), group.sessions, audience),
-                high=rounded_rate(float(estimate.high[0]), group.sessions, audience),
+                low=rounded_low(float(estimate.low[0]), group.sessions, audience),
+                high=rounded_high(float(estimate.high[0]), group.sessions, audience),
                 success_rate=_outcome_rate(now, cells, 1, mask, group, audience),
                 abandoned_rate=_outcome_rate(now, cells, 2, mask, group, audience),
                 change=(rounded_rate(share - earlier[intent], group.sessions, audience) if intent in earlier else None),
@@ -486,13 +535,14 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
                 sessions=band(group.sessions, audience),
             )
         )
+    skipped = {reason: count for reason, count in skipped.items() if count}
     return rows, Coverage(asked=len(slices), answered=len(rows), skipped=skipped)
 
 
 def _outcome_rate(
-    counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], group: _Group, audience: Audience
+    counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], group: Size, audience: Audience
 ) -> float | None:
-    if not _numerator_shown(counts, cells, mask & (cells.events[row] > 0), audience):
+    if not concerned_shown(audience, counts.users(cells.columns["user"][mask & (cells.events[row] > 0)])):
         return None
     rate = float(cells.events[row, mask].sum() / cells.weight[mask].sum())
     return rounded_rate(rate, group.sessions, audience)
@@ -502,9 +552,7 @@ def _shares(window: Counts, audience: Audience) -> dict[str, float]:
     """Weighted share of each intent that may be shown."""
     cells = window.cells("analyst", [], ("user", "organization", "intent"))
     total = float(cells.weight.sum())
-    shares = {}
-    for intent, mask in _slices(window, cells, "intent"):
-        group = _Group.of(window, cells, mask)
-        if shown(audience, group.users, group.sessions, group.organizations):
-            shares[intent] = float(cells.weight[mask].sum()) / total
-    return shares
+    return {
+        intent: float(cells.weight[mask].sum()) / total
+        for intent, mask in _standing(window, cells, _slices(window, cells, "intent"), audience)
+    }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from signals_assets.core.barrier.thresholds import shown
+from signals_assets.core.barrier.thresholds import coarse, shown
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow, newest_rows
 from signals_assets.core.wording import Wording, percent
 
@@ -145,10 +145,16 @@ def _blamed_release(friction_type: str, rows: Iterable[DataRow], wording: Wordin
     first = min(risen, key=lambda row: (row["evidence"] != "confirmed", -abs(row["z"] or 0.0), row["version"]))
     what = wording.label("version", first["version"])
     words = (
-        f"The rate went from {percent(first['rate_before'] or 0.0)} to {percent(first['rate_after'] or 0.0)} "
+        f"The rate went {_from_to(first['rate_before'], first['rate_after'])} "
         f"with {first['release_kind']} {what}, released on {first['released_on'].isoformat()} ({first['evidence']})."
     )
     return (first if first["evidence"] == "confirmed" else None), [words]
+
+
+def _from_to(before: float | None, after: float | None) -> str:
+    """Two rates in words; one that few or nobody is behind is absent."""
+    first, last = ("what few met" if rate is None else percent(rate) for rate in (before, after))
+    return f"from {first} to {last}"
 
 
 def _coinciding_error(
@@ -158,7 +164,7 @@ def _coinciding_error(
     found = [
         row
         for row in rows
-        if row["type"] == friction_type and row["verdict"] == "coincides" and (row["low"] or 0.0) > 1
+        if row["type"] == friction_type and row["verdict"] == "coincides" and (row["low"] or 0.0) >= 1
     ]
     if not found:
         return None, []
@@ -219,7 +225,8 @@ def _component_lift(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording
     if lift / spread <= 1:
         return set(), []
     label = wording.label("component", cause.component)
-    times = _times(lift, lift / spread, lift * spread)
+    low, high = math.floor(2 * lift / spread) / 2, math.ceil(2 * lift * spread) / 2
+    times = _times(min(max(coarse(lift), low), high), low, high)
     return {"component"}, [f"It concentrates in component {label}: {times} as often as other friction."]
 
 

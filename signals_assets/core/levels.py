@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
-from signals_assets.core.barrier.thresholds import SHOWN, band, shown, ticketable
+from signals_assets.core.barrier.thresholds import SHOWN, TICKET, band, reaches, rounded_low, shown, ticketable
 from signals_assets.core.causes import CauseFacts, DataRow, cause_facts
 from signals_assets.core.tickets import RECOVERY_SHARE, LedgerEntry, kill_switch_is_on
 from signals_assets.core.wording import Wording, percent
@@ -38,6 +38,8 @@ class LevelInput:
     sessions: int
     organizations: int | None
     n: int
+    largest: int = 0
+    """Sessions concerned of the organisation that has most of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Evaluation:
     """It concerns enough users, sessions and organisations for a ticket, and at least one cause can be named."""
     held: bool
     """The kill switch is on."""
+    spoken: bool = True
+    """It concerns enough people to be spoken of at all: below that, over and under the threshold look the same."""
     level: float = 0.0
     low: float = 0.0
     rises: tuple[tuple[str, float, float], ...] = ()
@@ -112,6 +116,8 @@ def decide(given: Evaluation) -> LevelDecision:
         return kept
     kept = _without_gap(given, kept)
     trigger, version, rates = _trigger(given)
+    if given.closing_level is None and not given.spoken:
+        return replace(kept, state="ok", episode="", trigger="", version=None, days_over=0, days_below=0)
     if given.closing_level is None:
         return _closed(given, kept, trigger, version, rates)
     return _open(given, kept, trigger, version, rates)
@@ -230,7 +236,7 @@ def friction_levels(
     week.  previous: the newest earlier rows of this table.  entries: ledger entries that the day may read
     (kinds verdict, kill_switch).  Whether a crossing is too old to act on (`stale`) is the sensor's matter.
     """
-    facts = cause_facts(causes_window)
+    facts = cause_facts(causes_window, wording.audience)
     rises = _confirmed_rises(release_correlations, wording)
     before = {row["type"]: row for row in sorted(previous, key=lambda row: (row["day"], row["type"]))}
     improved = _improved_days(entries)
@@ -279,7 +285,7 @@ def _evaluation(
                 for name in ("episode", "trigger", "version", "days_over", "days_below", "closing_level")
             },
         }
-    concerned = (week.users, week.sessions, week.organizations) if week else (0, 0, None)
+    concerned = (week.users, week.sessions, week.organizations, week.largest) if week else (0, 0, None, 0)
     return Evaluation(
         day=day.isoformat(),
         type=friction_type,
@@ -290,6 +296,7 @@ def _evaluation(
         enough=week is not None and week.n >= SHOWN[audience].sessions,
         ticketable=friction_type not in NEVER_FILED and has_causes and ticketable(audience, *concerned),
         held=False,
+        spoken=reaches(SHOWN[audience], *concerned),
         level=week.rate if week else 0.0,
         low=week.low if week else 0.0,
         **memory,
@@ -324,7 +331,8 @@ def _shown_causes(facts: Mapping[str, CauseFacts], friction_type: str, audience:
     of_type = [
         fact
         for fact in facts.values()
-        if fact.type == friction_type and shown(audience, fact.users, fact.sessions, fact.organizations)
+        if fact.type == friction_type
+        and reaches(TICKET["public"] if audience == "public" else SHOWN[audience], *fact.counts)
     ]
     return [fact.cause_id for fact in sorted(of_type, key=lambda f: (-f.users, -f.sessions, -f.events, f.cause_id))]
 
@@ -338,15 +346,12 @@ def _level_row(
     wording: Wording,
     seq: int,
 ) -> FrictionLevel:
-    speaks = week is not None and shown(wording.audience, week.users, week.sessions, week.organizations)
-    closing = decision.closing_level
-    if closing is not None and decision.crossed and week is not None:
-        closing = wording.rate(closing, week.n) or round(closing, 2)
+    speaks = week is not None and shown(wording.audience, week.users, week.sessions, week.organizations, week.largest)
     return FrictionLevel(
         day=day,
         type=given.type,
         level=wording.rate(week.rate, week.n) if speaks and week else None,
-        lower_bound=wording.rate(week.low, week.n) if speaks and week else None,
+        lower_bound=rounded_low(week.low, week.n, wording.audience) if speaks and week else None,
         ceiling=given.ceiling,
         trigger=decision.trigger,
         version=decision.version,
@@ -355,15 +360,27 @@ def _level_row(
         episode=decision.episode,
         days_over=decision.days_over,
         days_below=decision.days_below,
-        closing_level=closing,
+        closing_level=_closing_level(given, decision, week, wording),
         crossed_on=date.fromisoformat(decision.crossed_on) if decision.crossed_on else None,
         versions_blamed=list(decision.versions_blamed),
-        users=band(week.users if week else 0, wording.audience),
-        sessions=band(week.sessions if week else 0, wording.audience),
+        users=band(week.users if speaks and week else 0, wording.audience),
+        sessions=band(week.sessions if speaks and week else 0, wording.audience),
         causes=shown_causes if decision.episode else [],
         reason=_reason(given, decision, week, wording),
         ledger_seq=seq,
     )
+
+
+def _closing_level(
+    given: Evaluation, decision: LevelDecision, week: LevelInput | None, wording: Wording
+) -> float | None:
+    """Rounded like the level it was derived from; for `public`, which is told no level, derived from the ceiling."""
+    closing = decision.closing_level
+    if closing is None or not decision.crossed or week is None:
+        return closing
+    if wording.audience == "public":
+        return round(RECOVERY_SHARE * given.ceiling, 4)
+    return wording.rate(closing, week.n) or round(closing, 2)
 
 
 _REASONS: Final[dict[str, str]] = {
@@ -383,12 +400,17 @@ def _reason(given: Evaluation, decision: LevelDecision, week: LevelInput | None,
         if given.enough:
             return f"{name} is over its threshold but concerns too few people in one place for a ticket."
         return f"{name} has too few sessions in the week for a decision."
+    if decision.state == "ok" and not given.spoken:
+        return f"{name} is within its bounds, or concerns too few people to be spoken of."
     what = ""
     if decision.rates and decision.version:
         before, after = decision.rates
-        what = f"{name} rose from {percent(before)} to {percent(after)} with version {decision.version} (confirmed)."
+        rose = f"from {percent(before)} to {percent(after)}" if before else f"from what few met to {percent(after)}"
+        what = f"{name} rose {rose} with version {decision.version} (confirmed)."
+    elif wording.audience == "public":
+        what = f"{name} is over its ceiling of {percent(given.ceiling)}."
     elif week is not None:
-        low = percent(wording.rate(week.low, week.n))
+        low = percent(rounded_low(week.low, week.n, wording.audience))
         what = f"{name} is at {low} of sessions at least, over its ceiling of {percent(given.ceiling)}."
     return _REASONS[decision.state].format(
         name=name, what=what, below=decision.days_below, needed=RECOVERY_DAYS, cooldown=given.cooldown_days

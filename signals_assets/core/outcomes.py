@@ -14,7 +14,15 @@ from datetime import date, datetime
 from statistics import fmean, median
 from typing import Any, Final
 
-from signals_assets.core.barrier.thresholds import band, shown
+from signals_assets.core.barrier.thresholds import (
+    band,
+    coarse,
+    concerned_shown,
+    rounded_high,
+    rounded_low,
+    rounded_rate,
+    shown,
+)
 from signals_assets.core.causes import DataRow
 from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets
 from signals_assets.core.wording import Wording, escaped, percent
@@ -48,6 +56,10 @@ class Effect:
     users_after: int
     sessions_after: int
     organizations_after: int | None = None
+    concerned_before: int | None = None
+    concerned_after: int | None = None
+    """Distinct users who met the type; None: as many as there are users."""
+    sessions_before: int | None = None
     cohort: str = "all users"
 
 
@@ -116,8 +128,8 @@ def _outcome(
         version=ticket.released_in or "",
         released_on=since,
         verdict=verdict,
-        control_effect=_rounded(fmean(found.effect for found in others.values())) if others else None,
-        guardrails="; ".join(wording.name(name) for name, found in others.items() if _surely_worse(found)),
+        control_effect=_control_effect(others.values(), effect, wording),
+        guardrails="; ".join(wording.name(name) for name, found in others.items() if _surely_worse(found, wording)),
         users_after=band(effect.users_after if effect else 0, wording.audience),
         sessions_after=band(effect.sessions_after if effect else 0, wording.audience),
         **_numbers(effect, wording),
@@ -127,20 +139,31 @@ def _outcome(
 def _numbers(effect: Effect | None, wording: Wording) -> dict[str, Any]:
     if effect is None:
         return {"cohort": "all users"}
-    return {
-        "rate_before": wording.rate(effect.rate_before, effect.sessions_after),
-        "rate_after": wording.rate(effect.rate_after, effect.sessions_after),
-        "effect": _rounded(effect.effect),
-        "low": _rounded(effect.low),
-        "high": _rounded(effect.high),
-        "e_value": float(f"{min(effect.e_value, 1e12):.3g}"),
-        "cohort": effect.cohort,
-    }
+    audience, after = wording.audience, effect.sessions_after
+    before = after if effect.sessions_before is None else effect.sessions_before
+    known = [
+        concerned_shown(audience, effect.users_after if count is None else count)
+        for count in (effect.concerned_before, effect.concerned_after)
+    ]
+    numbers: dict[str, Any] = {"cohort": effect.cohort}
+    if known[0]:
+        numbers["rate_before"] = wording.rate(effect.rate_before, before)
+    if known[1]:
+        numbers["rate_after"] = wording.rate(effect.rate_after, after)
+    if all(known):
+        numbers |= {
+            "effect": rounded_rate(effect.effect, min(before, after), audience),
+            "low": rounded_low(effect.low, min(before, after), audience),
+            "high": rounded_high(effect.high, min(before, after), audience),
+            "e_value": coarse(min(effect.e_value, 1e12), audience),
+        }
+    return numbers
 
 
-def _rounded(difference: float) -> float:
-    """To whole points: a difference of two rounded rates is no finer."""
-    return round(difference, 2)
+def _control_effect(others: Iterable[Effect], effect: Effect | None, wording: Wording) -> float | None:
+    """Mean effect on the control types, where a comparison is told at all."""
+    changes = [other.effect for other in others]
+    return rounded_rate(fmean(changes), effect.sessions_after, wording.audience) if changes and effect else None
 
 
 def _expected_change(others: Iterable[Effect]) -> float:
@@ -149,8 +172,9 @@ def _expected_change(others: Iterable[Effect]) -> float:
     return fmean(changes) if changes else 0.0
 
 
-def _surely_worse(effect: Effect) -> bool:
-    return effect.low > 0 and effect.e_value >= E_VALUE
+def _surely_worse(effect: Effect, wording: Wording) -> bool:
+    concerned = effect.users_after if effect.concerned_after is None else effect.concerned_after
+    return effect.low > 0 and effect.e_value >= E_VALUE and concerned_shown(wording.audience, concerned)
 
 
 def verdict_of(effect: Effect, expected_change: float = 0.0) -> Verdict:
@@ -227,11 +251,9 @@ _ENDINGS: Final[dict[str, str]] = {
 
 def _verdict_text(outcome: FixOutcome, ending: str, wording: Wording) -> str:
     rates = ""
-    if outcome.rate_before is not None and outcome.rate_after is not None:
-        rates = (
-            f" {escaped(wording.name(outcome.type))} went from {percent(outcome.rate_before)} to "
-            f"{percent(outcome.rate_after)} of sessions."
-        )
+    if outcome.rate_before is not None:
+        after = "what few met" if outcome.rate_after is None else f"{percent(outcome.rate_after)} of sessions"
+        rates = f" {escaped(wording.name(outcome.type))} went from {percent(outcome.rate_before)} to {after}."
     worse = f" Worse since: {escaped(outcome.guardrails)}." if outcome.guardrails else ""
     return (
         f"{_VERDICT_TEXTS[outcome.verdict]}{rates} Measured on version {escaped(outcome.version)} "

@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from signals_assets.core import svg
-from signals_assets.core.barrier.thresholds import SHOWN, band, shown
+from signals_assets.core.barrier.thresholds import SHOWN, about, band, coarse, shown
 from signals_assets.core.charts import (
     HISTORY_DAYS,
     WEEK,
@@ -108,9 +108,9 @@ def build(
     `tables`: rows by table name, as stored; `friction_rates` and `release_correlations` with the four weeks before,
     others of the day (other days are left out). A table that is not there is an empty section that says so.
     `names`: taxonomy type, or accepted cluster, -> its name. `coverage`: stage -> `Coverage.as_dict()`, or other
-    counts by name, which are shown as they are.
+    counts by name, which are shown to tens (as they are for the audience `self`).
     """
-    at = _Day(day, tables, names, audience, coverage)
+    at = _Day(day, tables, names, audience, _rounded(coverage, audience))
     headline = _headline(at)
     sections = [
         _hurts(at), _changes(at), _errors(at), _precedes(at), _new(at), _delighted(at), _loop(at), _intents(at),
@@ -119,6 +119,17 @@ def build(
     return Report(
         _page(at, headline, sections), _blocks(at, headline, sections), _rows(at, headline, sections), headline
     )
+
+
+def _rounded(coverage: Mapping[str, Mapping[str, int]], audience: Audience) -> dict[str, dict[str, int]]:
+    """What stages counted, to tens; prices (micro-dollars, tokens) to a digit."""
+    return {
+        stage: {
+            what: round(coarse(count, audience)) if stage == "cost" and audience != "self" else about(count, audience)
+            for what, count in counts.items()
+        }
+        for stage, counts in coverage.items()
+    }
 
 
 # --- the headline ----------------------------------------------------------------------------------------------
@@ -187,9 +198,14 @@ def _most_frequent(at: _Day) -> str | None:
 
 def _before_after(at: _Day, row: Mapping[str, Any]) -> str:
     name = at.name(row["type"]).lower()
-    if row["rate_before"] is None or row["rate_after"] is None:
+    if row["rate_before"] is None and row["rate_after"] is None:
         return name
-    return f"{name} went from {percent(row['rate_before'])} to {percent(row['rate_after'])} of sessions"
+    return f"{name} went from {_rate(row['rate_before'])} to {_rate(row['rate_after'])} of sessions"
+
+
+def _rate(rate: float | None) -> str:
+    """A rate; where few or nobody is behind it, it is absent and both are said alike."""
+    return "too few" if rate is None else percent(rate)
 
 
 def _release_words(at: _Day, row: Mapping[str, Any]) -> str:
@@ -197,9 +213,9 @@ def _release_words(at: _Day, row: Mapping[str, Any]) -> str:
     verb = {"regressed": "got worse with", "improved": "got better with", "unchanged": "did not change with"}
     kind = "" if row["release_kind"] == "version" else f"{row['release_kind']} "
     words = f"{at.name(row['type'])} {verb.get(row['verdict'], 'cannot be judged for')} {kind}{row['version']}"
-    if row["rate_before"] is None or row["rate_after"] is None:
+    if row["rate_before"] is None and row["rate_after"] is None:
         return words
-    return f"{words}: {percent(row['rate_before'])} → {percent(row['rate_after'])} of sessions"
+    return f"{words}: {_rate(row['rate_before'])} → {_rate(row['rate_after'])} of sessions"
 
 
 # --- sections --------------------------------------------------------------------------------------------------
@@ -489,16 +505,14 @@ def _new(at: _Day) -> Section:
         if shown(at.audience, row["users"], row["sessions"], row["organizations"])
     ]  # fmt: skip
     proposals.sort(key=lambda row: (not row["ready"], -row["users"], row["proposal_id"]))
-    hidden = len(at.rows("taxonomy_proposals")) - len(proposals)
     ready = sum(row["ready"] for row in proposals)
     patterns = bubbles(at.rows("clusters"), at.names, at.audience)
-    if not (proposals or patterns or hidden):
-        return Section(*section, "Nothing that the known types do not claim.")
+    if not (proposals or patterns):
+        return Section(*section, "Nothing new that enough people share.")
     lead = (
         f"{_count(len(proposals), 'proposed category', 'proposed categories')}, {ready} ready for a person to decide."
     )
-    if hidden:
-        lead += f" {hidden} more concern too few people to be shown."
+    lead += "" if at.audience == "self" else " What concerns too few people is not shown."
     cards = [_proposal(at, row) for row in proposals]
     body = "".join(cards[:CARDS])
     if cards[CARDS:]:
@@ -525,7 +539,8 @@ def _proposal(at: _Day, row: Mapping[str, Any]) -> str:
     )  # fmt: skip
     stability = "" if row["stability"] is None else f", found again in {percent(row['stability'])} of resamples"
     sessions = _dashed(band(row["sessions"], at.audience))
-    details = f"{sessions} sessions, first seen {short_day(row['first_day'])}{stability}"
+    monday = row["first_day"] - timedelta(days=row["first_day"].weekday())
+    details = f"{sessions} sessions, first seen in the week of {short_day(monday)}{stability}"
     decide = f"signals taxonomy accept {row['proposal_id']}"
     text = f"<p>{esc(row['definition'])}</p>" if at.audience == "self" else ""
     return (
@@ -674,6 +689,7 @@ def _covered(at: _Day) -> Section:
     body = _table(heads, lines) if lines else ""
     body += _table(["Stage", "Counted"], others) if others else ""
     lead = "What each stage was asked, and what became of it. Nothing is left out silently."
+    lead += "" if at.audience == "self" else " Counts are rounded to tens."
     return Section(*section, lead, body)
 
 
@@ -712,7 +728,7 @@ def _reading(at: _Day) -> Section:
         "q, e": "q is the share of false alarms to expect among all findings at least as strong. e is evidence that "
         "grows with the data; about 20 or more is strong, and more is asked where many comparisons are made.",
         "Bands and thresholds": f"Nothing is shown that rests on {smallest}. Counts are bands and rates are rounded, "
-        "so that nobody can be counted back.",
+        "so that nobody can be counted back. What few or nobody met is absent: the two look alike.",
         "Looked at": "Share of sessions that the source saw. Detectors see all; the analyst sees a sample and is "
         "weighted. The two are never added.",
         "Coincides": "Comes together more often than chance within the same sessions. It says nothing of causes.",

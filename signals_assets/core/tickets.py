@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, Protocol, cast
 
-from signals_assets.core.barrier.thresholds import band
+from signals_assets.core.barrier.thresholds import TICKET, band
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow
 from signals_assets.core.diagnosis import Diagnosis
 from signals_assets.core.wording import Wording, escaped, one_line, percent
@@ -136,6 +136,8 @@ def ticket_text(
 
 def _extent(cause: CauseFacts, level: DataRow, wording: Wording, severe_share: float | None) -> list[str]:
     users, sessions = band(cause.users, wording.audience), band(cause.sessions, wording.audience)
+    if wording.audience == "public":
+        users, sessions = f"At least {TICKET['public'].users}", f"{TICKET['public'].sessions}"
     lines = [f"{users} users and {sessions} sessions in the last {WINDOW_DAYS} days."]
     if level["level"] is not None:
         low = level["lower_bound"] or 0.0

@@ -8,6 +8,7 @@ therefore compared with chance within the same session, and outcomes with sessio
 "coincides with" and "comes before", never "causes".
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,16 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from signals_assets.core.barrier.thresholds import SHOWN, band, rounded_rate, shown
+from signals_assets.core.barrier.thresholds import (
+    Size,
+    band,
+    coarse,
+    concerned_shown,
+    rounded_high,
+    rounded_low,
+    rounded_rate,
+    size_shown,
+)
 from signals_assets.core.correlations import Label
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.error_templates import template_id, templates
@@ -142,6 +152,8 @@ class _Pair:
     variance: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     sessions: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
+    hits: set[str] = field(default_factory=set)
+    """Sessions in which the template came shortly before."""
     joint: int = 0
 
     def add(self, unit: str, user: str, session_id: str, hit: bool, chance: float) -> None:
@@ -150,6 +162,8 @@ class _Pair:
         self.expected[unit] += chance
         self.variance[unit] += chance * (1 - chance)
         self.sessions.add(session_id)
+        if hit:
+            self.hits.add(session_id)
         self.users.add(user)
         self.joint += 1
 
@@ -187,6 +201,7 @@ def error_correlations(
     text where that may be read, else into an opaque label. Coverage counts pairs.
     """
     sessions = _sessions(metrics, day)
+    organizations_known = any(session.organization is not None for session in sessions.values())
     events = [event for event in _events(friction, labels, types, day, min_confidence) if event.session_id in sessions]
     by_template, services, common = _log_lines(logs, day, len(sessions))
     tested: list[tuple[str, Literal["self_controlled", "time_bins"], str, _Pair]] = []
@@ -202,14 +217,13 @@ def error_correlations(
     rows: list[ErrorCorrelation] = []
     few = 0
     for index, ((template, method, type_, pair), result) in enumerate(zip(tested, results, strict=True)):
-        users = {sessions[session_id].person for session_id in pair.sessions}
-        known = {sessions[session_id].organization for session_id in pair.sessions} - {None}
-        if not shown(audience, len(users), len(pair.sessions), len(known) if known else None):
+        size = _size([sessions[session_id] for session_id in pair.sessions], organizations_known)
+        if not size_shown(audience, size):
             few += 1
             continue
         row: dict[str, Any] = {"verdict": "not_enough_data"}
-        if result is not None:
-            row = _association(result, q_values[index], len(pair.sessions), audience)
+        if result is not None and concerned_shown(audience, len({sessions[one].person for one in pair.hits})):
+            row = _association(result, q_values[index], audience)
         rows.append(
             ErrorCorrelation(
                 day=day,
@@ -218,8 +232,8 @@ def error_correlations(
                 service=label("service", services[template]),
                 type=type_,
                 method=method,
-                users=band(len(users), audience),
-                sessions=band(len(pair.sessions), audience),
+                users=band(size.users, audience),
+                sessions=band(size.sessions, audience),
                 comparisons=len(family),
                 **row,
             )
@@ -232,21 +246,33 @@ def error_correlations(
     )
 
 
-def _association(result: _Tested, q: float, sessions: int, audience: Audience) -> dict[str, Any]:
-    """The published figures of a test; counts are rounded like rates of the sessions they stand on."""
+def _size(sessions: Sequence[_Session], organizations_known: bool) -> Size:
+    """What some sessions rest on, for thresholds and bands."""
+    of_organization = Counter(session.organization for session in sessions if session.organization is not None)
+    return Size(
+        users=len({session.person for session in sessions}),
+        sessions=len(sessions),
+        organizations=len(of_organization) if organizations_known else None,
+        largest=max(of_organization.values(), default=0),
+    )
+
+
+def _association(result: _Tested, q: float, audience: Audience) -> dict[str, Any]:
+    """The published figures of a test: counts to fives, ratios and q coarse (the ends of the interval outwards)."""
     from scipy.special import ndtri
 
     reach = float(ndtri(0.975)) * result.error
-    low = max(result.observed - reach, 0.0) / result.expected
-    step = 1 if audience == "self" else 5
+    low, high = max(result.observed - reach, 0.0) / result.expected, (result.observed + reach) / result.expected
+    exact = audience == "self"
+    wide = (low, high) if exact else (math.floor(2 * low) / 2, math.ceil(2 * high) / 2)
     return {
         "verdict": "coincides" if q <= ASSOCIATION_Q and low >= LEAST_RATIO else "not_shown",
-        "observed": float(step * round(result.observed / step)),
-        "expected": float(step * round(result.expected / step)) if audience != "self" else round(result.expected, 2),
-        "ratio": rounded_rate(result.observed / result.expected, sessions, audience),
-        "low": rounded_rate(low, sessions, audience),
-        "high": rounded_rate((result.observed + reach) / result.expected, sessions, audience),
-        "q": float(f"{q:.2g}"),
+        "observed": float(result.observed if exact else 5 * round(result.observed / 5)),
+        "expected": round(result.expected, 2) if exact else float(5 * round(result.expected / 5)),
+        "ratio": min(max(coarse(result.observed / result.expected, audience), wide[0]), wide[1]),
+        "low": round(wide[0], 4),
+        "high": round(wide[1], 4),
+        "q": coarse(q, audience),
     }
 
 
@@ -413,7 +439,7 @@ def leading_indicators(
     family = [index for index, p in enumerate(p_values) if p is not None]
     q_values = dict(zip(family, benjamini_hochberg([p for p in p_values if p is not None]), strict=True))
     rows = [
-        row.model_copy(update={"q": float(f"{q_values[index]:.2g}")}) if index in q_values else row
+        row.model_copy(update={"q": coarse(q_values[index], audience)}) if index in q_values else row
         for index, row in enumerate(rows)
     ]
     return rows, Coverage(asked=len(questions), answered=len(rows), skipped=dict(skipped))
@@ -522,15 +548,23 @@ def _questions(table: _Table) -> list[_Question]:
 def _withheld(table: _Table, question: _Question, audience: Audience) -> str | None:
     """Why a question may not be published, if so."""
     for group, hit in ((question.exposed, question.hit), (question.control, question.control_hit)):
-        organizations = np.unique(table.organization[group])
-        known = int((organizations >= 0).sum()) if (table.organization >= 0).any() else None
-        users = len(np.unique(table.person[group]))
-        if not group.any() or not shown(audience, users, int(group.sum()), known):
+        if not group.any() or not size_shown(audience, _size_of(table, group)):
             return "too_few_users"
-        concerned = len(np.unique(table.person[group & hit]))
-        if 0 < concerned < SHOWN[audience].users:
+        if not concerned_shown(audience, len(np.unique(table.person[group & hit]))):
             return "small_numerator"
     return None
+
+
+def _size_of(table: _Table, group: NDArray[np.bool_]) -> Size:
+    """What the sessions of a group rest on, for thresholds."""
+    organizations = table.organization[group]
+    by_organization = np.bincount(organizations[organizations >= 0])
+    return Size(
+        users=len(np.unique(table.person[group])),
+        sessions=int(group.sum()),
+        organizations=int((by_organization > 0).sum()) if (table.organization >= 0).any() else None,
+        largest=int(by_organization.max(initial=0)),
+    )
 
 
 def _indicator(
@@ -566,10 +600,10 @@ def _indicator(
         rate_with=rounded_rate(rate_with, sessions, audience),
         rate_without=rounded_rate(rate_without, sessions, audience),
         difference=rounded_rate(rate_with - rate_without, sessions, audience),
-        low=rounded_rate(max(rate_with - rate_without - reach, -1.0), sessions, audience),
-        high=rounded_rate(min(rate_with - rate_without + reach, 1.0), sessions, audience),
-        lead_steps=_median(question.lead_steps, both),
-        lead_minutes=_median(None if question.lead_seconds is None else question.lead_seconds / 60, both),
+        low=rounded_low(max(rate_with - rate_without - reach, -1.0), sessions, audience),
+        high=rounded_high(min(rate_with - rate_without + reach, 1.0), sessions, audience),
+        lead_steps=_median(question.lead_steps, both, audience),
+        lead_minutes=_median(None if question.lead_seconds is None else question.lead_seconds / 60, both, audience),
         users=band(len(np.unique(table.person[exposed])), audience),
         sessions=band(sessions, audience),
     )
@@ -587,10 +621,13 @@ def _cohort(table: _Table, group: NDArray[np.bool_], hit: NDArray[np.bool_], wei
     )
 
 
-def _median(values: Floats | None, mask: NDArray[np.bool_]) -> float | None:
-    """Median of the finite values, to one digit."""
+def _median(values: Floats | None, mask: NDArray[np.bool_], audience: Audience) -> float | None:
+    """Median of the finite values, coarse: it is one session's own number. To one digit for `self`."""
     if values is None:
         return None
     chosen = values[mask]
     chosen = chosen[np.isfinite(chosen)]
-    return round(float(np.median(chosen)), 1) if len(chosen) else None
+    if not len(chosen):
+        return None
+    median = float(np.median(chosen))
+    return round(median, 1) if audience == "self" else coarse(median)

@@ -53,7 +53,12 @@ def test_what_is_published_names_nobody(lived: Home, model: type[FrictionRate]):
 
 def test_four_users_are_enough_for_a_team_and_not_for_a_company(lived: Home, tmp_path: Path):
     few = sorted({row["user_id"] for row in lived.rows(UserDay, FIRST_DAY)})[:4]
-    rows = [UserDay(**row) for row in lived.rows(UserDay, FIRST_DAY) if row["user_id"] in few]
+    exposed = [
+        UserDay(**row) for row in lived.rows(UserDay, FIRST_DAY)
+        if row["user_id"] in few and row["kind"] == "session" and row["source"] == "detector"
+    ]  # fmt: skip
+    met = {"kind": "friction", "type": "error_event", "events": 1}
+    rows = [*exposed, *(row.model_copy(update=met) for row in exposed)]
     assert SHOWN["team"].users <= len(few) < SHOWN["company"].users
     shown, coverage = {}, {}
     for audience in ("team", "company"):

@@ -64,7 +64,7 @@ def test_an_earlier_event_with_a_newer_label_is_restated_today_with_its_own_day(
     earlier = made([event("a", type="other", source="analyst")], day=date(2026, 3, 1))[0].model_dump()
     restated = made([], [label("a", "lost_draft")], [earlier])
     assert [(row.type, row.about_day, row.day) for row in restated] == [("lost_draft", date(2026, 3, 1), DAY)]
-    facts = cause_facts([earlier, restated[0].model_dump()])
+    facts = cause_facts([earlier, restated[0].model_dump()], "company")
     assert set(facts) == {cause_id("lost_draft", "file_read")}
 
 
@@ -90,10 +90,23 @@ def test_facts_count_people_once_and_all_sessions_without_a_user_as_one():
             event("d", session_id="s_3", user_id=None, organization_id=None),
         ]
     )
-    fact = cause_facts([row.model_dump() for row in rows])[cause_id("context_churn", "file_read")]
+    fact = cause_facts([row.model_dump() for row in rows], "company")[cause_id("context_churn", "file_read")]
     assert (fact.users, fact.sessions, fact.organizations, fact.events) == (2, 3, 1, 4)
 
 
 def test_organisations_are_unknown_where_none_is_named():
     rows = made([event(organization_id=None)])
-    assert next(iter(cause_facts([row.model_dump() for row in rows]).values())).organizations is None
+    assert next(iter(cause_facts([row.model_dump() for row in rows], "company").values())).organizations is None
+
+
+def test_one_account_supports_a_few_causes_a_day_only_and_its_events_still_count():
+    day = date(2026, 3, 2)
+    rows = [
+        {"event_id": f"e{n}", "day": day, "about_day": day, "cause_id": f"cause_{n}", "type": "x", "component": "y",
+         "session_id": f"s{n}", "user_id": "one", "organization_id": "o"}
+        for n in range(9)
+    ]  # fmt: skip
+    facts = cause_facts(rows, "company")
+    assert sum(fact.users for fact in facts.values()) == 3
+    assert sum(fact.events for fact in facts.values()) == 9
+    assert sum(fact.users for fact in cause_facts(rows, "self").values()) == 9

@@ -105,8 +105,44 @@ def test_small_groups_and_small_numerators_are_withheld_and_counted():
     assert not found
     assert set(coverage.skipped) == {"too_few_users"}
     found, coverage = rates([part for user in range(9) for part in cell(user, 0, 10, 0)], audience="company")
+    assert not found
+    assert coverage.skipped == {"small_numerator": 4}  # nobody looks like a few
+    found, coverage = rates([part for user in range(9) for part in cell(user, 0, 10, 0)])
     assert {one.rate for one in found} == {0.0}
     assert coverage.asked == coverage.answered
+
+
+def test_a_small_slice_takes_the_next_smallest_with_it_for_it_is_what_the_total_leaves():
+    rows = [part for user in range(12) for part in cell(user, 0, 10, 3, "1.0")]
+    rows += [part for user in range(12, 20) for part in cell(user, 0, 10, 3, "2.0")]
+    rows += [part for user in range(20, 23) for part in cell(user, 0, 10, 3, "3.0")]
+    found, coverage = rates(rows, audience="company")
+    assert {one.slice for one in found if one.slice_kind == "agent_version"} == {"1.0"}
+    assert coverage.skipped == {"too_few_users": 4}
+    without = [part for part in rows if part.agent_version != "3.0"]
+    assert {r.slice for r in rates(without, audience="company")[0]} == {"all", "1.0", "2.0"}
+
+
+def test_few_concerned_users_in_one_slice_hide_the_next_smallest_number_of_the_type():
+    rows = [part for user in range(12) for part in cell(user, 0, 10, 3, "1.0")]
+    rows += [part for user in range(12, 20) for part in cell(user, 0, 10, 3, "2.0")]
+    rows += [part for user in range(20, 30) for part in cell(user, 0, 10, 3 if user < 22 else 0, "3.0")]
+    found, _ = rates(rows, audience="company")
+    assert {one.slice for one in found if one.slice_kind == "agent_version"} == {"1.0"}
+
+
+def test_severity_of_few_is_not_told():
+    rows = [row(user, 0, "session", 10) for user in range(10)]
+    rows += [row(user, 0, "friction", 4, "context_churn", high=int(user < 4)) for user in range(10)]
+    assert {one.severe_share for one in rates(rows, audience="company")[0]} == {None}
+
+
+def test_a_rate_after_a_fix_that_few_still_meet_is_absent_and_the_verdict_stays():
+    rows = history([("1.0", 0, 13, 0.4), ("2.0", 14, 20, 0.0)])
+    rows += [part for part in cell(0, 20, 6, 2, "2.0") if part.kind == "friction"]
+    one = verdicts(rows, [release("1.0", 0), release("2.0", 14)], 20, audience="company")["2.0", "context_churn"]
+    assert (one.verdict, one.rate_after, one.effect, one.e_value) == ("improved", None, None, None)
+    assert one.rate_before == pytest.approx(0.4, abs=0.05)
 
 
 def test_sessions_without_a_user_are_one_user_for_the_threshold():
@@ -287,10 +323,11 @@ def test_an_intents_share_friction_and_change_are_those_of_its_week():
 
 def test_an_intent_of_few_users_is_withheld():
     rows = [part for user in range(10) for part in of_intent(user, 0, "bug fix", 5, 0)]
+    rows += [part for user in range(20) for part in of_intent(user, 0, "question", 9, 5)]
     rows += [part for user in range(3) for part in of_intent(user, 0, "secret plan", 9, 0)]
     found, coverage = intent_trends(FIRST, counts(rows), audience="company")
-    assert [one.intent for one in found] == ["bug fix"]
-    assert coverage.skipped == {"too_few_users": 1}
+    assert [one.intent for one in found] == ["question"]  # with the next smallest: shares add up to one
+    assert coverage.skipped == {"too_few_users": 2}
 
 
 def test_empty_days_give_no_rows():

@@ -181,7 +181,13 @@ def test_too_few_people_are_no_ticket_and_are_not_shown():
     few = week(0.4, users=4, sessions=30)
     life.live(few)
     row = life.live(few)
-    assert (row.state, row.crossed, row.level) == ("not_enough_data", False, None)
+    assert (row.state, row.crossed, row.level) == ("ok", False, None)
+    assert (row.users, row.sessions, row.episode, row.trigger, row.days_over) == ("<5", "<5", "", "", 0)
+
+
+def test_over_and_under_the_ceiling_look_the_same_while_few_are_concerned():
+    over, under = Life(), Life()
+    assert over.live(week(0.9, users=4, sessions=30)) == under.live(week(0.01, users=1, sessions=1))
 
 
 def test_a_cause_that_concerns_too_few_cannot_carry_a_crossing():

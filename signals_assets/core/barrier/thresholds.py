@@ -1,17 +1,25 @@
-"""Who may see which aggregate: thresholds of distinct users, bands, rounding.
+"""Who may see which aggregate: thresholds of distinct users, bands, rounding, complements.
 
 Put here: the audience table and every function that turns a count into something publishable.
-Not here: rules about text (see `rules.py`), statistics (see `core/correlations.py`).
+Not here: rules about text (see `rules.py`), statistics (see `core/correlations.py`), noise (see `differential.py`).
 
-One function decides for all surfaces: `shown`. Counts leave as bands, rates are rounded so that the count of
-people behind them cannot be read back (small numerators are suppressed, not shown as zero).
+One function decides for all surfaces: `shown`. Counts leave as bands. A rate leaves on a grid that depends on the band
+of its sessions only, so wide that neither it nor what is missing to 100 % can be counted back; an interval is rounded
+outwards on the same grid. Where fewer people than the threshold are concerned, and where nobody is, the figure is
+absent: zero and few look the same. For the audience `public` nothing is shown without noise.
+
+`tests/core/barrier/test_differencing.py` enumerates worlds against these functions.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from signals_assets.settings import Audience
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +29,19 @@ class Threshold:
     users: int
     sessions: int
     organizations: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an aggregate rests on. organizations: None where no session knows one.
+
+    largest: sessions of the organisation that has most of them (0 where none is known).
+    """
+
+    users: int
+    sessions: int
+    organizations: int | None = None
+    largest: int = 0
 
 
 SHOWN: Final[dict[Audience, Threshold]] = {
@@ -40,31 +61,57 @@ TICKET: Final[dict[Audience, Threshold]] = {
 """From which size a ticket may be filed."""
 
 BANDS: Final[tuple[int, ...]] = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000, 1_000_000)
+STEPS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
+"""Grids of rates, finest first."""
+WITHHELD: Final = "not shown"
+"""In the place of a band where nothing may be said about a size."""
+PATTERNS_A_DAY: Final = 3
+"""So many patterns of a day one user's support counts for: a single account cannot lift everything over a threshold."""
 
 
-def reaches(threshold: Threshold, users: int, sessions: int, organizations: int | None) -> bool:
-    """Whether counts reach a threshold; unknown organisations (None) are not asked for."""
-    return (
-        users >= threshold.users
-        and sessions >= threshold.sessions
-        and (organizations is None or organizations >= threshold.organizations)
-    )
+def reaches(threshold: Threshold, users: int, sessions: int, organizations: int | None, largest: int = 0) -> bool:
+    """Whether counts reach a threshold; unknown organisations (None) are not asked for.
+
+    One organisation's sessions count for at most half of those that are counted: with `largest` of them from one
+    organisation, twice the others is all that counts (where the threshold asks for organisations).
+    """
+    if organizations is None or not threshold.organizations:
+        return users >= threshold.users and sessions >= threshold.sessions
+    counted = min(sessions, 2 * (sessions - largest))
+    return users >= threshold.users and counted >= threshold.sessions and organizations >= threshold.organizations
 
 
-def shown(audience: Audience, users: int, sessions: int, organizations: int | None = None) -> bool:
-    """Whether an aggregate over so many distinct users, sessions, organisations may be published."""
-    return reaches(SHOWN[audience], users, sessions, organizations)
+def shown(audience: Audience, users: int, sessions: int, organizations: int | None = None, largest: int = 0) -> bool:
+    """Whether an aggregate over so many distinct users, sessions, organisations may be published as it is.
+
+    Never for `public`: what leaves the house leaves with noise (see `differential.py`) or not at all.
+    """
+    return audience != "public" and reaches(SHOWN[audience], users, sessions, organizations, largest)
 
 
-def ticketable(audience: Audience, users: int, sessions: int, organizations: int | None = None) -> bool:
+def size_shown(audience: Audience, size: Size) -> bool:
+    """`shown` for a `Size`."""
+    return shown(audience, size.users, size.sessions, size.organizations, size.largest)
+
+
+def ticketable(
+    audience: Audience, users: int, sessions: int, organizations: int | None = None, largest: int = 0
+) -> bool:
     """Whether a friction that concerns so many may become a ticket."""
-    return reaches(TICKET[audience], users, sessions, organizations)
+    return reaches(TICKET[audience], users, sessions, organizations, largest)
+
+
+def concerned_shown(audience: Audience, users: int) -> bool:
+    """Whether a part of a shown group may be spoken of: enough distinct users are in it. Nobody is not enough."""
+    return audience == "self" or (audience != "public" and users >= SHOWN[audience].users)
 
 
 def band(count: int, audience: Audience = "company") -> str:
-    """A count as a band ("20-49"); the exact count for the audience `self`."""
+    """A count as a band ("20-49"); the exact count for the audience `self`, nothing for `public`."""
     if audience == "self":
         return str(count)
+    if audience == "public":
+        return WITHHELD
     if count < BANDS[0]:
         return f"<{BANDS[0]}"
     for low, high in pairwise(BANDS):
@@ -73,15 +120,71 @@ def band(count: int, audience: Audience = "company") -> str:
     return f"{BANDS[-1]}+"
 
 
-def rounded_rate(rate: float, sessions: int, audience: Audience = "company") -> float:
-    """A rate rounded to a step coarse enough that its numerator cannot be told to within two sessions.
+def about(count: int, audience: Audience = "company") -> int:
+    """A total for operators (rows, requests, skips), rounded to tens, above 1000 to two digits; exact for `self`."""
+    if audience == "self":
+        return count
+    digits = -1 if count < 1000 else 1 - math.floor(math.log10(count))
+    return round(count, digits)
 
-    The step is the smallest of 0.001, 0.005, 0.01, 0.02, 0.05, 0.1 that spans at least two sessions; for `self`
-    the rate is kept to four digits.
+
+def step(sessions: int, audience: Audience = "company") -> float:
+    """The grid of rates over so many sessions: the finest that spans at least `users - 1` sessions of the threshold.
+
+    It depends on the band of the sessions only, so the grid tells no more of their number than the band does.
     """
-    if audience == "self" or sessions <= 0:
-        return round(rate, 4)
-    for step in (0.001, 0.005, 0.01, 0.02, 0.05, 0.1):
-        if step * sessions >= 2:
-            return round(round(rate / step) * step, 4)
-    return round(round(rate / 0.1) * 0.1, 4)
+    least = SHOWN[audience]
+    floor = max([least.sessions, *(low for low in BANDS if low <= sessions)])
+    return next((width for width in STEPS if width * floor >= least.users - 1), STEPS[-1])
+
+
+def rounded_rate(rate: float, sessions: int, audience: Audience = "company") -> float:
+    """A rate (or a difference of rates) on the grid of `step`; to four digits for `self`."""
+    return _on_grid(rate, sessions, audience, round)
+
+
+def rounded_low(low: float, sessions: int, audience: Audience = "company") -> float:
+    """The lower end of an interval, rounded downwards: rounding never makes an interval narrower."""
+    return _on_grid(low, sessions, audience, math.floor)
+
+
+def rounded_high(high: float, sessions: int, audience: Audience = "company") -> float:
+    """The upper end of an interval, rounded upwards."""
+    return _on_grid(high, sessions, audience, math.ceil)
+
+
+def _on_grid(value: float, sessions: int, audience: Audience, rounding: Callable[[float], int]) -> float:
+    if audience == "self":
+        return round(value, 4)
+    width = step(sessions, audience)
+    return round(rounding(round(value / width, 9)) * width, 4)
+
+
+_DIGITS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
+
+
+def coarse(value: float, audience: Audience = "company") -> float:
+    """A ratio, median or evidence to the nearest of 1, 1.5, 2, 3, 5, 7 times a power of ten; two digits for `self`.
+
+    For figures that are no share of anything: exact, they would tell counts of a few apart.
+    """
+    if value == 0 or not math.isfinite(value):
+        return value
+    if audience == "self":
+        return float(f"{value:.2g}")
+    power = 10.0 ** math.floor(math.log10(abs(value)))
+    digit = min(_DIGITS, key=lambda one: abs(abs(value) / power - one))
+    return float(f"{math.copysign(digit * power, value):.3g}")
+
+
+def without_complements(parts: Sequence[T], size: Callable[[T], int], alone: Callable[[Sequence[T]], bool]) -> list[T]:
+    """Complementary suppression: which parts may stand beside their total.
+
+    Hides the next smallest part (by `size`) for as long as what is left of the total without the shown parts would be
+    a group that may not be shown. `alone` says so of the shown parts. Order is kept.
+    """
+    kept = list(parts)
+    while kept and alone(kept):
+        smallest = min(range(len(kept)), key=lambda index: (size(kept[index]), index))
+        del kept[smallest]
+    return kept
