@@ -17,11 +17,11 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["correlations", "detectors", "discovery"]))
+@click.argument("name", type=click.Choice(["correlations", "detectors", "discovery", "privacy"]))
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--sessions", multiple=True, type=_FILE, help="detectors: sessions.")
-@click.option("--labels", multiple=True, type=_FILE, help="detectors: label sheets; each file is reported by itself.")
+@click.option("--sessions", multiple=True, type=_FILE, help="detectors, privacy: sessions.")
+@click.option("--labels", multiple=True, type=_FILE, help="detectors, privacy: label sheets; each by itself.")
 @click.option("--rewards", type=_FILE, help="detectors: lines of session_id and true reward (0 or 1).")
 @click.option(
     "--disagreements",
@@ -41,11 +41,13 @@ def command(
     data: Path | None,
     json_file: str | None,
 ) -> None:
-    """Run one benchmark: correlations, detectors or discovery.
+    """Run one benchmark: correlations, detectors, discovery or privacy.
 
     detectors without --sessions and discovery without --data run on made-up data, which proves plumbing only.
+    privacy plants made-up private values in simulated sessions (and in copies of yours), and ends with an error when
+    a gate does not hold or when its census without a barrier finds too little.
     """
-    if bool(sessions) != bool(labels or rewards):
+    if name != "privacy" and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
     if disagreements and sessions and not labels:
         raise click.UsageError("--disagreements are with labels: give --labels too")
@@ -53,11 +55,15 @@ def command(
         "correlations": lambda: _correlations(quick, seed),
         "detectors": lambda: _detectors(quick, seed, sessions, labels, rewards, disagreements),
         "discovery": lambda: _discovery(quick, seed, data),
+        "privacy": lambda: _privacy(quick, seed, sessions, labels),
     }[name]()
     write_json(json_file, result)
     click.echo("parameters: " + ", ".join(f"{key}={value}" for key, value in result["parameters"].items()))
     for title, rows, note in tables:
         show(title, rows, note=note)
+    broken = [gate["gate"] for gate in result.get("gates", ()) if not gate["holds"]]
+    if broken:
+        raise click.ClickException(f"{len(broken)} gates do not hold: {'; '.join(broken)}")
 
 
 def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
@@ -311,3 +317,64 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
         ("The map", [{"figure": name, "value": value} for name, value in result["map"].items()], ""),
         ("Seconds", [result["seconds"]], ""),
     ]
+
+
+def _privacy(
+    quick: bool, seed: int, sessions: tuple[Path, ...], labels: tuple[Path, ...]
+) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.privacy import CensusError, run
+    from signals_assets.cli.instance import configuration
+
+    try:
+        result = run(configuration=configuration(), quick=quick, seed=seed, sessions=sessions, labels=labels)
+    except CensusError as error:
+        raise click.ClickException(str(error)) from None
+    barrier = result["barrier"]
+    alone = [
+        {"form": form.replace("_", " "), "texts": texts, "admitted": barrier["admitted"]["form"].get(form, 0)}
+        for form, texts in barrier["texts"].items()
+    ]
+    honest = [
+        {"texts of": name, **{key: figures[key] for key in ("texts", "rejected", "share")}, "by rule": _listed(figures)}
+        for name, figures in barrier["honest"].items()
+    ]
+    speed = [
+        {"figure": "barrier checks per second and core, canaries", "value": barrier["checks_per_second"]},
+        {"figure": "barrier checks per second and core, honest texts", "value": barrier["honest_checks_per_second"]},
+        {
+            "figure": "support counts, MB of transcript per second and core",
+            "value": barrier["support"]["mb_per_second"],
+        },
+        {"figure": "search, MB per second", "value": result["censuses"][0]["search_mb_per_second"]},
+    ]
+    return result, [
+        ("Leaks per 10,000 canaries, by judge and surface", _leak_rows(result["censuses"]), _LEAKS_NOTE),
+        ("The barrier alone: every canary in every encoding", alone, "A single ordinary word counts as plain here."),
+        ("Honest texts refused after one retry", honest, ""),
+        ("Speed", speed, ""),
+        ("Gates", result["gates"], ""),
+    ]
+
+
+_LEAKS_NOTE: Final = (
+    "Canaries found at least once. Fragments: eight characters of a secret. Word codes pass into the abstracted zone as "
+    "far as its caps allow; shared words are ordinary words that five or more users wrote. Surfaces without a row: 0."
+)
+
+
+def _leak_rows(censuses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row per judge and surface where anything was found, and one per judge for all other surfaces together."""
+    from signals_assets.benchmarks.privacy import per_10000
+
+    rows = []
+    for census in censuses:
+        for surface, forms in census["leaks"].items():
+            if forms or surface == "published zone":
+                told = ("plain", "encoded", "fragment", "word_coded", "shared_word")
+                leaks = {form.replace("_", " "): per_10000(forms.get(form, 0), census["canaries"]) for form in told}
+                rows.append({"judge": census["census"], "surface": surface, "canaries": census["canaries"], **leaks})
+    return rows
+
+
+def _listed(figures: Mapping[str, Any]) -> str:
+    return ", ".join(f"{rule} {count}" for rule, count in figures["by_rule"].items())

@@ -29,12 +29,13 @@ def dagster_home(settings: Settings) -> Path:
     """The instance's folder (DAGSTER_HOME, or inside the home), with the project's dagster.yaml in it."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text(_configuration())
+    (home / "dagster.yaml").write_text(configuration())
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
 
-def _configuration() -> str:
+def configuration() -> str:
+    """The text of the project's dagster.yaml, as installed or from the checkout."""
     packaged = resources.files("signals_assets").joinpath("_dagster.yaml")
     if packaged.is_file():
         return packaged.read_text()

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Form = Literal["plain", "encoded", "word_coded", "fragment"]
 FORMS: Final[tuple[Form, ...]] = ("plain", "encoded", "word_coded", "fragment")
 
+LEAST_INITIALS: Final = 5
+"""Windows that an acrostic has at least: a few of its words stand in many acrostics, and in honest texts."""
+
 WINDOW: Final = 8
 """Characters of a window, and the length of the pieces of secrets that are searched."""
 
@@ -106,7 +109,9 @@ KINDS: Final[dict[str, Callable[[random.Random], str]]] = {
     "person": lambda r: f"{r.choice(_GIVEN)} {_coined(r, 2).title()} {r.choice(_FAMILY)}",
     "email": lambda r: f"{_login(r)}@{_coined(r, 4)}.example",
     "phone": lambda r: f"+49 {r.randrange(150, 179)} {_pick(r, _DIGITS, 4)} {_pick(r, _DIGITS, 4)}",
-    "address": lambda r: f"{r.randrange(21, 998)} {r.choice(_STREETS)}{_coined(r, 2)} Street, {r.choice(_TOWNS)}",
+    "address": lambda r: (
+        f"{r.randrange(21, 998)} {r.choice(_STREETS)}{_coined(r, 2)} Street, {r.choice(_TOWNS)}{_coined(r, 3)}"
+    ),
     "card": _card,
     "iban": lambda r: f"DE{r.randrange(10, 99)} " + " ".join(_pick(r, _DIGITS, 4) for _ in range(4)) + " 07",
     "social_security": lambda r: f"9{_pick(r, _DIGITS, 2)}-{r.randrange(10, 99)}-{r.randrange(1000, 9999)}",
@@ -352,6 +357,8 @@ def _hashes(values: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint64]":
 
 def _patterns(sought: Iterable[Canary]) -> list[_Pattern]:
     texts = [(canary, encoding, text) for canary in sought for encoding, text in _forms(canary)]
+    halves = Counter(text for _, encoding, text in texts if encoding == "split")
+    texts = [entry for entry in texts if entry[1] != "split" or halves[entry[2]] == 1]  # a shared half is nobody's
     windows = Counter(text[place : place + WINDOW] for _, _, text in texts for place in _places(text))
     return [
         _Pattern(
@@ -376,7 +383,8 @@ def _forms(canary: Canary) -> Iterator[tuple[str, str]]:
     for encoding, encode in ENCODINGS.items():
         parts = encode(canary.value).split(" | ") if encoding == "split" else [encode(canary.value)]
         for text in map(folded, parts):
-            if len(text) >= WINDOW and text not in given:
+            told = LEAST_INITIALS * WINDOW if encoding == "acrostic" else WINDOW
+            if len(text) >= told and text not in given:
                 given.add(text)
                 yield encoding, text
     if canary.kind in SECRETS:
