@@ -7,6 +7,7 @@ Thinking: core/records.py, core/sessions.py
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -16,13 +17,16 @@ from signals_assets.automation import daily_asset, daily_assets, materialized
 from signals_assets.checks import share
 from signals_assets.core import records as thinking
 from signals_assets.core.coverage import Coverage
+from signals_assets.core.erasure import Tombstones
 from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import from_json
 from signals_assets.metadata import SHRINK_TAG, record, selected, store
 from signals_assets.partitions import days_of, today
+from signals_assets.resources.erasure import tombstones
 from signals_assets.resources.keys import PseudonymKey
+from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.records import Records
-from signals_assets.resources.session_source import SessionSource
+from signals_assets.resources.session_source import ERASED, SessionSource
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import (
     ErrorLog,
@@ -40,20 +44,28 @@ from signals_assets.tables import (
 class _Day:
     """One pass over a day's source: streams rows on, keeps what was set aside and counts."""
 
-    def __init__(self, day: date, source: SessionSource, key: bytes, known: dict[str, date] | None) -> None:
-        self.day, self.source, self.key, self.known = day, source, key, known
+    def __init__(
+        self, day: date, source: SessionSource, key: bytes, known: dict[str, date] | None, erased: Tombstones
+    ) -> None:
+        self.day, self.source, self.key, self.known, self.tombstones = day, source, key, known, erased
         self.added_on = day if known is None else today()
         self.rejected: list[Quarantined] = []
-        self.read = 0
+        self.read = self.erased = 0
         self.notes: dict[str, int] = {}
 
     def rows(self) -> Iterator[RawSession]:
         """The day's sessions as rows; rejected records are kept aside."""
         for item in self.source.sessions(self.day):
+            if isinstance(item, Rejected) and item.reason == ERASED:
+                self.erased += item.count
+                continue
             if isinstance(item, Rejected):
                 self.rejected.append(thinking.quarantined_row(item, day=self.day, known_on=self.added_on, key=self.key))
                 continue
             row = thinking.raw_session_row(item, day=self.day, known_on=self.added_on, key=self.key)
+            if self.tombstones.covers_row(row):  # for sources that do not know who was erased
+                self.erased += 1
+                continue
             if self.known is not None:
                 row = row.model_copy(update={"known_on": self.known.pop(row.session_id, self.added_on)})
             self.read += 1
@@ -69,9 +81,15 @@ class _Day:
 
     @property
     def coverage(self) -> Coverage:
-        """Asked: every record met. Rejected: set aside in quarantine."""
+        """Asked: every record met. Rejected: set aside in quarantine. Skipped: who was erased stays away."""
         rejected = sum(row.count for row in self.rejected)
-        return Coverage(asked=self.read + rejected, answered=self.read, rejected=rejected, notes=self.notes)
+        return Coverage(
+            asked=self.read + rejected + self.erased,
+            answered=self.read,
+            rejected=rejected,
+            skipped={ERASED: self.erased} if self.erased else {},
+            notes=self.notes,
+        )
 
 
 @daily_assets(RawSession, Quarantined, name="raw_sessions_and_quarantine", kinds=("jsonl",))
@@ -79,13 +97,15 @@ def raw_sessions_and_quarantine(
     context: dg.AssetExecutionContext,
     session_source: dg.ResourceParam[SessionSource],
     warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Read from the session source, one file pass per day; a redone day may not lose sessions without a tag."""
     session_source.days()  # looks for files that arrived since this process last read
     for day in days_of(context):
-        known = _known_sessions(warehouse, day)
-        reading = _Day(day, session_source, pseudonym_key.bytes(), known)
+        erased = tombstones(ledger)
+        known = _known_sessions(warehouse, day, erased)
+        reading = _Day(day, session_source, pseudonym_key.bytes(), known, erased)
         if known and SHRINK_TAG not in context.run.tags:
             present = {
                 thinking.session_pseudonym(item.key, reading.key)
@@ -108,7 +128,7 @@ def raw_sessions_and_quarantine(
     yield from materialized(context, RawSession, Quarantined)
 
 
-def _known_sessions(warehouse: Warehouse, day: date) -> dict[str, date] | None:
+def _known_sessions(warehouse: Warehouse, day: date, erased: Tombstones) -> dict[str, date] | None:
     """Sessions of a stored day and when each became known; None where the day was never materialized.
 
     Metrics have a row for every session and outlive the raw text: an expired day is remembered by them.
@@ -116,7 +136,7 @@ def _known_sessions(warehouse: Warehouse, day: date) -> dict[str, date] | None:
     for model in (RawSession, SessionMetrics):
         if day in set(warehouse.days(model)):
             rows = warehouse.read(model, day, columns=["session_id", "known_on"]).to_pylist()
-            return {row["session_id"]: row["known_on"] for row in rows}
+            return {row["session_id"]: row["known_on"] for row in rows if not erased.covers(row["session_id"])}
     return None
 
 
@@ -132,8 +152,13 @@ def _store(
     day: date,
     rows: Sequence[Row],
     coverage: Coverage,
+    erased: Tombstones,
 ) -> None:
     """Store a day of records; rows whose key was stored before keep the day on which they became known."""
+    whose = [row for row in rows if not erased.covers_row(row)]
+    if gone := len(rows) - len(whose):
+        skipped = {**coverage.skipped, ERASED: gone}
+        coverage, rows = replace(coverage, answered=coverage.answered - gone, skipped=skipped), whose
     before: dict[tuple[Any, ...], date] = {}
     if day in set(warehouse.days(model)):
         stored = warehouse.read(model, day, columns=[*model.key, "known_on"]).to_pylist()
@@ -163,7 +188,7 @@ def releases(
             known=[(row["agent_name"], row["kind"], row["version"]) for row in known],
             known_on=_known_on(warehouse, Release, day),
         )
-        _store(context, warehouse, Release, day, rows, coverage)
+        _store(context, warehouse, Release, day, rows, coverage, Tombstones())
 
 
 @daily_asset(ErrorLog, kinds=("jsonl",))
@@ -171,6 +196,7 @@ def error_logs(
     context: dg.AssetExecutionContext,
     records: dg.ResourceParam[Records],
     warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
 ) -> None:
     """From the records door, error level and above."""
@@ -181,7 +207,7 @@ def error_logs(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, ErrorLog, day),
         )
-        _store(context, warehouse, ErrorLog, day, rows, coverage)
+        _store(context, warehouse, ErrorLog, day, rows, coverage, tombstones(ledger))
 
 
 @daily_asset(FeedbackRecord, deps=["raw_sessions"])
@@ -189,6 +215,7 @@ def feedback(
     context: dg.AssetExecutionContext,
     records: dg.ResourceParam[Records],
     warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
 ) -> None:
     """From the records door and from the sessions that carry their own."""
@@ -206,7 +233,7 @@ def feedback(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, FeedbackRecord, day),
         )
-        _store(context, warehouse, FeedbackRecord, day, rows, coverage)
+        _store(context, warehouse, FeedbackRecord, day, rows, coverage, tombstones(ledger))
 
 
 @daily_asset(PullRequest)
@@ -220,7 +247,7 @@ def pull_requests(
         rows, coverage = thinking.pull_request_rows(
             day, records.records("pull_requests", day), known_on=_known_on(warehouse, PullRequest, day)
         )
-        _store(context, warehouse, PullRequest, day, rows, coverage)
+        _store(context, warehouse, PullRequest, day, rows, coverage, Tombstones())
 
 
 @daily_asset(UserOutcome)
@@ -228,6 +255,7 @@ def user_outcomes(
     context: dg.AssetExecutionContext,
     records: dg.ResourceParam[Records],
     warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
 ) -> None:
     """From the records door."""
@@ -238,7 +266,7 @@ def user_outcomes(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, UserOutcome, day),
         )
-        _store(context, warehouse, UserOutcome, day, rows, coverage)
+        _store(context, warehouse, UserOutcome, day, rows, coverage, tombstones(ledger))
 
 
 records_are_readable = share(

@@ -56,7 +56,8 @@ def _pseudonym_key(settings: Settings, _: Doors) -> Any:
     return PseudonymKey(settings)
 
 
-def _session_source(settings: Settings, _: Doors) -> Any:
+def _session_source(settings: Settings, doors: Doors) -> Any:
+    from signals_assets.resources.erasure import Erased
     from signals_assets.resources.session_source import FileSessionSource
 
     if settings.session_source != "files":
@@ -67,6 +68,7 @@ def _session_source(settings: Settings, _: Doors) -> Any:
         user_from=settings.user_from,
         agent_name=settings.agent_name,
         spool=settings.restricted / "spool",
+        erased=Erased(lambda: doors["ledger"], lambda: doors["pseudonym_key"].bytes()),
     )
 
 

@@ -241,7 +241,7 @@ class FileSessionSource(SessionSource):
         losers, erased = index.losers(day), self._erased()
         for entry in index.entries(day):
             for number, session in self._day_of(entry, day):
-                if erased(session.user_id, session.organization_id, session.key):  # since the file was taken
+                if erased(session.user_id, session.organization_id, session.key):  # a file read as it is, or since
                     yield Rejected(ERASED, "", "", "", day=day.isoformat())
                 elif (entry.file_id, number) in losers:
                     yield Rejected("duplicate_session", entry.format, f"session {number}", entry.path.name)
@@ -322,6 +322,7 @@ class FileSessionSource(SessionSource):
         segmented = False
         tally: Counter[str] = Counter()
         gone: Counter[str] = Counter()
+        number = -1
         for item in _read_file(file, self._format, self._user_from, self._agent_name, modified, tally):
             if isinstance(item, Rejected):
                 rejected.setdefault((item.reason, item.source_format), []).append(item)
@@ -330,12 +331,13 @@ class FileSessionSource(SessionSource):
             found_format = item.source_format
             for part in segments(item):
                 segmented = segmented or part is not item
+                number += 1  # erased ones count: a file that is read by day is read as it is
                 if erased(part.user_id, part.organization_id, part.key):
                     gone[part.day.isoformat()] += 1
                     continue
-                shards.add(part.day, len(rows), part)
-                rows.append((len(rows), part.session_id, part.segment, part.day.isoformat(), len(part.steps)))
-        plain = found_format == "canonical" and not (segmented or gone) and len({row[3] for row in rows}) == 1
+                shards.add(part.day, number, part)
+                rows.append((number, part.session_id, part.segment, part.day.isoformat(), len(part.steps)))
+        plain = found_format == "canonical" and not segmented and len({row[3] for row in rows} | set(gone)) == 1
         direct = plain or not rows
         if direct:
             shards.remove()
@@ -343,7 +345,7 @@ class FileSessionSource(SessionSource):
             shards.close()
         last_day = max((row[3] for row in rows), default=_day(modified))
         kept = [item for items in rejected.values() for item in items]
-        index.replace(mark, found_format, direct, last_day, rows, kept, tally, gone)
+        index.replace(mark, found_format, direct, last_day, rows, kept, tally, Counter() if plain and rows else gone)
 
     def _day_of(self, entry: "_Entry", day: date) -> Iterator[tuple[int, Session]]:
         if not entry.direct:

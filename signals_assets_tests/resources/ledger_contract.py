@@ -113,6 +113,16 @@ class LedgerContract:
         assert [entry.payload for entry in ledger.entries(["x"])] == [{}, {"note": "stays"}]
         assert not ledger.append("x", "1", {"note": "again"})[1]
 
+    def test_an_amended_entry_keeps_its_place_and_loses_its_old_payload(self, ledger: Ledger) -> None:
+        ledger.append("x", "1", {"items": ["theirs", "ours"]})
+        number = ledger.append("y", "1", {})[0].seq
+        assert ledger.amend("x", "1", {"items": ["ours"]})
+        assert not ledger.amend("x", "never there", {})
+        [entry] = ledger.entries(["x"])
+        assert entry.payload == {"items": ["ours"]}
+        assert entry.seq < number
+        assert ledger.kinds() == ["x", "y"]
+
     def test_threads_that_write_the_same_keys_write_each_once(self, ledger: Ledger) -> None:
         added: list[int] = []
 

@@ -1,6 +1,6 @@
 """What every warehouse must hold: subclass `WarehouseContract` and give it a `warehouse` fixture."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -58,6 +58,11 @@ class NewNote(Row):
 
 def ids(table: pa.Table) -> list[str]:
     return table.column("record_id").to_pylist()
+
+
+def without(record_id: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """A change that takes one record out."""
+    return lambda batch: batch.filter(pa.array([found != record_id for found in batch.column("record_id").to_pylist()]))
 
 
 class WarehouseContract:
@@ -233,6 +238,51 @@ class WarehouseContract:
         with pytest.raises(WarehouseError):
             limited.limited_to(["restricted"]).replace(Quarantined, DAY, [])
         assert ids(warehouse.read(Quarantined, DAY)) == ["r1"]
+
+    def test_a_rewritten_day_loses_the_rows_it_should_and_keeps_the_others_and_its_age(
+        self, warehouse: Warehouse
+    ) -> None:
+        warehouse.replace(Quarantined, DAY, [quarantined(1), quarantined(2), quarantined(3)])
+        warehouse.replace(Quarantined, NEXT, [quarantined(2, NEXT)])
+        kept = warehouse.read(Quarantined, DAY).take([0, 2])
+        written = warehouse.written_on(Quarantined, DAY)
+        assert warehouse.rewrite(Quarantined, DAY, without("r2")) == 1
+        assert warehouse.read(Quarantined, DAY).equals(kept)
+        assert warehouse.written_on(Quarantined, DAY) == written
+        assert ids(warehouse.read(Quarantined, NEXT)) == ["r2"]
+        assert warehouse.rewrite(Quarantined, DAY, without("r2")) == 0
+        assert warehouse.rewrite(Quarantined, date(2020, 1, 1), without("r2")) == 0
+
+    def test_a_rewritten_day_may_become_empty_and_stays_stored(self, warehouse: Warehouse) -> None:
+        warehouse.replace(Quarantined, DAY, [quarantined(1)])
+        assert warehouse.rewrite(Quarantined, DAY, without("r1")) == 1
+        assert warehouse.days(Quarantined) == [DAY]
+        assert warehouse.read(Quarantined, DAY).num_rows == 0
+
+    def test_a_rewrite_that_breaks_off_keeps_the_day(self, warehouse: Warehouse) -> None:
+        warehouse.replace(Quarantined, DAY, [quarantined(1), quarantined(2)])
+
+        def breaking(batch: pa.RecordBatch) -> pa.RecordBatch:
+            raise ConnectionError
+
+        with pytest.raises(ConnectionError):
+            warehouse.rewrite(Quarantined, DAY, breaking)
+        assert ids(warehouse.read(Quarantined, DAY)) == ["r1", "r2"]
+
+    def test_a_rewrite_counts_changed_rows_and_knows_days_of_an_older_form(self, warehouse: Warehouse) -> None:
+        warehouse.replace(OldNote, DAY, [OldNote(day=DAY, note="old"), OldNote(day=DAY, note="other")])
+
+        def louder(batch: pa.RecordBatch) -> pa.RecordBatch:
+            notes = [note.replace("old", "OLD") for note in batch.column("note").to_pylist()]
+            return batch.set_column(batch.schema.get_field_index("note"), batch.schema.field("note"), pa.array(notes))
+
+        assert warehouse.rewrite(NewNote, DAY, louder) == 1
+        assert warehouse.read(NewNote, DAY, ["note"]).column("note").to_pylist() == ["OLD", "other"]
+
+    def test_a_limited_warehouse_refuses_to_rewrite_another_zone(self, warehouse: Warehouse) -> None:
+        warehouse.replace(Quarantined, DAY, [quarantined(1)])
+        with pytest.raises(WarehouseError, match="restricted"):
+            warehouse.limited_to(["abstracted"]).rewrite(Quarantined, DAY, without("r1"))
 
     def test_queries_join_days_and_take_parameters(self, warehouse: Warehouse) -> None:
         warehouse.replace(FrictionEvent, DAY, [event(1, "a"), event(2, "b")])
