@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     audience: Audience = "company"
     pseudonym_key: SecretStr | None = Field(None, description="Key of the pseudonyms; default: made once in home.")
     retention_days: int = Field(14, ge=1, description="Days after which raw text and vectors are removed.")
+    abstracted_retention_days: int = Field(
+        90, ge=56, description="Days after which rows under pseudonyms are removed; rates look back up to 56."
+    )
     min_confidence: float = Field(0.5, ge=0, le=1, description="Detections below it are stored but not counted.")
 
     session_source: Literal["files", "bigquery"] = "files"
