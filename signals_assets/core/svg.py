@@ -9,9 +9,9 @@ are HTML beside or above it, so that they keep their size on a phone.
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from html import escape
 from typing import Final
 
+from signals_assets.core.barrier.publication import html
 from signals_assets.core.charts import Bubble, Lane, Mark, Point, Series, label_rows
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -27,7 +27,7 @@ _LABEL_SHARE: Final = 2.6
 
 def esc(value: object) -> str:
     """Any value as text that is safe in markup and in quoted attributes."""
-    return escape(str(value), quote=True)
+    return html(str(value))
 
 
 def percent(share: float) -> str:

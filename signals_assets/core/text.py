@@ -14,6 +14,13 @@ from typing import Final
 HEAD: Final = 2400
 TAIL: Final = 600
 
+UNSEEN: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3164\ud800-\uf8ff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    r"\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]+"
+)
+"""What a person does not see and a machine reads: controls, joiners, marks of direction, tags, private use, fillers."""
+
 _FENCE: Final = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _NOISE: Final = re.compile(
     r"`[^`\n]{0,200}`|https?://\S+|<[^<>\n]{1,80}>|\[Image #\d+\]|(?<!\w)[~.]{0,2}/[\w./~-]+|###\w+###"

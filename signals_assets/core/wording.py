@@ -14,11 +14,11 @@ from signals_assets.core.barrier.thresholds import rounded_rate
 from signals_assets.core.components import FAMILIES
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
+from signals_assets.core.text import UNSEEN
 from signals_assets.settings import Audience, Settings
 
 _VERSION: Final = re.compile(r"v?\d{1,9}(\.\d{1,9}){0,3}([-.]?(alpha|beta|rc|dev|post)[.-]?\d{0,6})?")
 _OPAQUE: Final = re.compile(r"[a-z]{1,12}[-_][0-9a-f]{6,20}")
-_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+")
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]#|!~])")
 
 
@@ -70,7 +70,7 @@ class Wording:
 
 def one_line(text: str) -> str:
     """The text on one line, without control or invisible characters, at most 240 characters."""
-    return " ".join(_UNSEEN.sub(" ", text).split())[:240]
+    return " ".join(UNSEEN.sub(" ", text).split())[:240]
 
 
 def escaped(text: str) -> str:

@@ -11,12 +11,13 @@ import re
 from collections.abc import Container
 from typing import Final
 
+from signals_assets.core.text import UNSEEN
+
 _VERSION: Final = re.compile(
     r"v?[0-9]{1,4}(?:\.[0-9]{1,5}){0,2}(?:[-.]?(?:a|b|rc|alpha|beta|dev|post|pre|preview|canary|next)[-.]?[0-9]{0,4})?"
 )
 _KIND: Final = re.compile(r"[a-z][a-z_]{0,30}")
 _MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~@&])")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _CSV_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -43,7 +44,7 @@ def version_label(text: str, allowed: Container[str] = (), *, key: bytes = b"") 
 
 
 def _one_line(text: str) -> str:
-    return " ".join(_CONTROL.sub("", text).split())
+    return " ".join(UNSEEN.sub(" ", text).split())
 
 
 def markdown(text: str) -> str:
@@ -53,7 +54,7 @@ def markdown(text: str) -> str:
 
 def html(text: str) -> str:
     """Text for an HTML element or a quoted attribute."""
-    return _html.escape(_CONTROL.sub("", text), quote=True)
+    return _html.escape(UNSEEN.sub(" ", text), quote=True)
 
 
 def slack_plain(text: str) -> str:
