@@ -22,6 +22,7 @@ from signals_assets.core.barrier.thresholds import (
     coarse,
     concerned_shown,
     rounded_high,
+    rounded_interval,
     rounded_low,
     rounded_rate,
     size_shown,
@@ -131,6 +132,7 @@ def _rates(
             if slice_name not in concerned[row]:
                 skipped["small_numerator"] += 1
                 continue
+            rate, low, high = rounded_interval(estimates.of(row), group.sessions, group.users, audience)
             rows.append(
                 FrictionRate(
                     day=day,
@@ -140,9 +142,9 @@ def _rates(
                     slice=label(slice_kind, slice_name) if slice_kind not in ("all", "intent") else slice_name,
                     source=source,
                     window_days=days,
-                    rate=rounded_rate(float(estimates.rate[row]), group.sessions, audience),
-                    low=rounded_low(float(estimates.low[row]), group.sessions, audience),
-                    high=rounded_high(float(estimates.high[row]), group.sessions, audience),
+                    rate=rate,
+                    low=low,
+                    high=high,
                     users=band(group.users, audience),
                     sessions=band(group.sessions, audience),
                     coverage=represented,
@@ -519,15 +521,16 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
             Cells(cells.columns, cells.sessions, cells.weight, friction[None, :], cells.high, cells.medium), mask
         )
         estimate = interval(weight, events, sessions)
+        rate, low, high = rounded_interval(estimate.of(0), group.sessions, group.users, audience)
         share = float(cells.weight[mask].sum()) / total
         rows.append(
             IntentTrend(
                 day=day,
                 intent=intent,
                 share=rounded_rate(share, group.sessions, audience),
-                friction_rate=rounded_rate(float(estimate.rate[0]), group.sessions, audience),
-                low=rounded_low(float(estimate.low[0]), group.sessions, audience),
-                high=rounded_high(float(estimate.high[0]), group.sessions, audience),
+                friction_rate=rate,
+                low=low,
+                high=high,
                 success_rate=_outcome_rate(now, cells, 1, mask, group, audience),
                 abandoned_rate=_outcome_rate(now, cells, 2, mask, group, audience),
                 change=(rounded_rate(share - earlier[intent], group.sessions, audience) if intent in earlier else None),

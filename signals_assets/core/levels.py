@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
-from signals_assets.core.barrier.thresholds import SHOWN, TICKET, band, reaches, rounded_low, shown, ticketable
+from signals_assets.core.barrier.thresholds import SHOWN, TICKET, band, reaches, rounded_interval, shown, ticketable
 from signals_assets.core.causes import CauseFacts, DataRow, cause_facts
 from signals_assets.core.tickets import RECOVERY_SHARE, LedgerEntry, kill_switch_is_on
 from signals_assets.core.wording import Wording, percent
@@ -351,7 +351,7 @@ def _level_row(
         day=day,
         type=given.type,
         level=wording.rate(week.rate, week.n) if speaks and week else None,
-        lower_bound=rounded_low(week.low, week.n, wording.audience) if speaks and week else None,
+        lower_bound=_lower_bound(week, wording) if speaks and week else None,
         ceiling=given.ceiling,
         trigger=decision.trigger,
         version=decision.version,
@@ -369,6 +369,11 @@ def _level_row(
         reason=_reason(given, decision, week, wording),
         ledger_seq=seq,
     )
+
+
+def _lower_bound(week: LevelInput, wording: Wording) -> float:
+    """The level's lower bound as it may be published; of few users it is wider than the one that decides."""
+    return rounded_interval((week.rate, week.low, week.high), week.n, week.users, wording.audience)[1]
 
 
 def _closing_level(
@@ -410,8 +415,9 @@ def _reason(given: Evaluation, decision: LevelDecision, week: LevelInput | None,
     elif wording.audience == "public":
         what = f"{name} is over its ceiling of {percent(given.ceiling)}."
     elif week is not None:
-        low = percent(rounded_low(week.low, week.n, wording.audience))
-        what = f"{name} is at {low} of sessions at least, over its ceiling of {percent(given.ceiling)}."
+        low = _lower_bound(week, wording)
+        bound = f"at {percent(low)} of sessions at least, over" if low > given.ceiling else "surely over"
+        what = f"{name} is {bound} its ceiling of {percent(given.ceiling)}."
     return _REASONS[decision.state].format(
         name=name, what=what, below=decision.days_below, needed=RECOVERY_DAYS, cooldown=given.cooldown_days
     )

@@ -454,6 +454,10 @@ class Intervals:
     low: Floats
     high: Floats
 
+    def of(self, row: int) -> tuple[float, float, float]:
+        """Rate, low and high of one type."""
+        return float(self.rate[row]), float(self.low[row]), float(self.high[row])
+
 
 def interval(weight: Floats, events: Floats, sessions: float) -> Intervals:
     """Rates and their 95 % intervals by user, within [0, 1] and sensible at 0 and 1.

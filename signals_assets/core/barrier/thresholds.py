@@ -63,6 +63,10 @@ TICKET: Final[dict[Audience, Threshold]] = {
 BANDS: Final[tuple[int, ...]] = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000, 1_000_000)
 STEPS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
 """Grids of rates, finest first."""
+MANY_USERS: Final = 50
+"""From so many users on, one of them does not move an interval's rounded ends by itself."""
+SMALL_CORRELATION: Final = 0.2
+"""Correlation of one user's sessions that intervals of few users allow for, where it is not measured."""
 WITHHELD: Final = "not shown"
 """In the place of a band where nothing may be said about a size."""
 PATTERNS_A_DAY: Final = 3
@@ -133,9 +137,13 @@ def step(sessions: int, audience: Audience = "company") -> float:
 
     It depends on the band of the sessions only, so the grid tells no more of their number than the band does.
     """
-    least = SHOWN[audience]
-    floor = max([least.sessions, *(low for low in BANDS if low <= sessions)])
-    return next((width for width in STEPS if width * floor >= least.users - 1), STEPS[-1])
+    floor, people = _floor(sessions, SHOWN[audience].sessions), SHOWN[audience].users
+    return next((width for width in STEPS if width * floor >= people - 1), STEPS[-1])
+
+
+def _floor(count: int, least: int) -> int:
+    """The least that a published band says of a count."""
+    return max([least, *(low for low in BANDS if low <= count)])
 
 
 def rounded_rate(rate: float, sessions: int, audience: Audience = "company") -> float:
@@ -158,6 +166,35 @@ def _on_grid(value: float, sessions: int, audience: Audience, rounding: Callable
         return round(value, 4)
     width = step(sessions, audience)
     return round(rounding(round(value / width, 9)) * width, 4)
+
+
+def rounded_interval(
+    interval: tuple[float, float, float], sessions: int, users: int, audience: Audience = "company"
+) -> tuple[float, float, float]:
+    """A rate with the ends of its 95 % interval (rate, low, high) as it may be published.
+
+    Of fewer than `MANY_USERS` users the ends are computed from what is published anyhow, the band of sessions and
+    users and the edges of the rate's grid, so that they tell nothing more: the exact ones differ between "all" and
+    "all but one". Wilson's interval with the design effect of `SMALL_CORRELATION` and Student's t.
+    """
+    rate, low, high = interval
+    if audience == "self" or users >= MANY_USERS:
+        rounded = (rounded_low(low, sessions, audience), rounded_high(high, sessions, audience))
+        return rounded_rate(rate, sessions, audience), max(rounded[0], 0.0), min(rounded[1], 1.0)
+    from scipy.special import stdtrit
+
+    people, many = _floor(users, SHOWN[audience].users), _floor(sessions, SHOWN[audience].sessions)
+    t = float(stdtrit(max(people - 1, 1), 0.975))
+    n = many / (1 + SMALL_CORRELATION * max(many / people - 1, 0.0))
+    middle, half = rounded_rate(rate, sessions, audience), step(sessions, audience) / 2
+    ends = [_wilson(min(max(edge, 0.0), 1.0), n, t) for edge in (middle - half, middle + half)]
+    return middle, rounded_low(ends[0][0], sessions, audience), rounded_high(ends[1][1], sessions, audience)
+
+
+def _wilson(rate: float, n: float, t: float) -> tuple[float, float]:
+    centre = (rate + t**2 / (2 * n)) / (1 + t**2 / n)
+    reach = t / (1 + t**2 / n) * math.sqrt(rate * (1 - rate) / n + t**2 / (4 * n**2))
+    return max(centre - reach, 0.0), min(centre + reach, 1.0)
 
 
 _DIGITS: Final = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0)
