@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
+from signals_assets.core.barrier.publication import label, version_label
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id, pseudonym
 from signals_assets.core.readers import Rejected
@@ -27,6 +28,30 @@ TICKET_KEY: Final = re.compile(r"\bSIG-[A-Z0-9]{4,16}\b", re.IGNORECASE)
 """How a pull request names a ticket: in its branch, title or body."""
 
 Record = Mapping[str, Any]
+
+
+_MODEL: Final = re.compile(
+    r"(?:[a-z]{2,12}[./])?(?:claude|gpt|chatgpt|o[1-9]|codex|gemini|gemma|llama|mistral|mixtral|codestral|devstral|qwen|"
+    r"qwq|deepseek|grok|command|nova|phi|kimi|glm|meridian)(?:[-.:@]?(?:[a-z]{1,12}|[a-z]?[0-9]{1,3}[a-z]?|20[0-9]{6})){0,8}"
+)
+"""Names of public language models: a family, then short parts. `meridian` is the simulation's."""
+_DATED: Final = re.compile(r"20[0-9]{2}[-.][0-9]{2}[-.][0-9]{2}(?:[-.][0-9]{1,3})?")
+
+
+def software_label(kind: str, text: str) -> str:
+    """A version, prompt version or model as it may stand in every zone: plain, or a stable opaque label.
+
+    `kind` is version, prompt or model. A plain version is up to three numbers with a usual suffix, or a day. What a
+    build put there instead (a branch, a host, a customer's name, a whole hash) is text from outside and is hidden;
+    equal texts keep equal labels, so that sessions still join their release.
+    """
+    if _DATED.fullmatch(text) or (kind == "model" and _MODEL.fullmatch(text.lower())):
+        return text
+    return label(text, (), kind=kind) if kind == "model" else version_label(text, kind=kind)
+
+
+def _labelled(kind: str, text: str | None) -> str | None:
+    return None if text is None else software_label(kind, text)
 
 
 def _moment(seconds: float) -> datetime:
@@ -56,9 +81,9 @@ def raw_session_row(session: Session, *, day: date, known_on: date, key: bytes) 
         source_session_id=session.session_id,
         segment=session.segment,
         agent_name=session.agent.name,
-        agent_version=session.agent.version,
-        agent_model=session.agent.model,
-        prompt_version=session.agent.prompt_version,
+        agent_version=_labelled("version", session.agent.version),
+        agent_model=_labelled("model", session.agent.model),
+        prompt_version=_labelled("prompt", session.agent.prompt_version),
         started_at=_moment(session.started_at or 0.0),
         ended_at=None if session.ended_at is None else _moment(session.ended_at),
         start_known_from=session.start_known_from,
@@ -107,7 +132,8 @@ def release_rows(
         if "rejected" in record:
             rejected += 1
             continue
-        identity = (record["agent_name"] or "unknown", record.get("kind") or "version", record["version"])
+        kind = record.get("kind") or "version"
+        identity = (record["agent_name"] or "unknown", kind, software_label(kind, record["version"]))
         if identity in rows:
             skipped += 1
             continue
@@ -255,7 +281,7 @@ def pull_request_rows(day: date, records: Iterable[Record], *, known_on: date) -
             merged_at=None if record.get("merged_at") is None else _moment(record["merged_at"]),
             files=list(record.get("files") or ()),
             ticket_keys=ticket_keys(record.get("branch"), record.get("title"), record.get("body")),
-            released_in=record.get("released_in"),
+            released_in=_labelled("version", record.get("released_in")),
         )
         for identity, record in sorted(newest.items())
     ]

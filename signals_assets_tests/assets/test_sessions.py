@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from signals_assets.assets import sessions as stage
+from signals_assets.core.records import software_label
 from signals_assets.core.sessions import Feedback
 from signals_assets.tables import ErrorLog, FeedbackRecord, Quarantined, RawSession, Release
 from signals_assets_tests.factories import DAY, NOON, make_session, make_step
@@ -80,7 +81,10 @@ def test_a_version_is_released_at_first_sight_once(own: Own):
     home = own([make_session(session_id="one"), tomorrow])
     home.materialize(DAY, DAY + timedelta(days=1), only=[*SESSIONS, "releases"])
     seen = [(row["day"], row["kind"], row["version"], row["origin"]) for row in home.rows(Release)]
-    assert seen == [(DAY, "model", "some-model", "first_sight"), (DAY, "version", "1.0.0", "first_sight")]
+    assert seen == [
+        (DAY, "model", software_label("model", "some-model"), "first_sight"),
+        (DAY, "version", "1.0.0", "first_sight"),
+    ]
 
 
 def test_a_day_without_records_is_stored_empty(own: Own):

@@ -1,5 +1,7 @@
 from datetime import UTC, date, datetime
 
+import pytest
+
 from signals_assets.core import records
 from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import Feedback, from_json
@@ -94,3 +96,29 @@ def test_a_users_outcome_is_kept_once_under_the_pseudonym():
     rows, coverage = records.user_outcome_rows(DAY, [told, told], key=KEY, known_on=date(2026, 1, 6))
     assert [row.user_id for row in rows] == [records.user_pseudonym("ann", KEY)]
     assert coverage.skipped == {"duplicate": 1}
+
+
+@pytest.mark.parametrize("name", ["claude-sonnet-4-5-20250929", "gpt-4.1-mini", "o3", "anthropic/claude-opus-4.1"])
+def test_a_public_model_keeps_its_name(name: str):
+    assert records.software_label("model", name) == name
+
+
+@pytest.mark.parametrize("kind", ["version", "prompt", "model"])
+@pytest.mark.parametrize(
+    "text",
+    ["db7.acme.internal", "Anna Karlsson", "3f9a2c7be01d3f9a2c7be01d3f9a2c7be01d3f9a", "10.142.7.91", "1.4.0+acme"],
+)
+def test_what_a_build_wrote_in_place_of_a_version_becomes_a_stable_opaque_label(kind: str, text: str):
+    shown = records.software_label(kind, text)
+    assert shown == records.software_label(kind, text)
+    assert shown.startswith(f"{kind}-")
+    assert text not in shown
+
+
+def test_sessions_and_releases_name_an_odd_version_alike():
+    session = make_session()
+    session.agent.version = "release/anna"
+    row = records.raw_session_row(session, day=DAY, known_on=DAY, key=KEY)
+    told = {"agent_name": "a", "version": "release/anna", "released_at": 0.0}
+    releases, _ = records.release_rows(DAY, [told], sessions=[], known=[], known_on=DAY)
+    assert row.agent_version == releases[0].version != "release/anna"

@@ -35,12 +35,12 @@ def label(text: str, allowed: Container[str], *, kind: str = "label", key: bytes
     return f"{kind}-{digest.hexdigest()}"
 
 
-def version_label(text: str, allowed: Container[str] = (), *, key: bytes = b"") -> str:
+def version_label(text: str, allowed: Container[str] = (), *, kind: str = "version", key: bytes = b"") -> str:
     """A version as it is when it is plain (up to three numbers, at most one usual suffix) or allowed, else opaque.
 
     Four numbers are refused: they may be an address.
     """
-    return text if _VERSION.fullmatch(text) else label(text, allowed, kind="version", key=key)
+    return text if _VERSION.fullmatch(text) else label(text, allowed, kind=kind, key=key)
 
 
 def _one_line(text: str) -> str:
