@@ -7,16 +7,17 @@ Not here: sensors (see `sensors/`), what an asset does (see `assets/`).
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import date, timedelta
 from typing import Any, Final
 
 import dagster as dg
 
 from signals_assets import metadata
-from signals_assets.core import discovery_items, within_sessions
 from signals_assets.guard import guarded
 from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, days_of, today
+from signals_assets.resources.analyst import Analyst
+from signals_assets.resources.retention import expire
+from signals_assets.resources.session_source import SessionSource
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import TABLES, Row
@@ -189,7 +190,7 @@ def schedules(settings: Settings) -> list[Any]:
         daily_cycle,
         dg.ScheduleDefinition(
             name="retention_cycle", job=retention, cron_schedule="0 4 * * *", default_status=status,
-            description="Expired restricted days are removed, every night at 04:00 UTC.",
+            description="What has expired is removed, every night at 04:00 UTC.",
         ),
     ]  # fmt: skip
 
@@ -199,41 +200,22 @@ def sensor_status(settings: Settings) -> dg.DefaultSensorStatus:
     return dg.DefaultSensorStatus.RUNNING if stays_inside(settings) else dg.DefaultSensorStatus.STOPPED
 
 
-EXPIRING: Final = ("raw_sessions", "quarantine", "feedback", "analyses", "word_support")
-"""Restricted tables whose days expire after `retention_days`."""
-WINDOWED: Final = ("error_logs", "embeddings")
-"""Restricted tables that later days still read back on for four weeks: they are kept at least that long."""
-WINDOW_DAYS: Final = max(discovery_items.WINDOW_DAYS, within_sessions.WINDOW_DAYS)
-
-
-@dg.op(description="Remove restricted days whose retention is over.")
+@dg.op(description="Remove what has expired.")
 @guarded
 def remove_expired_days(
-    context: dg.OpExecutionContext, warehouse: dg.ResourceParam[Warehouse], settings: dg.ResourceParam[Settings]
+    context: dg.OpExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    analyst: dg.ResourceParam[Analyst],
+    session_source: dg.ResourceParam[SessionSource],
+    settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Raw text, answers and vectors expire, counted from the day on which they were written.
+    """Raw text, answers, vectors and rows under pseudonyms expire, counted from the day on which they were written.
 
-    Rebuilding an expired day fails clearly before it writes. Batches of the rules analyst go with the answers.
+    Rebuilding an expired day fails clearly before it writes, unless the source still has it.
     """
-    for model in TABLES.values():
-        if model.table not in (*EXPIRING, *WINDOWED):
-            continue
-        keep = max(settings.retention_days, WINDOW_DAYS) if model.table in WINDOWED else settings.retention_days
-        expired = today() - timedelta(days=keep)
-        days = [day for day in warehouse.days(model) if (warehouse.written_on(model, day) or day) < expired]
-        removed = warehouse.delete_days(model, days)
-        context.log.info("%s: %d days removed", model.table, removed)
-    removed = _remove_batches(settings.restricted / "batches", settings.retention_days)
-    context.log.info("batches of answers: %d removed", removed)
-
-
-def _remove_batches(folder: Path, keep: int) -> int:
-    """Remove files of answers that were written more than `keep` days ago."""
-    expired = datetime.now(UTC) - timedelta(days=keep)
-    old = [path for path in folder.glob("*.zst") if datetime.fromtimestamp(path.stat().st_mtime, UTC) < expired]
-    for path in old:
-        path.unlink(missing_ok=True)
-    return len(old)
+    doors = {"settings": settings, "warehouse": warehouse, "analyst": analyst, "session_source": session_source}
+    for item in expire(doors, today()):
+        context.log.info("%s: %d removed, kept for %d days", item.what, item.removed, item.kept_days)
 
 
 @dg.job(description="Retention: remove what has expired.")

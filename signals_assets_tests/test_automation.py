@@ -11,14 +11,12 @@ import pytest
 from signals_assets import automation
 from signals_assets.automation import (
     ACTING,
-    EXPIRING,
-    WINDOW_DAYS,
-    WINDOWED,
     daily_asset,
     daily_assets,
     materialized,
 )
 from signals_assets.core import discovery_items, within_sessions
+from signals_assets.core.retention import EXPIRING, WINDOW_DAYS, WINDOWED
 from signals_assets.definitions import defs
 from signals_assets.metadata import store
 from signals_assets.resources.warehouse import ParquetWarehouse, Warehouse

@@ -6,8 +6,7 @@ Thinking: core/records.py, core/sessions.py
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -22,11 +21,11 @@ from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import from_json
 from signals_assets.metadata import SHRINK_TAG, record, selected, store
 from signals_assets.partitions import days_of, today
-from signals_assets.resources.erasure import tombstones
+from signals_assets.resources.erasure import Erased, tombstones
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.records import Records
-from signals_assets.resources.session_source import ERASED, SessionSource
+from signals_assets.resources.session_source import ERASED, Covers, SessionSource
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import (
     ErrorLog,
@@ -45,9 +44,9 @@ class _Day:
     """One pass over a day's source: streams rows on, keeps what was set aside and counts."""
 
     def __init__(
-        self, day: date, source: SessionSource, key: bytes, known: dict[str, date] | None, erased: Tombstones
+        self, day: date, source: SessionSource, key: bytes, known: dict[str, date] | None, covers: Covers
     ) -> None:
-        self.day, self.source, self.key, self.known, self.tombstones = day, source, key, known, erased
+        self.day, self.source, self.key, self.known, self.covers = day, source, key, known, covers
         self.added_on = day if known is None else today()
         self.rejected: list[Quarantined] = []
         self.read = self.erased = 0
@@ -62,10 +61,10 @@ class _Day:
             if isinstance(item, Rejected):
                 self.rejected.append(thinking.quarantined_row(item, day=self.day, known_on=self.added_on, key=self.key))
                 continue
-            row = thinking.raw_session_row(item, day=self.day, known_on=self.added_on, key=self.key)
-            if self.tombstones.covers_row(row):  # for sources that do not know who was erased
+            if self.covers(item.user_id, item.organization_id, item.key):  # for sources that do not know who is erased
                 self.erased += 1
                 continue
+            row = thinking.raw_session_row(item, day=self.day, known_on=self.added_on, key=self.key)
             if self.known is not None:
                 row = row.model_copy(update={"known_on": self.known.pop(row.session_id, self.added_on)})
             self.read += 1
@@ -103,9 +102,8 @@ def raw_sessions_and_quarantine(
     """Read from the session source, one file pass per day; a redone day may not lose sessions without a tag."""
     session_source.days()  # looks for files that arrived since this process last read
     for day in days_of(context):
-        erased = tombstones(ledger)
-        known = _known_sessions(warehouse, day, erased)
-        reading = _Day(day, session_source, pseudonym_key.bytes(), known, erased)
+        known = _known_sessions(warehouse, day, tombstones(ledger))
+        reading = _Day(day, session_source, pseudonym_key.bytes(), known, Erased(ledger, pseudonym_key)())
         if known and SHRINK_TAG not in context.run.tags:
             present = {
                 thinking.session_pseudonym(item.key, reading.key)
@@ -140,6 +138,20 @@ def _known_sessions(warehouse: Warehouse, day: date, erased: Tombstones) -> dict
     return None
 
 
+class _Told:
+    """Records of a day without those about an erased user or session, which are counted."""
+
+    def __init__(self, records: Iterable[dict[str, Any]], covers: Covers) -> None:
+        self._records, self._covers, self.erased = records, covers, 0
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for item in self._records:
+            if self._covers(item.get("user_id"), None, item.get("session_id")):
+                self.erased += 1
+            else:
+                yield item
+
+
 def _known_on(warehouse: Warehouse, model: type[Row], day: date) -> date:
     """The day itself at first materialization, the calendar date when the day is redone."""
     return today() if day in set(warehouse.days(model)) else day
@@ -152,13 +164,11 @@ def _store(
     day: date,
     rows: Sequence[Row],
     coverage: Coverage,
-    erased: Tombstones,
+    erased: int = 0,
 ) -> None:
     """Store a day of records; rows whose key was stored before keep the day on which they became known."""
-    whose = [row for row in rows if not erased.covers_row(row)]
-    if gone := len(rows) - len(whose):
-        skipped = {**coverage.skipped, ERASED: gone}
-        coverage, rows = replace(coverage, answered=coverage.answered - gone, skipped=skipped), whose
+    if erased:
+        coverage += Coverage(asked=erased, skipped={ERASED: erased})
     before: dict[tuple[Any, ...], date] = {}
     if day in set(warehouse.days(model)):
         stored = warehouse.read(model, day, columns=[*model.key, "known_on"]).to_pylist()
@@ -188,7 +198,7 @@ def releases(
             known=[(row["agent_name"], row["kind"], row["version"]) for row in known],
             known_on=_known_on(warehouse, Release, day),
         )
-        _store(context, warehouse, Release, day, rows, coverage, Tombstones())
+        _store(context, warehouse, Release, day, rows, coverage)
 
 
 @daily_asset(ErrorLog, kinds=("jsonl",))
@@ -201,13 +211,14 @@ def error_logs(
 ) -> None:
     """From the records door, error level and above."""
     for day in days_of(context):
+        told = _Told(records.records("error_logs", day), Erased(ledger, pseudonym_key)())
         rows, coverage = thinking.error_log_rows(
             day,
-            records.records("error_logs", day),
+            told,
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, ErrorLog, day),
         )
-        _store(context, warehouse, ErrorLog, day, rows, coverage, tombstones(ledger))
+        _store(context, warehouse, ErrorLog, day, rows, coverage, told.erased)
 
 
 @daily_asset(FeedbackRecord, deps=["raw_sessions"])
@@ -220,10 +231,11 @@ def feedback(
 ) -> None:
     """From the records door and from the sessions that carry their own."""
     for day in days_of(context):
+        told = _Told(records.records("feedback", day), Erased(ledger, pseudonym_key)())
         batches = warehouse.stream(RawSession, day, columns=["session"])
         rows, coverage = thinking.feedback_rows(
             day,
-            records.records("feedback", day),
+            told,
             sessions=(
                 from_json(text)
                 for batch in batches
@@ -233,7 +245,7 @@ def feedback(
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, FeedbackRecord, day),
         )
-        _store(context, warehouse, FeedbackRecord, day, rows, coverage, tombstones(ledger))
+        _store(context, warehouse, FeedbackRecord, day, rows, coverage, told.erased)
 
 
 @daily_asset(PullRequest)
@@ -247,7 +259,7 @@ def pull_requests(
         rows, coverage = thinking.pull_request_rows(
             day, records.records("pull_requests", day), known_on=_known_on(warehouse, PullRequest, day)
         )
-        _store(context, warehouse, PullRequest, day, rows, coverage, Tombstones())
+        _store(context, warehouse, PullRequest, day, rows, coverage)
 
 
 @daily_asset(UserOutcome)
@@ -260,13 +272,14 @@ def user_outcomes(
 ) -> None:
     """From the records door."""
     for day in days_of(context):
+        told = _Told(records.records("user_outcomes", day), Erased(ledger, pseudonym_key)())
         rows, coverage = thinking.user_outcome_rows(
             day,
-            records.records("user_outcomes", day),
+            told,
             key=pseudonym_key.bytes(),
             known_on=_known_on(warehouse, UserOutcome, day),
         )
-        _store(context, warehouse, UserOutcome, day, rows, coverage, tombstones(ledger))
+        _store(context, warehouse, UserOutcome, day, rows, coverage, told.erased)
 
 
 records_are_readable = share(

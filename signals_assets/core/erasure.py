@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from signals_assets.core.identity import content_id
+from signals_assets.core.identity import content_id, pseudonym
 from signals_assets.core.user_days import ANONYMOUS
 from signals_assets.tables import TABLES, Row, arrow_schema
 
@@ -47,9 +47,14 @@ RECOUNTED: Final = ("word_support", "agreement", "clusters", "taxonomy_proposals
 """Tables without a person's column that a person still left something in."""
 
 
-def tombstone(pseudonym: str) -> str:
+def tombstone(of: str) -> str:
     """The hash that remains of a pseudonym."""
-    return content_id("tombstone", pseudonym)
+    return content_id("tombstone", of)
+
+
+def lasting_tombstone(kind: str, source_id: str, key: bytes) -> str:
+    """The same of an id as the source knows it, under the key that does not rotate: it holds after a rotation."""
+    return tombstone(pseudonym("erased", f"{kind}\x00{source_id}", key))
 
 
 @dataclass(frozen=True)
@@ -62,9 +67,11 @@ class Tombstones:
         """Whether one of the pseudonyms (of user, organisation, session) was erased."""
         return bool(self.hashes) and any(p is not None and tombstone(p) in self.hashes for p in pseudonyms)
 
-    def covers_row(self, row: Row) -> bool:
-        """Whether a row is about an erased user, session or organisation."""
-        return self.covers(*(getattr(row, name, None) for name in ("user_id", "session_id", "organization_id")))
+    def covers_source_id(self, kind: str, source_id: str, key: bytes) -> bool:
+        """Whether a user, organization or session was erased, by the id that the source knows."""
+        return bool(self.hashes) and (
+            lasting_tombstone(kind, source_id, key) in self.hashes or self.covers(pseudonym(kind, source_id, key))
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,8 @@ class Traces:
     """Record ids in the quarantine."""
     first_sights: tuple[str, ...] = ()
     """Starts of the sessions (ISO 8601): a release may have been first seen in one."""
+    lasting: tuple[str, ...] = ()
+    """Tombstones of the source's ids under the key that does not rotate."""
     samples: tuple[str, ...] = ()
     """Word sequences that occur in the person's sessions and in nobody else's."""
 
@@ -125,7 +134,8 @@ class Traces:
     @property
     def tombstones(self) -> list[str]:
         """What remains: hashes of the pseudonyms of people and sessions."""
-        return sorted({tombstone(value) for value in (*self.pseudonyms, *self.users, *self.sessions)})
+        made = {tombstone(value) for value in (*self.pseudonyms, *self.users, *self.sessions)}
+        return sorted(made | set(self.lasting))
 
 
 def columns_of(model: type[Row]) -> dict[str, Column]:

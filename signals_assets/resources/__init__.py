@@ -68,7 +68,7 @@ def _session_source(settings: Settings, doors: Doors) -> Any:
         user_from=settings.user_from,
         agent_name=settings.agent_name,
         spool=settings.restricted / "spool",
-        erased=Erased(lambda: doors["ledger"], lambda: doors["pseudonym_key"].bytes()),
+        erased=lambda: Erased(doors["ledger"], doors["pseudonym_key"])(),  # the ledger is opened after this door
     )
 
 

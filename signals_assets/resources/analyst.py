@@ -8,6 +8,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -24,6 +25,7 @@ from signals_assets.core.analysis import (
 from signals_assets.core.barrier import lexicon
 from signals_assets.core.identity import content_id
 from signals_assets.resources.compute import Compute
+from signals_assets.resources.folders import private_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Analyst(ABC):
 
         Safe to repeat and to kill. 0 where nothing of them is kept.
         """
+
+    @abstractmethod
+    def expire(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Remove answers and files, here or at the provider, that were made before then; returns how many."""
 
     @abstractmethod
     def ask(self, question: str) -> str | None:
@@ -135,6 +141,13 @@ class RulesAnalyst(Analyst):
             path.unlink(missing_ok=True)  # left by a process that died while it wrote
         return count
 
+    def expire(self, before: datetime, *, dry_run: bool = False) -> int:
+        """See `Analyst.expire`: batches by the age of their files."""
+        old = [path for path in self._folder.glob("*.jsonl.zst") if path.stat().st_mtime < before.timestamp()]
+        for path in () if dry_run else old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
     def ask(self, question: str) -> str | None:  # noqa: ARG002 - the rules name nothing
         """See `Analyst.ask`: None, the rules answer no free questions."""
         return None
@@ -155,7 +168,7 @@ class RulesAnalyst(Analyst):
             for start in range(0, len(batch), CHUNK_REQUESTS)
         )
         answers = [answer for part in self._compute.map(answer_chunk, chunks) for answer in part]
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         self._store(self._path(batch_id), [_line(answer) for answer in answers])
 
     def _store(self, path: Path, lines: Sequence[dict[str, Any]]) -> None:

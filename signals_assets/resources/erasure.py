@@ -28,6 +28,7 @@ from signals_assets.core.erasure import (
     Traces,
     as_batch,
     columns_of,
+    lasting_tombstone,
     recounted_cluster,
     row_tables,
     samples_of,
@@ -44,6 +45,8 @@ from signals_assets.core.readers import Rejected
 from signals_assets.core.records import quarantined_row
 from signals_assets.core.sessions import Session, to_json
 from signals_assets.resources.filing import AUDIT_KIND, audit
+from signals_assets.resources.folders import private_folder
+from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.session_source import Covers
 from signals_assets.resources.warehouse import Warehouse
@@ -81,23 +84,23 @@ SAMPLES_PER_SESSION: Final = 4
 class Erased:
     """Who may not come back, as the ledger says. Asks the ledger again for every reading."""
 
-    def __init__(self, ledger: Callable[[], Ledger], key: Callable[[], bytes]) -> None:
-        """Both are opened at the first question."""
+    def __init__(self, ledger: Ledger, key: PseudonymKey) -> None:
+        """Nothing is read before the first question."""
         self._ledger, self._key = ledger, key
 
     def __call__(self) -> Covers:
         """The test for ids as the source knows them."""
-        stones = tombstones(self._ledger())
+        stones = tombstones(self._ledger)
         if not stones.hashes:
             return lambda *_: False
-        key = self._key()
+        key = self._key.bytes()
         known: dict[tuple[str, str | None], bool] = {}
 
         def covered(kind: str, value: str | None) -> bool:
             if value is None:
                 return False
             if (kind, value) not in known:
-                known[kind, value] = stones.covers(pseudonym(kind, value, key))
+                known[kind, value] = stones.covers_source_id(kind, value, key)
             return known[kind, value]
 
         def covers(user: str | None, organization: str | None, session: str | None) -> bool:
@@ -172,8 +175,16 @@ def traces_of(doors: Doors, kind: Literal["user", "organization"], value: str) -
         user_hashes=tuple(sorted(user_hash(user, key) for user in users)),
         set_aside=tuple(sorted(set_aside)),
         first_sights=tuple(sorted(found.starts)),
+        lasting=tuple(sorted(_lasting(kind, source_ids, found, users, key))),
         samples=tuple(found.own_samples(doors["session_source"], key)),
     )
+
+
+def _lasting(kind: str, source_ids: set[str], found: "_Found", users: set[str], key: bytes) -> set[str]:
+    """Tombstones under the key that does not rotate, of all who were met in the source."""
+    gone = {("session", session) for session in found.session_keys} | {(kind, value) for value in source_ids}
+    gone |= {("user", user) for user in found.source_users if pseudonym("user", user, key) in users}
+    return {lasting_tombstone(what, value, key) for what, value in gone}
 
 
 def _is_pseudonym(kind: str, value: str) -> bool:
@@ -192,6 +203,7 @@ class _Found:
         self.users: set[str] = set()
         self.sessions: set[str] = set()
         self.source_sessions: set[str] = set()
+        self.session_keys: set[str] = set()
         self.items: set[str] = set()
         self.starts: set[str] = set()
         self._samples: list[str] = []
@@ -257,6 +269,7 @@ class _Found:
                 self.source_users.add(session.user_id)
             self.sessions.add(pseudonym("session", session.key, key))
             self.source_sessions.add(session.session_id)
+            self.session_keys.add(session.key)
             if sampled < SAMPLED_SESSIONS:
                 sampled += 1
                 self._samples += samples_of(_words(session), SAMPLES_PER_SESSION)
@@ -350,7 +363,7 @@ def _note(settings: Settings, traces: Traces) -> Path:
 
 def _keep(path: Path, traces: Traces) -> None:
     """Write the traces in one step, readable by their owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private_folder(path.parent)
     unfinished_file = path.with_suffix(".part")
     unfinished_file.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -22,6 +22,7 @@ import orjson
 
 from signals_assets.core.readers import Rejected, format_of_head, read_stream
 from signals_assets.core.sessions import Session, from_json, segments, to_json
+from signals_assets.resources.folders import private_folder
 from signals_assets.settings import UserFrom
 
 
@@ -49,6 +50,13 @@ class SessionSource(ABC):
 
         The source itself is not changed: what was erased is passed over when it is read again, and counted as
         `Rejected` with the reason `erased`. Safe to repeat and to kill.
+        """
+
+    @abstractmethod
+    def expire(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Remove this door's own copies of sessions that were made before then; returns how many.
+
+        Their days can still be read, from the source itself.
         """
 
     @abstractmethod
@@ -266,6 +274,14 @@ class FileSessionSource(SessionSource):
         index.remove_orphans()
         return count
 
+    def expire(self, before: datetime, *, dry_run: bool = False) -> int:
+        """See `SessionSource.expire`: copies by day, by the age of their files."""
+        copies = (self._spool / "shards").glob("*/*.zst")
+        old = [path for path in copies if path.stat().st_mtime < before.timestamp()]
+        for path in () if dry_run else old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
     def set_aside(self, user_id: str) -> list[Rejected]:
         """See `SessionSource.set_aside`."""
         if self._user_from.kind not in ("folder", "setting"):
@@ -298,7 +314,7 @@ class FileSessionSource(SessionSource):
         files = [file for file in listed if not erased(_user(file, self._user_from), None, None)]
         if len(files) < len(listed):
             self._skipped[ERASED] += len(listed) - len(files)
-        self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private_folder(self._spool)
         index = self._index or _Index(self._spool)
         for file in files:
             stat = file.path.stat()
@@ -348,15 +364,17 @@ class FileSessionSource(SessionSource):
         index.replace(mark, found_format, direct, last_day, rows, kept, tally, Counter() if plain and rows else gone)
 
     def _day_of(self, entry: "_Entry", day: date) -> Iterator[tuple[int, Session]]:
-        if not entry.direct:
-            yield from _shard_sessions(self._spool / "shards" / _digest(entry.mark) / f"{day.isoformat()}.zst")
+        copy = self._spool / "shards" / _digest(entry.mark) / f"{day.isoformat()}.zst"
+        if not entry.direct and (copy.exists() or not copy.parent.is_dir()):
+            yield from _shard_sessions(copy)
             return
         file = next((file for file in _listed(self._paths)[0] if str(file.path) == entry.mark.path), None)
         if file is None:
             raise SessionSourceError("a file of sessions is gone since it was listed: run again")
         modified = entry.mark.modified_ns / 1e9
         found = _read_file(file, self._format, self._user_from, self._agent_name, modified)
-        yield from enumerate(item for item in found if isinstance(item, Session))
+        parts = (part for item in found if isinstance(item, Session) for part in segments(item))
+        yield from ((number, part) for number, part in enumerate(parts) if part.day == day)
 
 
 def _day(seconds: float) -> str:

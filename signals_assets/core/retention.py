@@ -1,0 +1,42 @@
+"""Retention: how long each table is kept, counted from the day on which it was written.
+
+Put here: the plan by zone and table. Not here: removing (see `resources/retention.py`), the schedule (`automation.py`).
+"""
+
+from typing import Final, Literal
+
+from signals_assets.core import discovery_items, within_sessions
+from signals_assets.settings import Settings
+from signals_assets.tables import Row
+
+EXPIRING: Final = ("raw_sessions", "quarantine", "feedback", "analyses", "word_support")
+"""Restricted tables whose days expire after `retention_days`."""
+WINDOWED: Final = ("error_logs", "embeddings")
+"""Restricted tables that later days still read back on for four weeks: they are kept at least that long."""
+WINDOW_DAYS: Final = max(discovery_items.WINDOW_DAYS, within_sessions.WINDOW_DAYS)
+KEYED: Final = ("analysis_batches", "user_outcomes")
+"""Restricted tables without text, under pseudonyms: they expire with the abstracted zone."""
+PERSONLESS: Final = ("releases", "pull_requests")
+"""Restricted tables about the agent, not about its users: kept."""
+
+Term = Literal["raw", "window", "abstracted", "kept"]
+
+
+def term_of(model: type[Row]) -> Term:
+    """By which of the settings a table expires; the published zone is kept."""
+    if model.table in EXPIRING:
+        return "raw"
+    if model.table in WINDOWED:
+        return "window"
+    return "abstracted" if model.zone == "abstracted" or model.table in KEYED else "kept"
+
+
+def days_kept(model: type[Row], settings: Settings) -> int | None:
+    """Days for which a table is kept after it was written; None: for good."""
+    terms = {
+        "raw": settings.retention_days,
+        "window": max(settings.retention_days, WINDOW_DAYS),
+        "abstracted": max(settings.retention_days, settings.abstracted_retention_days),
+        "kept": None,
+    }
+    return terms[term_of(model)]
