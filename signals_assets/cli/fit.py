@@ -9,6 +9,7 @@ import click
 import orjson
 
 from signals_assets.cli.printing import show
+from signals_assets.cli.records import records
 
 _FILE: Final = click.Path(exists=True, path_type=Path)
 MODELS: Final = ("correction",)
@@ -31,7 +32,7 @@ def command(name: str, sessions: tuple[Path, ...], labels: tuple[Path, ...], to:
     from signals_assets.resources.session_source import read_paths
 
     read = {item.key: item for item in read_paths(sessions) if not isinstance(item, Rejected)}
-    sheets = [orjson.loads(line) for path in labels for line in path.read_bytes().splitlines() if line.strip()]
+    sheets = [sheet for path in labels for sheet in records(path, ("session_id", "friction"))]
     given = fitting.examples(read, sheets, name)
     try:
         found = fitting.fit(given)

@@ -89,28 +89,20 @@ def examples(sessions: Mapping[str, Session], sheets: Iterable[Sheet], kind: str
 def fit(given: Examples, strength: float = STRENGTH) -> Fitted:
     """A model on all examples, and its figures from folds by person.
 
-    Raises ValueError when there are fewer than two persons or no positive example.
+    Raises ValueError when there are fewer than two persons, or no positive or no other turn.
     """
     import numpy as np
 
-    if len(set(given.persons)) < 2 or not given.holds.any():
-        raise ValueError("fitting needs labelled turns of at least two persons and one positive among them")
+    stored = _stored(given, strength)
     fold = _folds(given.persons)
     probability = np.zeros(len(given.holds))
     for k in sorted(set(fold.tolist())):
         outside, inside = fold != k, fold == k
-        if given.holds[outside].any():
+        if _both(given.holds[outside]):
             probability[inside] = _predict(_weights(given, outside, strength), given.values[inside])
     chosen = probability >= BAR
-    everything = np.ones(len(given.holds), dtype=bool)
-    weights, intercept = _weights(given, everything, strength)
     found, true = given.weights[chosen].sum(), given.weights[given.holds].sum()
     hits = given.weights[chosen & given.holds].sum()
-    stored = {
-        "weights": {name: round(float(weight), DIGITS) for name, weight in zip(FEATURES, weights, strict=True)},
-        "intercept": round(intercept, DIGITS),
-        "sessions": list(given.sessions),
-    }
     precision, recall = hits / max(found, 1e-9), hits / true
     return Fitted(
         stored, len(given.holds), float(true), float(precision), float(recall), float(2 * hits / (found + true))
@@ -120,16 +112,37 @@ def fit(given: Examples, strength: float = STRENGTH) -> Fitted:
 def cross_validated(
     sessions: Mapping[str, Session], sheets: Sequence[Sheet], kind: str, strength: float = STRENGTH
 ) -> Callable[[Session], Linear]:
-    """For a session the model fitted on the sheets of other folds' persons; a person without sheets gets the first."""
+    """For a session the model fitted on the sheets of other folds' persons; a person without sheets gets the first.
+
+    Raises ValueError when what is left of a fold cannot be fitted (see `fit`), as with fewer than three persons.
+    """
     present = [sheet for sheet in sheets if sheet["session_id"] in sessions]
     owners = [person(sessions[sheet["session_id"]]) for sheet in present]
     fold = dict(zip(owners, _folds(owners).tolist(), strict=True))
     models = {}
     for k in sorted(set(fold.values())):
         rest = [sheet for sheet, owner in zip(present, owners, strict=True) if fold[owner] != k]
-        models[k] = linear(fit(examples(sessions, rest, kind), strength).stored, FEATURES)
+        models[k] = linear(_stored(examples(sessions, rest, kind), strength), FEATURES)
+    if not models:
+        raise ValueError("none of the labelled sessions is here: give the sessions that the labels name")
     first = min(models)
     return lambda session: models[fold.get(person(session), first)]
+
+
+def _stored(given: Examples, strength: float) -> dict[str, Any]:
+    """A model on all examples in the form in which it is stored; raises as `fit` does."""
+    import numpy as np
+
+    if len(set(given.persons)) < 2 or not _both(given.holds):
+        raise ValueError(
+            "fitting needs labelled turns of at least two persons, one at least that is of the type and one that is not"
+        )
+    weights, intercept = _weights(given, np.ones(len(given.holds), dtype=bool), strength)
+    return {
+        "weights": {name: round(float(weight), DIGITS) for name, weight in zip(FEATURES, weights, strict=True)},
+        "intercept": round(intercept, DIGITS),
+        "sessions": list(given.sessions),
+    }
 
 
 def _turns(session: Session) -> Iterable[tuple[int, list[float]]]:
@@ -151,6 +164,11 @@ def _folds(persons: Sequence[str]) -> "npt.NDArray[np.int64]":
         where[name] = min(filled, key=lambda k: (filled[k], k))
         filled[where[name]] += sizes[name]
     return np.array([where[name] for name in persons], dtype=np.int64)
+
+
+def _both(holds: "npt.NDArray[np.bool_]") -> bool:
+    """Whether there are turns of the type and others."""
+    return bool(holds.any() and not holds.all())
 
 
 def _weights(

@@ -1,7 +1,7 @@
 """Small linear models over measured features: coefficients that a script fitted, never texts.
 
 Put here: reading a packaged model, its score, its card.
-Not here: features (`turns.py`), fitting (see `benchmarks/fitting.py`).
+Not here: features (`turns.py`), fitting (see `core/fitting.py`).
 """
 
 import hashlib
