@@ -83,6 +83,8 @@ CONTROLS: Final = 2_000
 """Canaries that were planted nowhere: whatever is found of them is chance."""
 CONTROL_NUMBER: Final = 1_000_000
 FAULT_SESSIONS: Final = 60
+LEAST_SESSIONS: Final = 60
+"""Fewer would leave the published zone empty: a census of nothing."""
 MUST_FIND: Final = 0.2
 """Share of the planted canaries that the census without a barrier has to find."""
 
@@ -332,6 +334,11 @@ class Judge(Analyst):
         for batch_id, answers in self._batches.items():
             self._batches[batch_id] = [answer for answer in answers if answer.request_id not in request_ids]
         return before - sum(map(len, self._batches.values()))
+
+    def expire(self, before: datetime, *, dry_run: bool = False) -> int:
+        """See `Analyst.expire`: batches live as long as the census."""
+        del before, dry_run
+        return 0
 
     def ask(self, question: str) -> str | None:
         """See `Analyst.ask`: answers with the question, as a model that names what it was shown."""
@@ -606,7 +613,7 @@ def census(plan: Plan) -> Result:
         result: Result = {"census": plan.name, "sessions": len(home.planted.by_session), "canaries": plan.count}
         result |= {**home.counted(), **erased}
         result["raised"] = sorted(home.faults.raised)
-        result["failed_steps"] = home.failed_steps
+        result["failed"] = sorted(home.failed)
         result["tickets"] = len(list((home.settings.home / "tickets").glob("SIG-*.md")))
         home.close()
     result["seconds"] = round(time.perf_counter() - started, 1)
@@ -680,7 +687,7 @@ class _Home:
         self.dagster.mkdir()
         (self.dagster / "dagster.yaml").write_text(plan.configuration)
         self.instance = dg.DagsterInstance.from_config(str(self.dagster))
-        self.failed_steps = 0
+        self.failed: list[str] = []
 
     def close(self) -> None:
         """Let go of the instance's files."""
@@ -714,7 +721,7 @@ class _Home:
             raise_on_error=False,
             **more,
         )
-        self.failed_steps += sum(event.is_step_failure for event in result.all_events)
+        self.failed += [str(event.step_key) for event in result.all_events if event.is_step_failure]
 
     def _tick(self, sensor: str) -> None:
         """One tick, stored like the daemon stores it; what it asks for is run (twice where assets raise once)."""
@@ -737,7 +744,7 @@ class _Home:
             requests, cursor = list(told.run_requests or []), told.cursor
         except Exception:  # noqa: BLE001 - the daemon stores whatever it is
             error = serializable_error_info_from_exc_info(sys.exc_info())
-            self.failed_steps += 1
+            self.failed.append(sensor)
         status = TickStatus.FAILURE if error else TickStatus.SUCCESS if requests else TickStatus.SKIPPED
         keys = [request.run_key or "" for request in requests]
         state = InstigatorType.SENSOR
@@ -1115,9 +1122,17 @@ def plans(
 ) -> tuple[list[Plan], WallPlan]:
     """The censuses of a run, and what is measured at the barrier alone."""
     count = QUICK if quick else FULL
-    basis = Plan("honest", count, count // PER_SESSION, 2 if quick else 3, seed, configuration, own=tuple(own))
+    basis = Plan(
+        "honest",
+        count,
+        max(LEAST_SESSIONS, count // PER_SESSION),
+        2 if quick else 3,
+        seed,
+        configuration,
+        own=tuple(own),
+    )
     few = min(count, 2 * FAULT_SESSIONS * PER_SESSION)
-    small = replace(basis, count=few, sessions=few // PER_SESSION, days=2, own=())
+    small = replace(basis, count=few, sessions=max(LEAST_SESSIONS, few // PER_SESSION), days=2, own=())
     judges = ("honest", "leaking") if quick else JUDGES
     judged = [replace(basis, judge=judge, erase=judge == "honest") for judge in judges]
     faults = [] if quick else [replace(small, faults=True, days=1)]
@@ -1167,12 +1182,10 @@ def _prove(found: Sequence[Result], censuses: Sequence[Plan]) -> None:
         leaked = sum(sum(forms.values()) for forms in one["leaks"].values())
         if not plan.barrier and leaked < MUST_FIND * plan.count:
             raise CensusError(f"{plan.name}: found {leaked} of {plan.count} canaries; the search proves nothing")
-        if plan.barrier and not plan.faults and one["failed_steps"]:
-            raise CensusError(
-                f"{plan.name}: {one['failed_steps']} steps failed; the census did not see the whole graph"
-            )
-        if plan.faults and one["failed_steps"] != len(one["raised"]):
-            raise CensusError(f"{plan.name}: {one['failed_steps']} failures, but {len(one['raised'])} bodies raised")
+        if plan.barrier and not plan.faults and one["failed"]:
+            raise CensusError(f"{plan.name}: {', '.join(one['failed'])} failed; the census did not see the whole graph")
+        if plan.faults and len(one["failed"]) != len(one["raised"]):
+            raise CensusError(f"{plan.name}: {len(one['failed'])} failures, but {len(one['raised'])} bodies raised")
         if one["chance_hits"]:
             raise CensusError(f"{plan.name}: {one['chance_hits']} canaries were found that nobody planted")
 
@@ -1199,9 +1212,11 @@ def gates(result: Result) -> list[Result]:
         for form in GATES.get(surface, {"any form": 0.0}):
             most = GATES.get(surface, {}).get(form, 0.0)
             rows.append(_gate(f"{surface}, {form}, per 10,000", worst.get((surface, form), 0.0), most))
-    for one in result["censuses"]:
-        if "erased" in one:
-            rows.append(_gate("an erased user's canaries, anywhere", len(one["erased"]["found_after"]), 0.0))
+    rows.extend(
+        _gate("an erased user's canaries, anywhere", len(one["erased"]["found_after"]), 0.0)
+        for one in result["censuses"]
+        if "erased" in one
+    )
     rows.extend(
         _gate(f"honest texts refused: {name}", figures["share"] or 0.0, MOST_FALSE_REJECTS)
         for name, figures in result["barrier"]["honest"].items()

@@ -339,10 +339,10 @@ def _privacy(
         for name, figures in barrier["honest"].items()
     ]
     speed = [
-        {"figure": "barrier checks per second and core, canaries", "value": barrier["checks_per_second"]},
-        {"figure": "barrier checks per second and core, honest texts", "value": barrier["honest_checks_per_second"]},
+        {"figure": "checks per second and core, canaries", "value": barrier["checks_per_second"]},
+        {"figure": "checks per second and core, honest texts", "value": barrier["honest_checks_per_second"]},
         {
-            "figure": "support counts, MB of transcript per second and core",
+            "figure": "support counts, MB per second, core",
             "value": barrier["support"]["mb_per_second"],
         },
         {"figure": "search, MB per second", "value": result["censuses"][0]["search_mb_per_second"]},

@@ -141,6 +141,9 @@ SECRETS: Final = frozenset({"key_sk", "key_aws", "key_github", "key_hex", "key_j
 WORDS: Final = frozenset({"codename_word"})
 """Kinds that are single ordinary words: not unique, searched as whole words."""
 
+OF_WORDS: Final = frozenset({"person", "address", "codename", "company"})
+"""Kinds made of names and words: a half of one is no secret, and stands in other values, too."""
+
 
 def canaries(count: int, seed: int, *, first: int = 0) -> list[Canary]:
     """`count` canaries of all kinds in turn, numbered from `first`; all values differ but those of `WORDS`."""
@@ -357,8 +360,6 @@ def _hashes(values: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint64]":
 
 def _patterns(sought: Iterable[Canary]) -> list[_Pattern]:
     texts = [(canary, encoding, text) for canary in sought for encoding, text in _forms(canary)]
-    halves = Counter(text for _, encoding, text in texts if encoding == "split")
-    texts = [entry for entry in texts if entry[1] != "split" or halves[entry[2]] == 1]  # a shared half is nobody's
     windows = Counter(text[place : place + WINDOW] for _, _, text in texts for place in _places(text))
     return [
         _Pattern(
@@ -381,6 +382,8 @@ def _forms(canary: Canary) -> Iterator[tuple[str, str]]:
     """The patterns of a canary: (encoding, folded text), each text once, under the first encoding that gives it."""
     given: set[str] = set()
     for encoding, encode in ENCODINGS.items():
+        if encoding == "split" and canary.kind in OF_WORDS:
+            continue
         parts = encode(canary.value).split(" | ") if encoding == "split" else [encode(canary.value)]
         for text in map(folded, parts):
             told = LEAST_INITIALS * WINDOW if encoding == "acrostic" else WINDOW
