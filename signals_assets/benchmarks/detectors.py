@@ -23,7 +23,7 @@ from signals_assets.core.detectors import DETECTORS, detect, examine, structural
 from signals_assets.core.detectors.cues import utterance
 from signals_assets.core.detectors.models import Linear, digest, packaged
 from signals_assets.core.detectors.turns import FEATURES
-from signals_assets.core.fitting import cross_validated, person
+from signals_assets.core.fitting import cross_validated
 from signals_assets.core.readings import Moment, Pair, Reading, Result, disagreements, scores
 from signals_assets.core.sessions import Session, Step, from_json, to_json
 from signals_assets.core.text import language, own_words, words, wordset
@@ -63,7 +63,6 @@ ALL_TYPES: Final = "whole sessions, all types"
 """Labels that know every type; nobody has measured how far their readers agree."""
 LEARNED: Final = "correction"
 """The type that a fitted model finds."""
-LEAST_PERSONS: Final = 3
 SHOWN_BY_TOOLS: Final = frozenset({"error_event", "context_churn"})
 READERS: Final[dict[str, dict[str, Any]]] = {
     WHOLE: {
@@ -166,13 +165,16 @@ class _Rules:
 def _unseen(
     sessions: Mapping[str, Session], sheets: Sequence[Mapping[str, Any]]
 ) -> Callable[[Session], Mapping[str, Linear] | None]:
-    """For a session that the packaged model was fitted on a model fitted on other persons; None: the packaged one."""
+    """For a session that the packaged model was fitted on a model fitted on other persons; None: the packaged one.
+
+    Too few persons or moments to fit anything leave every session to the packaged model; the counts in the result tell.
+    """
     seen_before = packaged(LEARNED, FEATURES).sessions
     fitted_on = [sheet for sheet in sheets if digest(sheet["session_id"]) in seen_before]
-    persons = {person(sessions[sheet["session_id"]]) for sheet in fitted_on if sheet["session_id"] in sessions}
-    if len(persons) < LEAST_PERSONS:
+    try:
+        model_of = cross_validated(sessions, fitted_on, LEARNED)
+    except ValueError:
         return lambda _: None
-    model_of = cross_validated(sessions, fitted_on, LEARNED)
     return lambda session: {LEARNED: model_of(session)} if digest(session.key) in seen_before else None
 
 

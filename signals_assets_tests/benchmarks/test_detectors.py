@@ -6,6 +6,8 @@ import pytest
 
 from signals_assets.benchmarks import detectors
 from signals_assets.benchmarks.detectors import memory, naive, run, spoken, standard_sessions
+from signals_assets.core.detectors.models import Linear, digest
+from signals_assets.core.detectors.turns import FEATURES
 from signals_assets.core.sessions import from_json
 from signals_assets_tests.core.detectors.script import agent, edit, result, session, shell, user
 
@@ -156,6 +158,82 @@ def test_disagreements_hold_places_and_no_text():
         "labels": "sheets", "session_id": "one", "annotator": None, "type": "error_event", "what": "extra",
         "steps": [2], "severity": extra["severity"],
     }  # fmt: skip
+
+
+CORRECTED = (user("build it"), edit("a"), agent(), user("no, the header is still wrong, it does not show"), edit("b"),
+             agent("Ready."), user("now add a title"))  # fmt: skip
+"""A correction at step 4 and a wish at step 8."""
+PERSONS = ("ann", "bob", "cem", "dora", "eva", "finn")
+
+
+def always(*names, score):
+    """A model fitted on the sessions of these names that is as sure of every turn."""
+    return Linear(FEATURES, (0.0,) * len(FEATURES), score, frozenset(map(digest, names)))
+
+
+def packaged_is(monkeypatch, model):
+    monkeypatch.setattr(detectors, "packaged", lambda name, features: model)
+    monkeypatch.setattr("signals_assets.core.detectors.turns.packaged", lambda name, features: model)
+
+
+def correction_figures(found):
+    return found["labels"][0]["rules"]["types"]["correction"]["moments"]
+
+
+def talks(*persons):
+    return [replace(named(f"s{number}", *CORRECTED), user_id=who) for number, who in enumerate(persons)]
+
+
+def test_sessions_the_packaged_model_was_fitted_on_are_read_by_models_that_did_not_see_the_person(monkeypatch):
+    """The packaged model of this test finds nothing: what is found of its own sessions others found."""
+    sessions = talks(*PERSONS)
+    packaged_is(monkeypatch, always(*(found.key for found in sessions), score=-5.0))
+    labels = [("side", [sheet(found.key, event("correction", 4)) for found in sessions])]
+    found = run(sessions, labels)
+    assert (found["fitted_on"], found["cross_validated"]) == (6, 6)
+    assert correction_figures(found)["f1"] == 1
+    models = detectors._unseen({told.key: told for told in sessions}, labels[0][1])
+    for told in sessions:
+        assert digest(told.key) not in models(told)["correction"].sessions
+
+
+def test_other_sessions_are_read_by_the_packaged_model(monkeypatch):
+    known, new = talks(*PERSONS), replace(named("new", *CORRECTED), user_id="zoe")
+    packaged_is(monkeypatch, always(*(found.key for found in known), score=-5.0))
+    sheets = [sheet(found.key, event("correction", 4)) for found in (*known, new)]
+    found = run([*known, new], [("side", sheets)])
+    assert (found["fitted_on"], found["cross_validated"]) == (6, 6)
+    assert correction_figures(found)["recall"] == 0.857  # six of seven
+
+
+def test_a_model_of_others_is_fitted_on_nothing_but_what_the_packaged_one_was(monkeypatch):
+    known, new = talks(*PERSONS), replace(named("new", *CORRECTED), user_id="zoe")
+    packaged_is(monkeypatch, always(*(found.key for found in known), score=-5.0))
+    sheets = [sheet(found.key, event("correction", 4)) for found in (*known, new)]
+    models = detectors._unseen({told.key: told for told in (*known, new)}, sheets)
+    assert models(new) is None
+    assert all(digest("new") not in models(told)["correction"].sessions for told in known)
+
+
+@pytest.mark.parametrize(
+    ("persons", "corrected"),
+    [(("ann", "bob"), 2), (("ann", "bob", "cem"), 1)],
+    ids=["too few persons", "too few moments"],
+)
+def test_where_nothing_can_be_fitted_the_packaged_model_reads_and_the_counts_tell(monkeypatch, persons, corrected):
+    sessions = talks(*persons)
+    packaged_is(monkeypatch, always(*(found.key for found in sessions), score=5.0))
+    sheets = [sheet(told.key, *[event("correction", 4)] * (n < corrected)) for n, told in enumerate(sessions)]
+    found = run(sessions, [("side", sheets)])
+    assert (found["fitted_on"], found["cross_validated"]) == (len(persons), 0)
+    assert correction_figures(found)["recall"] == 1
+
+
+def test_labels_without_the_learned_type_fit_nothing(monkeypatch):
+    sessions = talks(*PERSONS)
+    packaged_is(monkeypatch, always(*(found.key for found in sessions), score=-5.0))
+    found = run(sessions, [("whole", [sheet(told.key, event("error_event", 2)) for told in sessions])])
+    assert (found["fitted_on"], found["cross_validated"]) == (6, 0)
 
 
 def test_standard_sessions_have_a_hundred_steps_each_and_keep_the_order():
