@@ -1,3 +1,6 @@
+import os
+from datetime import UTC, datetime
+
 import pytest
 
 from signals_assets.core.analysis import AnalysisRequest
@@ -81,3 +84,27 @@ def test_an_unknown_or_strange_batch_is_refused_by_name(rules):
 def test_the_rules_answer_no_free_questions(rules):
     assert rules.ask("what is this?") is None
     assert "no model" in rules.check()
+
+
+def test_forgotten_requests_leave_their_batch_and_the_others_stay_with_its_age(rules, tmp_path):
+    (state,) = rules.submit("day", [ask(1), ask(2), ask(3)])
+    [path] = (tmp_path / "batches").glob("*.zst")
+    os.utime(path, (1_000_000, 1_000_000))
+    kept = [answer for answer in rules.collect(state.batch_id) if answer.request_id != "q_2"]
+    assert rules.forget(["q_2", "q_unknown"]) == 1
+    assert list(rules.collect(state.batch_id)) == kept
+    assert rules.poll(state.batch_id).requests == 2
+    assert path.stat().st_mtime == 1_000_000
+    assert rules.forget(["q_2"]) == 0
+
+
+def test_batches_expire_by_their_age(rules, tmp_path):
+    rules.submit("day", [ask(1)])
+    rules.submit("later", [ask(2)])
+    old = min((tmp_path / "batches").glob("*.zst"))
+    os.utime(old, (1_000_000, 1_000_000))
+    before = datetime(2020, 1, 1, tzinfo=UTC)
+    assert rules.expire(before, dry_run=True) == 1
+    assert rules.expire(before) == 1
+    assert rules.expire(before) == 0
+    assert not old.exists()

@@ -3,7 +3,7 @@
 import gzip
 import os
 from collections import Counter
-from datetime import date
+from datetime import UTC, date, datetime
 
 import orjson
 import pytest
@@ -255,3 +255,99 @@ def _count_reads(monkeypatch):
 
     monkeypatch.setattr(session_source, "_read_file", counting)
     return read
+
+
+# --- erasure and expiry ------------------------------------------------------------------------------------------
+
+
+def erased(*users):
+    return lambda: lambda user, organization, key: user in users
+
+
+def mixed(folder):
+    """A file of two days: it is copied by day into the spool."""
+    write(
+        folder / "mixed.jsonl",
+        session("a1", user_id="ann"), session("b1", user_id="bob"),
+        session("a2", "2026-01-06", user_id="ann"), session("b2", "2026-01-06", user_id="bob"),
+    )  # fmt: skip
+
+
+def in_spool(tmp_path, *words):
+    """Which of the words stand anywhere in the spool, unpacked."""
+    import zstandard
+
+    said = b""
+    for path in (tmp_path / "spool").rglob("*"):
+        said += str(path).encode()
+        if path.is_file():
+            data = path.read_bytes()
+            said += zstandard.ZstdDecompressor().decompressobj().decompress(data) if path.suffix == ".zst" else data
+    return [word for word in words if word.encode() in said]
+
+
+def test_erased_users_are_passed_over_counted_and_leave_the_spool(tmp_path, opened):
+    mixed(tmp_path / "in")
+    write(tmp_path / "in/day.jsonl", session("a3", user_id="ann"), session("b3", user_id="bob"))
+    assert everything(opened()) == {FIRST: ["a3", "b3", "a1", "b1"], SECOND: ["a2", "b2"]}
+    assert in_spool(tmp_path, "ann", "bob", "a1", "a3") == ["ann", "bob", "a1", "a3"]
+    source = opened(erased=erased("ann"))
+    assert everything(source) == {FIRST: ["erased", "b3", "erased", "b1"], SECOND: ["erased", "b2"]}
+    assert source.forget({"a1", "a2", "a3"}) == 3
+    assert source.forget({"a1", "a2", "a3"}) == 0
+    assert everything(source) == {FIRST: ["erased", "b3", "b1", "erased"], SECOND: ["b2", "erased"]}
+    assert source.counts() == {FIRST: 2, SECOND: 1}
+    assert in_spool(tmp_path, "ann", "a1", "a2", "a3") == []
+
+
+def test_a_file_of_an_erased_user_alone_leaves_not_even_its_name(tmp_path, opened):
+    write(
+        tmp_path / "in/a-session-of-ann.jsonl", session("a1", user_id="ann"), session("a2", "2026-01-06", user_id="ann")
+    )
+    write(tmp_path / "in/bob.jsonl", session("b1", user_id="bob"))
+    opened().days()
+    source = opened(erased=erased("ann"))
+    source.forget({"a1", "a2"})
+    for again in (source, opened(erased=erased("ann"))):
+        assert everything(again) == {FIRST: ["b1", "erased"]}
+    assert in_spool(tmp_path, "a-session-of-ann", "a1", "a2") == []
+
+
+def test_a_folder_of_an_erased_user_is_not_read_at_all(tmp_path, opened):
+    (tmp_path / "in/ann").mkdir(parents=True)
+    (tmp_path / "in/ann/x.jsonl").write_bytes(orjson.dumps(session("a1")) + b"\n{broken\n")
+    write(tmp_path / "in/bob/x.jsonl", session("b1"))
+    by_folder = UserFrom(kind="folder", value="0")
+    before = opened(user_from=by_folder)
+    assert [item.reason for item in before.set_aside("ann")] == ["invalid_json"]
+    source = opened(user_from=by_folder, erased=erased("ann"))
+    assert everything(source) == {FIRST: ["b1"]}
+    assert source.skipped()["files_passed_over.erased"] == 1
+    assert in_spool(tmp_path, "ann/", "'ann'", "a1") == []
+
+
+def test_copies_without_a_file_of_their_own_go_with_the_next_erasure(tmp_path, opened):
+    mixed(tmp_path / "in")
+    source = opened()
+    source.days()
+    orphan = tmp_path / "spool/shards/0123"
+    orphan.mkdir()
+    (orphan / "2026-01-05.zst").write_bytes(b"left by a process that died")
+    source.forget({"nobody"})
+    assert not orphan.exists()
+    assert everything(source) == {FIRST: ["a1", "b1"], SECOND: ["a2", "b2"]}
+
+
+def test_expired_copies_are_removed_and_their_days_are_read_from_the_source(tmp_path, opened):
+    mixed(tmp_path / "in")
+    source = opened()
+    before = {day: list(source.sessions(day)) for day in source.days()}
+    for path in (tmp_path / "spool").rglob("*.zst"):
+        os.utime(path, (1_000_000, 1_000_000))
+    cut = datetime(2020, 1, 1, tzinfo=UTC)
+    assert source.expire(cut, dry_run=True) == 2
+    assert source.expire(cut) == 2
+    assert source.expire(cut) == 0
+    for again in (source, opened()):
+        assert {day: list(again.sessions(day)) for day in again.days()} == before
+    assert not list((tmp_path / "spool").rglob("*.zst"))
