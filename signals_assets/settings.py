@@ -30,7 +30,7 @@ def _toml_files() -> list[str]:
 class SelectionSettings(BaseModel):
     """Which sessions are sent to the analyst, and how many."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     min_steps: int = Field(30, ge=0, description="Least agentic steps (assistant messages and tool calls).")
     daily_token_budget: int = Field(50_000_000, ge=0, description="Input tokens a day; above it a sample is drawn.")
@@ -40,7 +40,7 @@ class SelectionSettings(BaseModel):
 class ThresholdSettings(BaseModel):
     """When a friction partition is over its threshold."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     default_ceiling: float = Field(0.35, gt=0, le=1, description="Share of sessions a type may reach.")
     ceilings: dict[str, float] = Field(default_factory=dict, description="Per type, e.g. {error_event = 0.5}.")
@@ -52,7 +52,7 @@ class ThresholdSettings(BaseModel):
 class TicketSettings(BaseModel):
     """Brakes on filing."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     per_day: int = Field(3, ge=0)
     open_limit: int = Field(10, ge=0)
@@ -65,7 +65,7 @@ class TicketSettings(BaseModel):
 class UserFrom(BaseModel):
     """Where the user of a session comes from when its format knows none."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     kind: Literal["none", "folder", "setting", "field"] = "none"
     value: str = Field("", description="Folder level (0 = first below the path), the user's name, or a field name.")

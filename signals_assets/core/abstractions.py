@@ -343,7 +343,7 @@ class _Case:
                 severity=(event.severity or "low") if kind == "friction" else None,
                 steps=steps,
                 citation=citations.get(position),
-                confidence=event.confidence,
+                confidence=round(event.confidence, 2),  # more digits could spell a number of the session
                 component=self._component(kind, event.type, steps),
                 seconds_from_start=seconds_from_start(session, steps[0]),
                 inclusion_weight=self._analysis["inclusion_weight"],

@@ -20,6 +20,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from signals_assets.resources.folders import private_folder
+
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
@@ -316,7 +318,7 @@ def _open(url: str, table: "sa.Table") -> "sa.Engine":
 
     options: dict[str, Any] = {"hide_parameters": True}
     if url.startswith("sqlite"):
-        Path(sa.make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+        private_folder(Path(sa.make_url(url).database or "").parent)
         options["poolclass"] = sa.pool.NullPool
         options["connect_args"] = {"timeout": BUSY_MILLISECONDS / 1000}
     engine = sa.create_engine(url, **options)
