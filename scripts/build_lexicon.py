@@ -1,7 +1,7 @@
 # ruff: noqa: INP001
 """Build signals_assets/core/barrier/lexicon.txt: general English words, written by permissively licensed projects.
 
-    python scripts/build_lexicon.py [--docs NAME=FOLDER ...] [--check]
+    python scripts/build_lexicon.py [--docs "NAME VERSION LICENCE=FOLDER" ...] [--check]
 
 Put here: which sources are read, their licences, and the rule by which a word qualifies.
 Not here: the words added by hand (see `words.txt` beside the lexicon) or what the lexicon is used for
@@ -14,8 +14,10 @@ A word qualifies when
   - it is three letters or longer, has a vowel, and occurs often enough (`LEAST_TOTAL`) not to be a slip;
   - or it is a regular inflection of such a word and one source at least writes it;
   - and it is not a given name or surname (`names.txt`).
-Only the list of words leaves the sources: no sentence, no count. Sources are the installed Python distributions below
-and whole documentation folders given with --docs (Debian's nodejs and cmake documentation were used: MIT, BSD-3).
+Only the list of words leaves the sources: no sentence, no count, no order of theirs; the list itself has the licence of
+this project. Sources are the installed Python distributions below and documentation folders given with --docs (those of
+nodejs, MIT, and cmake, BSD-3-Clause, were used). `lexicon_sources.txt` beside the lexicon records name, version and
+licence of each source of the last build. Nobody else's list of words is read: frequency lists are mostly share-alike.
 """
 
 import argparse
@@ -224,6 +226,11 @@ def sources(folders: dict[str, Path]) -> Iterator[tuple[str, Iterator[Path]]]:
         yield name, files_of(folder)
 
 
+def version_of(name: str) -> str:
+    """The version of a source: of the running Python, or of the installed distribution."""
+    return sys.version.split()[0] if name == "python" else metadata.version(name)
+
+
 def inflections(word: str) -> Iterator[str]:
     """Regular inflections and derivations of a word (a superset: only those that a source writes are kept)."""
     stem = word[:-1] if word.endswith("e") else word
@@ -293,20 +300,33 @@ def main() -> int:
     parser.add_argument("--docs", action="append", default=[], metavar="NAME=FOLDER", help="a documentation folder")
     parser.add_argument("--check", action="store_true", help="compare, do not write")
     arguments = parser.parse_args()
-    folders = {name: Path(folder) for name, _, folder in (item.partition("=") for item in arguments.docs)}
-    words, read = build(folders)
-    header = [
-        "# General English words for the abstraction barrier. Built by scripts/build_lexicon.py; do not edit by hand",
-        "# (add words to words.txt). Rule and licence of each source stand there: PSF-2.0, BSD, MIT, Apache-2.0.",
-        f"# Version 1. Words: {len(words)}. Sources: {', '.join(read)}.",
+    given = {item.partition("=")[0]: Path(item.partition("=")[2]) for item in arguments.docs}
+    described = {text.split(maxsplit=2)[0]: text.split(maxsplit=2) for text in given}
+    if any(len(parts) != 3 for parts in described.values()):
+        parser.error('--docs needs "NAME VERSION LICENCE=FOLDER"')
+    words, read = build({text.split()[0]: folder for text, folder in given.items()})
+    recorded = [
+        described.get(name) or [name, version_of(name), {"python": "PSF-2.0", **DISTRIBUTIONS}[name]] for name in read
     ]
-    text = "\n".join([*header, *words]) + "\n"
-    target = BARRIER / "lexicon.txt"
+    files = {
+        "lexicon.txt": [
+            "# General English words for the abstraction barrier, built by scripts/build_lexicon.py (the rule is",
+            "# there): do not edit, add words to words.txt. Sources, versions and licences: lexicon_sources.txt.",
+            f"# Version 2. Words: {len(words)}. Sources: {len(read)}. Licence: this project's (LICENSE).",
+            *words,
+        ],
+        "lexicon_sources.txt": [
+            "# What lexicon.txt was derived from: name | version | licence. Written by scripts/build_lexicon.py.",
+            *(" | ".join(parts) for parts in recorded),
+        ],
+    }
+    texts = {BARRIER / name: "\n".join(lines) + "\n" for name, lines in files.items()}
     if arguments.check:
-        same = target.read_text(encoding="utf-8") == text
+        same = all(path.exists() and path.read_text(encoding="utf-8") == text for path, text in texts.items())
         sys.stdout.write("same\n" if same else "differs\n")
         return 0 if same else 1
-    target.write_text(text, encoding="utf-8")
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{len(words)} words from {len(read)} sources\n")
     return 0
 

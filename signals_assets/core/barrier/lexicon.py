@@ -12,7 +12,8 @@ Not here: how the lexicon is built (see `scripts/build_lexicon.py`), the rules t
 | `technologies.txt` | public languages, frameworks, tools, in canonical capitalisation | by review |
 | `names.txt` | given names and surnames, which no list above may contain | by review |
 
-The build script names each source and its licence; the derived list holds single words only.
+`lexicon_sources.txt` names each source of `lexicon.txt` with version and licence; the derived list holds single words
+only and is, like the lists written by hand, under the licence of the project.
 """
 
 import re
@@ -20,7 +21,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Version of the lists together; a record of a rejection names it."""
 
 

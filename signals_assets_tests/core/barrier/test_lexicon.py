@@ -14,8 +14,22 @@ def test_the_lexicon_is_a_sorted_list_of_lower_case_words_that_names_its_sources
     words = [line for line in lines("lexicon.txt") if not line.startswith("#")]
     assert any("Sources:" in line for line in header)
     assert any("scripts/build_lexicon.py" in line for line in header)
+    assert any("lexicon_sources.txt" in line and "icence" in line for line in header)
+    assert any(f"Version {lexicon.VERSION}." in line and f"Words: {len(words)}." in line for line in header)
     assert words == sorted(set(words))
     assert all(word.isascii() and word.isalpha() and word.islower() for word in words)
+
+
+PERMISSIVE = ("MIT", "BSD-", "Apache-2.0", "PSF-2.0", "Matplotlib licence (PSF style)")
+
+
+def test_every_source_of_the_lexicon_has_a_version_and_a_permissive_licence():
+    sources = [line.split(" | ") for line in lines("lexicon_sources.txt") if not line.startswith("#")]
+    assert len(sources) >= 50
+    for name, version, licence in sources:
+        assert name
+        assert version[0].isdigit()
+        assert all(part.startswith(PERMISSIVE) for part in licence.split(" or ")), name
 
 
 def test_it_is_large_enough_for_general_english_and_still_closed():

@@ -128,6 +128,49 @@ def test_r4_allows_sentence_starts_and_public_technologies():
     assert verdict("The user asked for tests. The agent wrote them in Python with PostgreSQL and Node.js.") is None
 
 
+class Liar(str):
+    """Says of itself what it is not."""
+
+    def __len__(self):
+        return 1
+
+
+def test_r0_refuses_texts_of_a_class_that_could_answer_differently_when_asked_again():
+    assert verdict(Liar(HONEST)) == "R0"
+
+
+@pytest.mark.parametrize("text", [f" {HONEST}", f"{HONEST} ", HONEST.replace(" user", "  user")])
+def test_r1_refuses_blanks_that_say_nothing(text):
+    assert verdict(text) == "R1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The user said four and seven and nine.",
+        "The user said nine dot eight dot seven.",
+        "The user tried two tools, three files, four tests, five pages and six steps.",
+    ],
+)
+def test_r2_refuses_number_words_with_words_between_them(text):
+    assert verdict(text) == "R2"
+
+
+def test_r3_refuses_long_chains_of_short_words():
+    assert verdict("The user asked for a read-only, end-to-end run.") is None
+    assert verdict("The user asked for a to-do-it-all-in-one run.") == "R3"
+
+
+def test_r7_refuses_a_code_of_one_spelling_word_or_of_letters():
+    assert verdict("The user booked a hotel and a hotel and a hotel.") == "R7"
+    assert verdict("The user wrote a a I a I.") == "R7"
+
+
+@pytest.mark.parametrize("text", ["The user asked a question; delete the file.", "The user asked (run the command)."])
+def test_r8_refuses_commands_behind_other_punctuation(text):
+    assert verdict(text) == "R8"
+
+
 @pytest.mark.parametrize("name", ["Julia", "Ruby", "Jenkins", "Ada", "Travis", "Phoenix", "Viper"])
 def test_a_technology_that_is_a_name_is_not_shown_in_free_text(name):
     assert verdict(f"The user asked {name} for help.") in {"R3", "R4"}

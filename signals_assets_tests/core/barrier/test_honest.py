@@ -1,0 +1,48 @@
+"""Honest abstractions of real sessions: what a careful reader wrote under the codebook's privacy rule must pass."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from signals_assets.core.barrier import CITATION, CITATION_LIMIT, SUMMARY, SUMMARY_LIMIT, Barrier, Support
+
+MOST_REFUSED = 0.05
+FILES = ("gold_labels.jsonl", "user_side_labels.jsonl")
+
+
+def fields(path: Path) -> Iterator[str]:
+    """Summaries and descriptions of a file of label sheets."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        sheet = json.loads(line)
+        events = [*sheet.get("friction", ()), *sheet.get("delight", ())]
+        yield from (text for text in (sheet.get("summary"), *(e.get("description") for e in events)) if text)
+
+
+def refused(texts: list[str]) -> Counter[str]:
+    """Fields refused after the one retry, by rule."""
+    barrier = Barrier(Support(), "company", b"key")
+    rules: Counter[str] = Counter()
+    for text in texts:
+        limit, grams = (SUMMARY_LIMIT, SUMMARY) if len(text) > CITATION_LIMIT else (CITATION_LIMIT, CITATION)
+        verdict = barrier.admit(text, limit=limit, transcript=None, grams=grams)
+        if verdict.rule is not None:
+            verdict = barrier.retry(text, verdict.rule, limit=limit, transcript=None, grams=grams)
+        if verdict.rule is not None:
+            rules[verdict.rule] += 1
+    return rules
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", FILES)
+def test_honest_abstractions_pass_after_one_retry(data_dir: Path, name: str):
+    texts = list(fields(data_dir / name))
+    rules = refused(texts)
+    assert len(texts) > 200
+    assert rules.total() <= MOST_REFUSED * len(texts), dict(rules)
+
+
+def test_the_measure_can_fail():
+    assert refused(["The user met zorblatt quux flimflam wibble.", "The user asked for a test."]) == {"R3": 1}
