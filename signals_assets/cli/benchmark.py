@@ -9,6 +9,7 @@ import click
 import orjson
 
 from signals_assets.cli.printing import json_option, show, write_json
+from signals_assets.cli.records import records
 
 Result = dict[str, Any]
 Table = tuple[str, Sequence[Mapping[str, Any]], str]
@@ -103,8 +104,8 @@ def _detectors(
             sessions, labels = _simulated(Path(folder), quick, seed)
         items = list(read_paths(sessions))
         read = [item for item in items if not isinstance(item, Rejected)]
-        sheets = [(path.name, _records(path, ("session_id", "friction"))) for path in labels]
-        true = _records(rewards, ("session_id", "reward")) if rewards else []
+        sheets = [(path.name, records(path, ("session_id", "friction"))) for path in labels]
+        true = records(rewards, ("session_id", "reward")) if rewards else []
     if true and not {record["session_id"] for record in true} & {session.key for session in read}:
         raise click.ClickException(f"{rewards}: none of its sessions is among --sessions; give the files of those")
     result = run(read, sheets, true, quick=quick, seed=seed)
@@ -126,22 +127,6 @@ def _detectors(
         tables += _reward_tables(result["rewards"])
     speed = [{"figure": name.replace("_", " "), "value": value} for name, value in result["speed"].items()]
     return {"parameters": parameters, **result}, [*tables, ("Speed on one core, and memory", speed, "")]
-
-
-def _records(path: Path, needed: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The JSON lines of a file; one that is not JSON or lacks a needed field is named by its number."""
-    records = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            record = None
-        if not isinstance(record, dict) or any(name not in record for name in needed):
-            raise click.ClickException(f"{path}, line {number}: not a JSON object with {' and '.join(needed)}")
-        records.append(record)
-    return records
 
 
 def _label_tables(block: Result) -> list[Table]:
@@ -357,8 +342,8 @@ def _privacy(
 
 
 _LEAKS_NOTE: Final = (
-    "Canaries found at least once. Fragments: eight characters of a secret. Word codes pass into the abstracted zone as "
-    "far as its caps allow; shared words are ordinary words that five or more users wrote. Surfaces without a row: 0."
+    "Canaries found at least once. Fragments: eight characters of a secret. Word codes pass into the abstracted zone "
+    "as far as its caps allow; shared words are ordinary words that five or more users wrote. Surfaces not listed: 0."
 )
 
 
