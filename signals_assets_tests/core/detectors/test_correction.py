@@ -65,6 +65,7 @@ def test_a_question_about_the_agent_is_none_however_sure_the_model_is():
 def test_an_opening_and_a_turn_with_nothing_of_the_agents_before_it_are_none():
     words = "the export is wrong and still does not work"
     assert found(session(user(words), agent()), always(0.99)) == []
+    assert found(session(agent("How can I help?"), user(words), agent()), always(0.99)) == []
     assert found(session(ASK, user(words), agent()), always(0.99)) == []
     assert len(found(session(ASK, agent(), user(words)), always(0.99))) == 1
 
