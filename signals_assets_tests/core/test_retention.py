@@ -1,0 +1,27 @@
+"""How long each table is kept."""
+
+from signals_assets.core.retention import EXPIRING, KEYED, PERSONLESS, WINDOW_DAYS, WINDOWED, days_kept
+from signals_assets.settings import Settings
+from signals_assets.tables import TABLES
+
+
+def test_every_restricted_table_has_a_term_or_holds_no_person():
+    restricted = {name for name, model in TABLES.items() if model.zone == "restricted"}
+    assert restricted == {*EXPIRING, *WINDOWED, *KEYED, *PERSONLESS}
+    for name in PERSONLESS:
+        assert not {"user_id", "session_id"} & set(TABLES[name].model_fields)
+
+
+def test_every_table_under_pseudonyms_expires_and_the_published_zone_is_kept():
+    settings = Settings(retention_days=3, abstracted_retention_days=60)
+    kept = {name: days_kept(model, settings) for name, model in TABLES.items()}
+    assert {kept[name] for name in EXPIRING} == {3}
+    assert {kept[name] for name in WINDOWED} == {WINDOW_DAYS}
+    assert {kept[name] for name, model in TABLES.items() if model.zone == "abstracted"} == {60}
+    assert {kept[name] for name, model in TABLES.items() if model.zone == "published"} == {None}
+    keyed = {name for name, model in TABLES.items() if {"user_id", "session_id"} & set(model.model_fields)}
+    assert not {name for name in keyed if kept[name] is None}
+
+
+def test_abstractions_are_never_kept_shorter_than_what_they_are_made_of():
+    assert days_kept(TABLES["facets"], Settings(retention_days=200)) == 200
