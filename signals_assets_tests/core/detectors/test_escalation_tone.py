@@ -85,7 +85,7 @@ def test_one_sign_is_slight_and_two_are_moderate_and_surer():
 
 
 def test_words_typed_with_a_rejection_weigh_more():
-    words = "stop guessing please"
+    words = "please listen"
     rejected = session(ASK, call("Bash", "a", command="make"), result("Bash", "a", "", "rejected", words))
     assert steps(rejected) == [(2,)]
     assert steps(after_work(words)) == []

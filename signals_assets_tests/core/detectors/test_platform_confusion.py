@@ -42,8 +42,8 @@ def test_a_long_message_is_a_task_whatever_it_asks_in_passing():
 
 
 def test_the_more_a_question_says_the_surer_it_is():
-    (one,) = found(session(user("can you see my screen?")))
-    (two,) = found(session(user("are you able to see it, can you see my screen?")))
+    (one,) = found(session(user("which model are you?")))
+    (two,) = found(session(user("which model are you, and do you have access to my screen?")))
     assert one.confidence < two.confidence
 
 
