@@ -47,6 +47,7 @@ from signals_assets.core.barrier import (
     Grams,
     Support,
     TranscriptIndex,
+    from_taxonomy,
 )
 from signals_assets.core.barrier.lexicon import load
 from signals_assets.core.barrier.rules import Shape
@@ -483,8 +484,9 @@ class _OpenBarrier(Barrier):
         shape: Shape = "sentence",  # noqa: ARG002
     ) -> Admission:
         """Anything that is a text."""
-        admitted = object.__new__(Abstracted)
-        admitted._text = str(text)
+        admitted = object.__new__(Abstracted)  # forged on purpose: the type refuses every polite way
+        object.__setattr__(admitted, "_text", str(text))
+        object.__setattr__(admitted, "_seal", from_taxonomy("A test of the barrier")._seal)
         return Admission(admitted, None)
 
 
@@ -861,7 +863,8 @@ class _Home:
             if path.suffix == ".db":
                 yield "ledger", path.name, list(_database(path))
         for path in _files(self.dagster):
-            surface = "event log" if "history" in path.parts else "runs, ticks, cursors"
+            of_runs = path.name.startswith("runs.db") or "history" not in path.parts
+            surface = "runs, ticks, cursors" if of_runs else "event log"
             yield surface, path.name, [*(_database(path) if path.suffix == ".db" else ()), _text(path)]
         yield "stdout and stderr", "output", [_text(self.folder / name) for name in ("stdout.txt", "stderr.txt")]
         yield "temporary files", "tmp", [_text(path) for path in _files(self.folder / "tmp")]

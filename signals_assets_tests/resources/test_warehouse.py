@@ -136,7 +136,7 @@ def test_show_and_describe_name_the_tables_of_the_zones(warehouse: ParquetWareho
 def test_any_duckdb_shell_can_open_the_views(warehouse: ParquetWarehouse) -> None:
     import duckdb
 
-    warehouse.replace(FrictionEvent, DAY, [event(1, "a"), event(2, "b")])
+    warehouse.replace(FrictionEvent, DAY, [event(1, "a"), event(2, "the")])
     with duckdb.connect(":memory:") as shell:
         shell.execute(warehouse.views_sql())
         assert shell.execute("select count(*) from friction_events").fetchall() == [(2,)]

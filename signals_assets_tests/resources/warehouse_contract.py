@@ -285,7 +285,7 @@ class WarehouseContract:
             warehouse.limited_to(["abstracted"]).rewrite(Quarantined, DAY, without("r1"))
 
     def test_queries_join_days_and_take_parameters(self, warehouse: Warehouse) -> None:
-        warehouse.replace(FrictionEvent, DAY, [event(1, "a"), event(2, "b")])
+        warehouse.replace(FrictionEvent, DAY, [event(1, "a"), event(2, "the")])
         answer = warehouse.query("select session_id from friction_events where event_id = ? and day = ?", ["e2", DAY])
         assert answer.to_pylist() == [{"session_id": "s2"}]
 

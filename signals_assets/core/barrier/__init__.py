@@ -31,7 +31,6 @@ from signals_assets.zones import _BARRIER_KEY, Abstracted
 CITATION_LIMIT: Final = 240
 SUMMARY_LIMIT: Final = 400
 LABEL_LIMIT: Final = 80
-RESTORE_LIMIT: Final = 4000
 
 __all__ = [
     "CITATION",
@@ -143,6 +142,6 @@ def restored(text: str) -> Abstracted:
 
     Checks characters and length only, since the lexicon may have changed since. Raises ValueError without the text.
     """
-    if not isinstance(text, str) or not rules.storable(text, RESTORE_LIMIT):
+    if not isinstance(text, str) or not rules.storable(text, rules.LONGEST):
         raise ValueError("stored text was not admitted by the barrier; re-materialize the partition it came from")
     return Abstracted(text, _BARRIER_KEY)

@@ -38,6 +38,8 @@ RULES: Final = ("R0", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8")
 Shape = Literal["sentence", "label", "definition"]
 """A sentence starts with its subject (R8); a label or a definition of our own taxonomy does not."""
 
+LONGEST: Final = 4000
+"""Characters of the longest text that is stored as one."""
 LARGEST_NUMBER: Final = 20
 MOST_NUMBERS: Final = 4
 NUMBER_WORD_RUN: Final = 3
@@ -145,6 +147,11 @@ def first_failure(
     if failed:
         return failed
     return "R8" if not _shaped(text, words, shape) else None
+
+
+def admissible_alone(text: object) -> bool:
+    """Whether a text passes every rule that asks no transcript (R0 to R4, the spelling words of R7)."""
+    return first_failure(text, limit=LONGEST, shape="definition") is None
 
 
 def storable(text: str, limit: int) -> bool:

@@ -212,14 +212,16 @@ def test_without_the_barrier_every_canary_would_stand_in_the_text():
 def test_only_the_barrier_makes_abstracted_text():
     package = Path(signals_assets.__file__).parent
     makers = set()
+    hidden = {"_BARRIER_KEY", "_unpickled", "_seal"}
     for path in package.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Abstracted"
-            named = isinstance(node, ast.alias) and node.name in {"_BARRIER_KEY", "_unpickled"}
-            reached = isinstance(node, ast.Attribute) and node.attr in {"_BARRIER_KEY", "_unpickled"}
-            if called or named or reached:
+            named = isinstance(node, ast.alias) and node.name in hidden
+            reached = isinstance(node, ast.Attribute) and node.attr in hidden
+            spelled = isinstance(node, ast.Constant) and node.value in hidden
+            if called or named or reached or spelled:
                 makers.add(path.relative_to(package).as_posix())
-    assert makers == {"zones.py", "core/barrier/__init__.py"}
+    assert makers == {"zones.py", "core/barrier/__init__.py", "benchmarks/privacy.py"}  # the last forges on purpose
 
 
 def test_without_the_key_it_cannot_be_made():
