@@ -14,7 +14,7 @@ from signals_assets.core.detectors.platform_confusion import ABOUT_AGENT
         "are you able to search the web?",
         "can you see my screen?",
         "why can't you open the picture?",
-        "how do you know?",
+        "how do you remember my name?",
         "how many tokens did that use?",
         "what is your context window?",
         "is there a way to export this conversation?",
