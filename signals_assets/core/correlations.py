@@ -21,6 +21,8 @@ from signals_assets.core.barrier.thresholds import (
     band,
     coarse,
     concerned_shown,
+    day_shown,
+    part_shown,
     rounded_high,
     rounded_interval,
     rounded_low,
@@ -120,8 +122,8 @@ def _rates(
     everyone = cells if source == "detector" else window.cells("detector", [], by)
     version = int(window["taxonomy_version"].max()) if len(window) else 0
     slices = _slices(window, cells, slice_kind)
-    standing = _standing(window, cells, slices, audience)
-    concerned = [_spoken_of(window, cells, standing, events > 0, audience) for events in cells.events]
+    standing = _standing(window, cells, slices, audience, size_shown if days > 1 else day_shown)
+    concerned = [_spoken_of(window, cells, standing, events, audience) for events in cells.events]
     rows: list[FrictionRate] = []
     skipped = {"too_few_users": len(types) * (len(slices) - len(standing)), "small_numerator": 0}
     for slice_name, mask in standing:
@@ -159,9 +161,15 @@ def _rates(
 _Slice = tuple[str, NDArray[np.bool_]]
 
 
-def _standing(counts: Counts, cells: Cells, slices: Sequence[_Slice], audience: Audience) -> list[_Slice]:
+def _standing(
+    counts: Counts,
+    cells: Cells,
+    slices: Sequence[_Slice],
+    audience: Audience,
+    enough: Callable[[Audience, Size], bool] = size_shown,
+) -> list[_Slice]:
     """The slices that may be shown beside their total: large enough, and so is what they leave of it."""
-    large = [part for part in slices if size_shown(audience, _size(counts, cells, part[1]))]
+    large = [part for part in slices if enough(audience, _size(counts, cells, part[1]))]
 
     def alone(kept: Sequence[_Slice]) -> bool:
         rest = _rest(cells, kept)
@@ -171,20 +179,26 @@ def _standing(counts: Counts, cells: Cells, slices: Sequence[_Slice], audience: 
 
 
 def _spoken_of(
-    counts: Counts, cells: Cells, slices: Sequence[_Slice], concerned: NDArray[np.bool_], audience: Audience
+    counts: Counts, cells: Cells, slices: Sequence[_Slice], events: NDArray[np.float64], audience: Audience
 ) -> set[str]:
-    """Slices in which enough users are concerned to say how many, such that those left over are enough or nobody."""
+    """Slices of which a rate may be told: enough users met it, and enough had sessions without it.
+
+    What the other slices of the total leave over is nobody, or enough users, too.
+    """
 
     def users(mask: NDArray[np.bool_]) -> int:
-        return counts.users(cells.columns["user"][mask & concerned])
+        return counts.users(cells.columns["user"][mask])
+
+    def both(mask: NDArray[np.bool_]) -> bool:
+        return part_shown(audience, users(mask & (events > 0)), users(mask & (events < cells.weight - 1e-9)))
 
     def alone(kept: Sequence[_Slice]) -> bool:
-        rest = users(_rest(cells, kept))
-        return rest > 0 and not concerned_shown(audience, rest)
+        rest = _rest(cells, kept)
+        return bool((rest & (events > 0)).any()) and not both(rest)
 
-    enough = [part for part in slices if concerned_shown(audience, users(part[1]))]
-    if concerned_shown(audience, users(np.ones(len(concerned), dtype=bool))):  # else there is no total beside them
-        enough = without_complements(enough, lambda part: users(part[1]), alone)
+    enough = [part for part in slices if both(part[1])]
+    if both(np.ones(len(events), dtype=bool)):  # else there is no total beside them
+        enough = without_complements(enough, lambda part: users(part[1] & (events > 0)), alone)
     return {name for name, _ in enough}
 
 
@@ -511,7 +525,7 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
     friction = cells.high[0] + cells.medium[0]
     slices = _slices(now, cells, "intent")
     standing = _standing(now, cells, slices, audience)
-    concerned = _spoken_of(now, cells, standing, friction > 0, audience)
+    concerned = _spoken_of(now, cells, standing, friction, audience)
     skipped = {"too_few_users": len(slices) - len(standing), "small_numerator": len(standing) - len(concerned)}
     for intent, mask in standing:
         if intent not in concerned:

@@ -58,7 +58,8 @@ def test_four_users_are_enough_for_a_team_and_not_for_a_company(lived: Home, tmp
         if row["user_id"] in few and row["kind"] == "session" and row["source"] == "detector"
     ]  # fmt: skip
     met = {"kind": "friction", "type": "error_event", "events": 1}
-    rows = [*exposed, *(row.model_copy(update=met) for row in exposed)]
+    rows = [row.model_copy(update={"sessions": 2 * row.sessions, "weight": 2 * row.weight}) for row in exposed]
+    rows += [row.model_copy(update=met) for row in exposed]  # half of their sessions
     assert SHOWN["team"].users <= len(few) < SHOWN["company"].users
     shown, coverage = {}, {}
     for audience in ("team", "company"):

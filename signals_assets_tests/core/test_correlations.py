@@ -100,13 +100,13 @@ def test_small_groups_and_small_numerators_are_withheld_and_counted():
     many = [part for user in range(9) for part in cell(user, 0, 10, 3 if user < 4 else 0)]
     found, coverage = rates(many, audience="company")
     assert not found
-    assert coverage.skipped == {"small_numerator": 4}  # two windows, all sessions and the one version
+    assert coverage.skipped == {"small_numerator": 2, "too_few_users": 2}  # the week; a day asks for more users
     found, coverage = rates([part for user in range(4) for part in cell(user, 0, 10, 3)], audience="company")
     assert not found
     assert set(coverage.skipped) == {"too_few_users"}
     found, coverage = rates([part for user in range(9) for part in cell(user, 0, 10, 0)], audience="company")
     assert not found
-    assert coverage.skipped == {"small_numerator": 4}  # nobody looks like a few
+    assert coverage.skipped == {"small_numerator": 2, "too_few_users": 2}  # nobody looks like a few
     found, coverage = rates([part for user in range(9) for part in cell(user, 0, 10, 0)])
     assert {one.rate for one in found} == {0.0}
     assert coverage.asked == coverage.answered
@@ -118,7 +118,7 @@ def test_a_small_slice_takes_the_next_smallest_with_it_for_it_is_what_the_total_
     rows += [part for user in range(20, 23) for part in cell(user, 0, 10, 3, "3.0")]
     found, coverage = rates(rows, audience="company")
     assert {one.slice for one in found if one.slice_kind == "agent_version"} == {"1.0"}
-    assert coverage.skipped == {"too_few_users": 4}
+    assert coverage.skipped == {"too_few_users": 5}
     without = [part for part in rows if part.agent_version != "3.0"]
     assert {r.slice for r in rates(without, audience="company")[0]} == {"all", "1.0", "2.0"}
 
@@ -129,6 +129,20 @@ def test_few_concerned_users_in_one_slice_hide_the_next_smallest_number_of_the_t
     rows += [part for user in range(20, 30) for part in cell(user, 0, 10, 3 if user < 22 else 0, "3.0")]
     found, _ = rates(rows, audience="company")
     assert {one.slice for one in found if one.slice_kind == "agent_version"} == {"1.0"}
+
+
+def test_all_but_a_few_is_as_telling_as_a_few():
+    everybody = [part for user in range(30) for part in cell(user, 0, 10, 10)]
+    assert not rates(everybody, audience="company")[0]
+    assert rates([part for user in range(30) for part in cell(user, 0, 10, 9)], audience="company")[0]
+
+
+def test_a_single_day_asks_for_four_times_the_users_that_a_week_asks_for():
+    def windows(users):
+        found, _ = rates([part for user in range(users) for part in cell(user, 0, 10, 4)], audience="company")
+        return {one.window_days for one in found}
+
+    assert (windows(19), windows(20)) == ({7}, {1, 7})
 
 
 def test_severity_of_few_is_not_told():

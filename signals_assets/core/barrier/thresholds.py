@@ -98,6 +98,17 @@ def size_shown(audience: Audience, size: Size) -> bool:
     return shown(audience, size.users, size.sessions, size.organizations, size.largest)
 
 
+def day_shown(audience: Audience, size: Size) -> bool:
+    """`shown` for a single day that stands beside the week it belongs to: four times the threshold.
+
+    The difference of the two is the other days, and of two weeks a day apart it is two days: small ones would show.
+    """
+    beside = 1 if audience == "self" else 4
+    return size_shown(audience, size) and (
+        size.users >= beside * SHOWN[audience].users and size.sessions >= beside * SHOWN[audience].sessions
+    )
+
+
 def ticketable(
     audience: Audience, users: int, sessions: int, organizations: int | None = None, largest: int = 0
 ) -> bool:
@@ -108,6 +119,14 @@ def ticketable(
 def concerned_shown(audience: Audience, users: int) -> bool:
     """Whether a part of a shown group may be spoken of: enough distinct users are in it. Nobody is not enough."""
     return audience == "self" or (audience != "public" and users >= SHOWN[audience].users)
+
+
+def part_shown(audience: Audience, concerned: int, others: int) -> bool:
+    """Whether a rate may be told: enough users met it and enough had sessions without it.
+
+    "All of them" and "all but one" say as much of people as "none" and "one".
+    """
+    return audience == "self" or (concerned_shown(audience, concerned) and concerned_shown(audience, others))
 
 
 def band(count: int, audience: Audience = "company") -> str:
