@@ -29,76 +29,76 @@ _ASKS: Final = (
 CONFUSION: Final = _cues(
     (
         (
-            r"\b(?:do|don't|dont) you (?:still |even )?(?:have|need|see|get|keep|store) (?:any |the |"
-            r"an? |my |our |full )*(?:access|ability|way to|permission|memory|internet|tools?\b|"
-            r"context|history|limits?)"
+            r"\b(?:do|don't|dont) you (?:still |even )?(?:have|need|see|get|keep|store) (?:any |the |an? |my "
+            r"|our |full )*(?:access|ability|way to|permission|memory|internet|tools?\b|context|history"
+            r"|limits?)"
         ),
         1.0,
     ),
     (
         (
-            r"\b(?:are|aren't) you (?:still |even |not )?(?:able to|capable|allowed|connected to|"
-            r"limited|running on|using|trained)\b"
+            r"\b(?:are|aren't) you (?:still |even |not )?(?:able to|capable|allowed|connected to|limited"
+            r"|running on|trained|using (?:the |my |an? )?(?:gpt|claude|sonnet|opus|gemini|model|internet|web"
+            r"|mcp|tokens))\b"
         ),
         1.0,
     ),
     (
         (
-            r"\bwhat (?:can|else can|tools do|commands do|are the limits) you\b(?! (?:think|mean|"
-            r"suggest|recommend|say|tell|see|find|infer|make|conclude|do (?:about|for|with)))"
+            r"\bwhat (?:can|else can|tools do|commands do|are the limits) you\b(?! (?:think|mean|suggest"
+            r"|recommend|say|tell|see|find|infer|make|conclude|do (?:about|for|with)))"
         ),
         1.0,
     ),
     (
         (
-            r"\b(?:what|who) are you\b(?= ?[?.]|$)|\b(?:which|what) (?:\w+ )?model (?:are (?:you|we)|is "
-            r"(?:this|that|it|selected|active|running|being used|in use)|do (?:you|we|i)|am i|version (?:are|is))\b"
-            r"|\bare you (?:an? )?(?:claude|gpt\S*|gemini|ai|bot|human|llm)\b"
+            r"\b(?:what|who) are you\b(?= ?[?.]|$)|\b(?:which|what) (?:\w+ )?model (?:are (?:you|we)"
+            r"|is (?:this|that|it|selected|active|running|being used|in use)|do (?:you|we|i)|am i"
+            r"|version (?:are|is))\b|\bare you (?:an? )?(?:claude|gpt\S*|gemini|ai|bot|human|llm)\b"
         ),
         1.0,
     ),
     (
         (
-            r"\b(?:can|could|do|did) you (?:even |actually |still |not )?(?:see|access|remember|hear|"
-            r"recall|view|open|browse|read) (?:my|our|this|the) (?:\w+ )?(?:screen|images?|pictures?|"
-            r"screenshots?|terminal|browser|chat|conversation|history|internet|web|desktop|previous)"
+            r"\b(?:can|could|do|did) you (?:even |actually |still |not )?(?:see|access|remember|hear|recall"
+            r"|view|open|browse|read) (?:my|our|this|the) (?:\w+ )?(?:screen|images?|pictures?|screenshots?"
+            r"|terminal|browser|chat|conversation|history|internet|web|desktop|previous)"
         ),
         0.9,
     ),
     (
         (
-            r"\bcan you (?:browse|search the (?:web|internet)|access the (?:web|internet)|go online|"
-            r"remember (?:things|what|our|this|me))\b"
+            r"\bcan you (?:browse|search the (?:web|internet)|access the (?:web|internet)|go online"
+            r"|remember (?:things|what|our|this|me))\b"
         ),
         0.9,
     ),
     (
         (
-            r"\bhow (?:do|did|can|would|will|come) you (?:know|remember|see|get access|work|learn|"
-            r"handle (?:memory|context))\b"
+            r"\bhow (?:do|did|can|would|will|come) you (?:know (?:what i|my|me|that i|about me)|remember|see"
+            r"|get access|work|learn|handle (?:memory|context))\b"
         ),
         0.8,
     ),
     (
         (
-            r"\bwhy (?:can't|cannot|couldn't|don't|won't|aren't) you (?:able to )?(?:see|access|"
-            r"remember|open|read|browse|run|do (?:it|that|this)|execute|edit|write)\b"
+            r"\bwhy (?:can't|cannot|couldn't|don't|won't|aren't) you (?:able to )?(?:see|access|remember|open"
+            r"|read|browse|run|do (?:it|that|this)|execute|edit|write)\b"
         ),
         0.9,
     ),
     (
         (
-            r"\bdo(?:es)? (?:you|this|it) (?:cost|run locally|use (?:tokens|credits|the internet)|"
-            r"work offline)\b|\byou run locally\b|\b(?:cost of|how (?:many|"
-            r"much)) (?:\w+ ){0,2}(?:tokens|credits)\b"
-            r"(?! (?:do|does|are|is|in|per) (?:the|a|an|each|every|our|my|all)\b)"
+            r"\bdo(?:es)? (?:you|this|it) (?:cost|run locally|use (?:tokens|credits|the internet)"
+            r"|work offline)\b|\byou run locally\b|\b(?:cost of|how (?:many|much)) (?:\w+ ){0,2}(?:tokens"
+            r"|credits)\b(?! (?:do|does|are|is|in|per) (?:the|a|an|each|every|our|my|all)\b)"
         ),
         0.8,
     ),
     (
         (
-            r"\byour (?:memory|context(?: window)?|settings|permissions|tools|training|knowledge|"
-            r"limits?|capabilities|system prompt|instructions|features?)\b.{0,80}\?"
+            r"\byour (?:memory|context(?: window)?|settings|permissions|tools|training|knowledge|limits?"
+            r"|capabilities|system prompt|instructions|features?)\b.{0,80}\?"
         ),
         0.8,
     ),
@@ -134,40 +134,104 @@ CONFUSION: Final = _cues(
     ),
     (
         (
-            r"\b(?:plan|agent|ask|chat|code|architect|edit|auto|yolo|party|"
-            r"read-?only) mode\b.{0,40}\b(?:mean|do|does|enabled|on|off|work)\w*\b.{0,40}\?|\b(?:what|"
-            r"how).{0,30}\b(?:plan|agent|ask|architect|party|auto|yolo) mode\b"
+            r"\b(?:plan|agent|ask|chat|code|architect|edit|auto|yolo|party|read-?only) mode\b.{0,40}\b(?:mean"
+            r"|do|does|enabled|on|off|work)\w*\b.{0,40}\?|\b(?:what|how).{0,30}\b(?:plan|agent|ask|architect"
+            r"|party|auto|yolo) mode\b"
         ),
         0.8,
     ),
     ((r"\b(?:slash command|context window|auto-?accept)\b.{0,80}\?"), 0.8),
     (
         (
-            r"\bin this (?:claude |codex |chat )?session\b.{0,40}\benabled\b|\bis (?:it|this|"
-            r"that) (?:enabled|turned on|active)\b ?\?"
+            r"\bin this (?:claude |codex |chat )?session\b.{0,40}\benabled\b|\bis (?:it|this|that) (?:enabled"
+            r"|turned on|active)\b ?\?"
         ),
         0.7,
     ),
     (
         (
-            r"\b(?:don't|do not|can't|cannot) (?:see|find|get) (?:the |any |an? |"
-            r"that )?(?:\w+ ){0,4}(?:command|button|option|menu|setting|tab|panel|icon|"
-            r"link)s?\b.{0,40}\b(?:menu|panel|chat|palette|sidebar|toolbar|extension)\b"
+            r"\b(?:don't|do not|can't|cannot) (?:see|find|get) (?:the |any |an? "
+            r"|that )?(?:\w+ ){0,4}(?:command|button|option|menu|setting|tab|panel|icon"
+            r"|link)s?\b.{0,40}\b(?:menu|panel|chat|palette|sidebar|toolbar|extension)\b"
         ),
         0.9,
     ),
     (
         (
-            r"\bi don't understand how to (?:see|use|find|open|get)\b|\bwhere (?:do|can|"
-            r"should) i (?:turn|enable|click)\b"
+            r"\bi don't understand how to (?:see|use|find|open|get)\b|\bwhere (?:do|can|should) i (?:turn"
+            r"|enable|click)\b"
         ),
         0.7,
     ),
     (
         (
-            r"^what is this ?\??$|^tell me in more detail$|^help ?\??$|^(?:clear|exit|quit|undo|reset|"
-            r"restart)$"
+            r"^what is this ?\??$|^tell me in more detail$|^help ?\??$|^(?:clear|exit|quit|undo|reset"
+            r"|restart)$"
         ),
         0.7,
+    ),
+    (
+        (
+            r"^(?:ok(?:ay)?[,.]? |hey[,.]? |so[,.]? |but )*(?:can|could|do|did|are) you (?:still |now |even "
+            r"|already |not )?(?:(?<=can you )see|(?<=could you )see|access|have(?: all)?(?: the)? access"
+            r"|remember|hear|able to (?:see|access|open|read))\b(?! (?:why|what|how|if|whether|where|for|to it"
+            r"|that|any (?:way|reason|problem|issue|bug)s?)\b)"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\bdo you (?:still )?have (?:all )?(?:the )?(?:(?:\w+ )?access|permissions?|\S+\.\w{2,4}\b)"
+            r"|\bdo you (?:remember|know) (?:me|us|our)\b|\bwere you helping\b"
+        ),
+        0.9,
+    ),
+    (
+        (
+            r"\b(?:can|could|does|do|will|is|are) (?:the )?"
+            + _TOOLS
+            + r"(?: agents?| chat| ai)?(?: able to| also| still)? \w+"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\b(?:in|inside|on) "
+            + _TOOLS
+            + r"\b.{0,30}\b(?:where|how|can i|is there)\b|\b(?:is|are) "
+            + _TOOLS
+            + r" (?:chat|conversation|history)"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\b(?:can|could|how (?:can|do|to|could)) (?:i|we) (?:import|export|save|share|preserve|restore"
+            r"|resume|continue|delete|copy|download|keep|clear) (?:a |an |the |this |my |our "
+            r"|these )*(?:ai )?(?:chats?|conversations?|canvas|session|history)\b"
+        ),
+        0.9,
+    ),
+    (
+        (
+            r"^(?:ok(?:ay)?[,.]? |so[,.]? )*can you (?:now )?(?:use|run|execute) (?:the )?(?:\w+ )?(?:tools?"
+            r"|python|code|commands?|scripts?|terminal|shell|browser)\b(?: now| here| directly| yourself| or\b"
+            r"|\s*\?)"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\bcan you (?:now )?(?:read|open|edit|view|use|import) (?:an? |the |my )?(?:\.\w+|ms word"
+            r"|word doc\w*|pdfs?|docx?|xlsx?|excel|google docs?|images?|videos?|(?:\w+ )?mcp)\b"
+        ),
+        0.8,
+    ),
+    (
+        (
+            r"\bhow (?:to|do i|can i) (?:get|export|see|find|copy|save) (?:the |my |an? )?(?:prompt|chat"
+            r"|conversation) ?(?:export|history|log)?\b"
+        ),
+        0.9,
     ),
 )

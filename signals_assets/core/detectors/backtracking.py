@@ -80,6 +80,14 @@ _REQUESTS: Final[tuple[tuple["re.Pattern[str]", float], ...]] = tuple(
         (r"\b(?:remove|delete|drop|take out|get rid of|yank)\b[^.?!\n]{0,60}\bagain\b", 0.9),
         (
             (
+                r"\bgo back (?:\d+|one|a|two) steps?\b|\b(?:hit|pressed|clicked|used) (?:the )?undo\b"
+                r"|\b(?:remove|undo|drop|delete) (?:all )?(?:the |your )?(?:latest|last|recent|previous)"
+                r" (?:\w+ )?(?:changes?|edits?)\b|\bbring back (?:all|the|what|everything|my|our)\b"
+            ),
+            0.85,
+        ),
+        (
+            (
                 r"^(?:no[,.]? |nah[,.]? |please |ok[,.]? |actually[,]? |can you |can we |let's |then )*"
                 r"(?:remove|delete|drop|yank) (?:it|this|that|these|those|them|the (?:first|last|two|new|added))\b"
                 r"(?! (?:line|word|column|row) (?:in|of|from)\b)"

@@ -584,7 +584,7 @@ class Utterance:
     def anger(self) -> float:
         """Reproach, exasperation, emphasis; the last weighs less where words carry neither these nor a complaint."""
         heat, loud = tone.heat(self._point), tone.loudness(self._own)
-        return heat + (loud if heat or loud >= 1.0 or self.complaint >= 0.4 else 0.6 * loud)
+        return heat + (loud if heat or self.complaint >= 0.4 or tone.cries(self._own) else 0.6 * loud)
 
     @cached_property
     def own_mistake(self) -> bool:

@@ -23,17 +23,20 @@ def _family(name: str, weight: float, *patterns: str) -> Family:
 FAMILIES: Final[tuple[Family, ...]] = (
     _family(
         "curse",
-        0.7,
-        r"\b(?:mother)?f+u+c?k+(?:ing|ed|er|s|in)?\b|\bf\*+\w*|\b(?:bull)?sh[i1]t+y?\b|\bdamn(?:ed"
-        r"|it)?\b|\bcrap(?:py)?\b",
-        r"\b(?:dumb|jack|lazy|bad)?ass(?:hole)?\b|\bgod ?damn\w*|\bbloody (?:hell|thing)|\bpiss(?:ed"
-        r"|ing)\b|\bscrew(?:ed)? (?:this|you|it)\b",
+        0.9,
+        r"\b(?:mother)?f+u+c?k+(?:ing|ed|er|s|in|ign)?\b(?! (?:yes|yeah|yea|awesome|amazing|great|love|good|nice|cool"
+        r"|brilliant|beautiful|perfect))|\bf\*+\w*|\b(?:bull)?(?<!holy )sh[i1]t+y?\b",
+        r"\b(?:dumb|jack|lazy|bad)ass(?:hole)?\b|\basshole\b|\bgod ?damn\w*|\bbloody hell\b|\bpiss(?:ed|ing)\b"
+        r"|\bscrew (?:this|you)\b",
+    ),
+    _family(
+        "mild curse", 0.5, r"\b(?:omg|omfg)\b|\boh my god\b|\bdamn(?:ed|it)?\b|\bcrap(?:py)?\b|\bthe hell\b|\bscrewed\b"
     ),
     _family(
         "exasperation",
         0.9,
-        r"\b(?:ugh+|argh+|gr{2,}|omg|omfg|fml|wtf|wth|ffs|smh|jesus|jeez|sigh|facepalm)\b|🤦|😡|🤬|😤",
-        r"\bgood grief\b|\bfor (?:god|christ|fuck|heaven)'?s? sake\b|\bfor the love of\b|\boh my god\b|\bcome on\b",
+        r"\b(?:ugh+|argh+|gr{2,}|fml|wtf|wth|ffs|smh|jesus|jeez|sigh|facepalm)\b|🤦|😡|🤬|😤",
+        r"\bgood grief\b|\bfor (?:god|christ|fuck|heaven)'?s? sake\b|\bfor the love of\b|\bcome on\b",
         r"what the (?:hell|heck|fuck|f)\b|\bwhy on earth\b|\b(?:how|what|where) the hell\b|\b(?:in"
         r"|on) (?:what|which) (?:world|planet)\b",
     ),
@@ -45,7 +48,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"|repeatedly )+(?:told|said|asked|gave|given"
         r"|mentioned|wrote|explained|showed|sent)\b",
         r"\bi (?:told|asked) you\b|\b(?:as|like) i(?:'ve)? (?:already )?said\b|\byou were (?:told"
-        r"|supposed|asked)\b|\bi said (?:we|you|not|no|to|that)\b|\b(?:who|nobody|no one) (?:told"
+        r"|supposed|asked)\b|\bi said (?:we|you|not|no|to|that|an?|the|it|\d+)\b|\b(?:who|nobody|no one) (?:told"
         r"|asked) you\b",
         r"\b(?:did i not|didn't i|haven't i) \w+|\bhow many (?:more )?times\b|\b(?:i|you|me|same)\b.{0,60}"
         r"\b(?:over and over|again and again|time and again)\b",
@@ -82,12 +85,20 @@ FAMILIES: Final[tuple[Family, ...]] = (
         0.5,
         r"\bwhy (?:the \w+ )?(?:did|do|would|are|have|can't|don't|didn't|aren't|must|on earth) (?:you"
         r"|u|i have to|i had to|i need to)\b|\bwhy did i have to\b",
-        r"\bi(?:'m| am) aware\b",
+        r"\bi(?:'m| am) aware\b|\bnot sure why you\b",
+    ),
+    _family(
+        "why_still",
+        0.9,
+        r"\bwhy (?:are|do|did) (?:you|u) (?:so |always |getting |keep|still |constantly |again |struggling|confused)\w*"
+        r"|\bwhat are you waiting\b|\bcan'?t you just\b|\bdid you (?:even )?miss\b"
+        r"|\byou (?:just |still )?keep (?:on )?\w+ing\b",
     ),
     _family(
         "rhetorical",
         0.9,
-        r"\b(?:are|is|were) (?:you|this|that) (?:kidding|serious|seriously|joking|blind|stupid|even)\b"
+        r"\b(?:are|is|were) (?:you|this|that) (?:kidding|serious|seriously|joking|blind|stupid"
+        r"|mad|crazy|insane|dumb|even)\b"
         r"|\b(?:did|do|don't) you (?:even|not) \w+|\b(?:can|could) you (?:even|not (?:see|read|hear|listen|follow"
         r"|understand|just|even))\b"
         r"|\bdo you (?:even )?(?:understand|listen|read|hear|get it)(?: me)? ?\?|\byou (?:can|do|did"
@@ -109,6 +120,13 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"\bmake sure you know what\b|\bstop (?:complaining|making excuses)\b|, period\b"
         r"|\bpay attention\b|\bjust do (?:it|your|what i|as i|the)\b|\bplease do (?:your|what i|as i)\b",
         r"\bread (?:it|my|what|the)\b.{0,20}\b(?:again|carefully)\b|\bi (?:want|need) (?:it|this) (?:now|done now)\b",
+    ),
+    _family(
+        "stop",
+        0.5,
+        r"(?:^|[.!?,] )(?:please )?stop \w+ing\b"
+        r"|\b(?:do not|don't) (?:make|repeat) (?:a|any|the same|that|more) mistakes?\b"
+        r"|\bno (?:more )?(?:mistakes|questions|excuses)\b",
     ),
     _family(
         "cost",
@@ -162,7 +180,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         "patience",
         1.0,
         r"\b(?:fed up|sick of|sick and tired|tired of|had enough|enough is enough"
-        r"|losing (?:my )?(?:mind|patience)|driv(?:ing|es) me)\b|\bkills? me\b",
+        r"|losing (?:my )?(?:mind|patience)|once and for all|driv(?:ing|es) me)\b|\bkills? me\b",
     ),
     _family(
         "again",
@@ -217,5 +235,10 @@ def loudness(own: str) -> float:
         capitals = 0.8
     else:
         capitals = 0.6 if _CRIES.match(own) else min(0.5, 0.25 * shouted)
-    marks = 1.0 if _MANY_MARKS.search(own) else 0.7 if _MARKS.search(own) else 0.3 if _DOUBLED.search(own) else 0.0
+    marks = 1.0 if _MANY_MARKS.search(own) else 0.7 if _MARKS.search(own) else 0.4 if _DOUBLED.search(own) else 0.0
     return min(1.5, capitals + marks)
+
+
+def cries(own: str) -> bool:
+    """Whether marks alone tell impatience: four and more in a row."""
+    return bool(_MANY_MARKS.search(own))
