@@ -784,8 +784,8 @@ def test_what_is_restricted_is_for_its_owner_only(lived: Home):
     restricted = [lived.folder / "restricted", lived.folder / "warehouse/restricted"]
     for folder in restricted:
         assert folder.stat().st_mode & 0o077 == 0, folder
-    zones = {path.name for path in (lived.folder / "warehouse").iterdir()}
-    assert zones == {"restricted", "abstracted", "published"}
+    zones = {path.name: path.stat().st_mode & 0o777 for path in (lived.folder / "warehouse").iterdir()}
+    assert zones == {"restricted": 0o700, "abstracted": 0o750, "published": 0o755}
     for name, model in TABLES.items():
         assert (lived.folder / "warehouse" / model.zone / name).is_dir()
 

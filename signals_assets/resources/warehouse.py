@@ -107,6 +107,9 @@ QUERY_MEMORY: Final = "1GB"
 QUERY_THREADS: Final = 2
 
 _REWRITING: Final = ".tmp-erasure-"
+MODES: Final[dict[Zone, int]] = {"restricted": 0o700, "abstracted": 0o750, "published": 0o755}
+"""Who may open a zone's folder: its owner, the group of the analysts, everybody."""
+
 _DAY_FILES: Final = "????-??-??.parquet"
 
 
@@ -115,7 +118,7 @@ class ParquetWarehouse(Warehouse):
 
     A rename is the commit, so readers never wait and never see half a day. `schema.parquet` beside the days holds
     zero rows: views exist before the first day does, and show columns that no stored day has yet. The restricted
-    zone's folder is readable by its owner only.
+    zone's folder is readable by its owner only, the abstracted one's by its owner's group.
     """
 
     def __init__(self, folder: Path, zones: Sequence[Zone] | None = None) -> None:
@@ -264,8 +267,7 @@ class ParquetWarehouse(Warehouse):
         folder = self.folder / zone
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            if zone == "restricted":
-                folder.chmod(0o700)
+            folder.chmod(MODES[zone])
         return folder
 
     def _table_folder(self, model: type[Row]) -> Path:
