@@ -75,7 +75,7 @@ CONFUSION: Final = _cues(
     ),
     (
         (
-            r"\bhow (?:do|did|can|would|will|come) you (?:know (?:what i|my|me|that i|about me)|remember|see"
+            r"\bhow (?:do|did|can|would|will|come) you (?:know(?: (?:what i|my|me|that i|about me)| ?\?|$)|remember|see"
             r"|get access|work|learn|handle (?:memory|context))\b"
         ),
         0.8,
