@@ -37,6 +37,7 @@ from signals_assets.core.barrier.lexicon import technology
 from signals_assets.core.barrier.rules import Shape, opens_with_verb, subject_first
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id, pseudonym
+from signals_assets.core.metrics import language_of
 from signals_assets.core.sessions import Session, from_json
 from signals_assets.settings import Audience
 from signals_assets.tables import (
@@ -59,6 +60,7 @@ CITATIONS_PER_SESSION: Final = 3
 """Texts of one analyst about one session are a channel; more of them carry more than a description needs."""
 INTENT_WORDS: Final = 6
 MOST_CONFIRMATIONS: Final = 1000
+ENGLISH: Final = "en"
 
 CITATIONS: Final[Mapping[str, str]] = {
     "error_event": "The session had a model error, a tool failure or a timeout that the agent did not expect.",
@@ -191,6 +193,7 @@ class _Case:
         self.rejected: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.index: TranscriptIndex | None = None
+        self.foreign = False
 
     def abstracted(self) -> Abstractions:
         answer = parsed_answer(self.analysis) if self.analysis is not None else None
@@ -201,6 +204,8 @@ class _Case:
         needs: list[UnmetNeed] = []
         if answer is not None:
             session = from_json(self.raw["session"])
+            self.foreign = language_of(session) != ENGLISH
+            self.notes["other_language"] += self.foreign
             self.index = TranscriptIndex.of(session, [*answer_texts(answer), *map(_need_sentence, answer.unmet_needs)])
             summaries = [self._summary(answer)]
             facets = self._facets(answer)
@@ -217,7 +222,7 @@ class _Case:
         )
 
     def _coverage(self, answer: Answer | None) -> Coverage:
-        notes = dict(self.notes)
+        notes = {name: count for name, count in self.notes.items() if count}
         if self.analysis is None:
             return Coverage(asked=1, skipped={"not_analysed": 1}, notes=notes)
         state = self.analysis["state"]
@@ -232,7 +237,10 @@ class _Case:
     # --- text ---
 
     def _admit(self, text: str, limit: int, grams: Grams = CITATION, shape: Shape = "sentence") -> Admission:
-        """The verdict, with the rule-based analyst's second try. Refusals are counted under the last rule."""
+        """The verdict, with the rule-based analyst's second try. Refusals are counted under the last rule.
+
+        Refusals in sessions of other languages than English are noted by themselves: what the barrier does not read.
+        """
         self.notes["texts"] += 1
         # The built-in rules choose a label from a list of ours: no session informs its words.
         index = None if shape == "label" and self._by_rules else self.index
@@ -242,6 +250,7 @@ class _Case:
             self.notes["texts_retried"] += 1
         if verdict.rule is not None:
             self.rejected[verdict.rule] += 1
+            self.notes[f"other_language.{verdict.rule}"] += self.foreign
         return verdict
 
     @property

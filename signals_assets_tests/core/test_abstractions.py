@@ -95,6 +95,24 @@ def test_the_rule_based_analyst_gets_a_second_try_and_a_language_model_does_not(
     assert result.summaries[1].summary is None
 
 
+def test_sessions_in_other_languages_are_counted_with_what_was_refused_of_them():
+    german = make_session(
+        make_step(text="Das ist falsch, ich habe nicht nach der Datei gefragt und will sie auch nicht.")
+    )
+    said = [
+        {"summary": "Der Benutzer hat nach der Datei gefragt."},
+        {"summary": "The user stated that it is wrong."},
+    ]
+    cases = [case(answer=Answer(outcome="success", **answer), session=german) for answer in said]
+    english = case(answer=Answer(outcome="success", summary="Der Benutzer hat nach der Datei gefragt."))
+    result = abstract_chunk(chunk(*cases, english))
+    notes = result.coverage.notes
+    assert notes["other_language"] == 2
+    assert notes["other_language.R3"] == 1
+    assert result.rejected_by_rule == {"R3": 2}
+    assert [row.summary is None for row in result.summaries] == [True, False, True]
+
+
 def test_rare_words_of_the_own_transcript_are_refused_unless_one_reads_oneself():
     session = make_session(make_step(text="please draw my castle"))
     one = case(answer=Answer(summary="The user asked for a castle."), session=session)

@@ -6,7 +6,8 @@ Not here: the rules (see `rules.py`), the lists (see `lexicon.py`), user counts 
 (see `repair.py`), thresholds of aggregates (see `thresholds.py`), text of the published zone (see `publication.py`).
 
 A refused text is dropped, not redacted: a gap would show where a secret was. A verdict carries a rule code, never text.
-Texts in other languages than English are refused by R1 or R3 and counted like every other refusal.
+Texts in other languages than English are refused by R1 or R3 and counted like every other refusal; an English text
+about a session in another language is judged like any other (`core/abstractions.py` counts both by themselves).
 """
 
 from dataclasses import dataclass, field
