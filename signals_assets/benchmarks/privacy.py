@@ -5,8 +5,8 @@ Not here: values, encodings and the search (see `core/canaries.py`), printing (s
 
 Each judge is an analyst behind the ordinary door, and each census a home of its own through the real definitions:
 sessions and records in a folder, embedded doors, a Dagster instance on disk with the product's configuration, all
-sensors ticked and their runs executed. The last census is the same with a barrier that admits everything, passed
-in by a compute door of this module: it must find thousands, or the search does not work.
+sensors ticked and their runs executed. The last censuses are the same without the barrier's rules, taken out by a
+compute door of this module: they must find thousands, or the search does not work.
 
 Leaks are canaries (not texts) found at least once, per 10,000 planted. A single ordinary word that at least as many
 users wrote as the audience asks for is counted apart: it identifies nobody, and only thresholds protect it.
@@ -31,10 +31,11 @@ from datetime import UTC, date, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import orjson
 
-from signals_assets.core.abstractions import abstract_chunk, answer_texts
+from signals_assets.core.abstractions import AbstractionChunk, Abstractions, abstract_chunk, answer_texts
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer, AnswerEvent, rules_answer
 from signals_assets.core.barrier import (
     CITATION,
@@ -42,12 +43,11 @@ from signals_assets.core.barrier import (
     LABEL_LIMIT,
     SUMMARY,
     SUMMARY_LIMIT,
-    Admission,
     Barrier,
     Grams,
     Support,
     TranscriptIndex,
-    from_taxonomy,
+    rules,
 )
 from signals_assets.core.barrier.lexicon import load
 from signals_assets.core.barrier.rules import Shape
@@ -71,7 +71,6 @@ from signals_assets.resources.embedder import Embedder
 from signals_assets.settings import Audience, Settings, ThresholdSettings, TicketSettings
 from signals_assets.simulation import World
 from signals_assets.tables import TABLES
-from signals_assets.zones import Abstracted
 
 Result = dict[str, Any]
 
@@ -471,33 +470,18 @@ JUDGES: Final = ("honest", "careless", "obedient", "leaking", "malformed")
 # --- doors of the benchmark --------------------------------------------------------------------------------------
 
 
-class _OpenBarrier(Barrier):
-    """Admits everything. Exists here only, to show that the census can find what a barrier would let through."""
-
-    def admit(
-        self,
-        text: object,
-        *,
-        limit: int,  # noqa: ARG002 - the interface of the real one
-        transcript: TranscriptIndex | None,  # noqa: ARG002
-        grams: Grams = CITATION,  # noqa: ARG002
-        shape: Shape = "sentence",  # noqa: ARG002
-    ) -> Admission:
-        """Anything that is a text."""
-        admitted = object.__new__(Abstracted)  # forged on purpose: the type refuses every polite way
-        object.__setattr__(admitted, "_text", str(text))
-        object.__setattr__(admitted, "_seal", from_taxonomy("A test of the barrier")._seal)
-        return Admission(admitted, None)
+def _abstract_without_rules(chunk: AbstractionChunk) -> Abstractions:
+    """The real barrier, its type and its seal, with no rule in it: shows what the census finds when nothing refuses."""
+    with mock.patch.object(rules, "first_failure", return_value=None):
+        return abstract_chunk(chunk)
 
 
 class _OpenCompute(SerialCompute):
-    """Runs everything as usual, but abstracts with the barrier that admits everything."""
+    """Runs everything as usual, but abstracts without rules. Exists here only; no setting opens it."""
 
     def map(self, function: Any, chunks: Iterable[Any]) -> Iterator[Any]:
         """See `Compute.map`."""
-        if function is abstract_chunk:
-            function = functools.partial(abstract_chunk, barrier_of=_OpenBarrier)
-        return super().map(function, chunks)
+        return super().map(_abstract_without_rules if function is abstract_chunk else function, chunks)
 
 
 class _HashedWords(Embedder):
