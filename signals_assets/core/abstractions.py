@@ -11,7 +11,7 @@ Truth    events of detectors exist for every session; everything else exists for
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -152,14 +152,12 @@ def parsed_answer(analysis: Mapping[str, Any]) -> Answer | None:
         return None
 
 
-def abstract_chunk(
-    chunk: AbstractionChunk, barrier_of: Callable[[Support, Audience, bytes], Barrier] = Barrier
-) -> Abstractions:
-    """The abstracted rows of a chunk, in the order of its rows. `barrier_of` is for the census of leaks only.
+def abstract_chunk(chunk: AbstractionChunk) -> Abstractions:
+    """The abstracted rows of a chunk, in the order of its rows.
 
     Raises ValueError (without content) when a stored session row is unreadable.
     """
-    barrier = barrier_of(chunk.support, chunk.audience, chunk.key)
+    barrier = Barrier(chunk.support, chunk.audience, chunk.key)
     total = Abstractions()
     for case in chunk.rows:
         total = _extended(total, _Case(chunk, case, barrier).abstracted())
