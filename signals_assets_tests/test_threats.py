@@ -972,6 +972,14 @@ THREATS: dict[str, list[str]] = {
         "resources.test_keys::test_key_and_folder_are_readable_by_their_owner_only",
         "resources.test_session_source::test_what_lies_in_the_spool_is_for_the_owner_only",
     ],
+    "provider retention, retention, erasure": [
+        "resources.test_retention::test_it_says_what_it_removed_and_then_that_nothing_is_left_to_remove",
+        "resources.test_retention::test_a_retention_that_breaks_off_after_any_removal_is_finished_by_the_next",
+        "resources.test_erasure::test_the_search_finds_a_person_before_and_not_after_and_others_keep_every_row",
+        "resources.test_erasure::test_an_erasure_that_breaks_off_after_every_step_is_finished_by_the_next_call",
+        "core.test_erasure::test_every_table_that_is_not_frozen_is_gone_through_row_by_row_or_recounted_or_holds_no_person",
+    ],
+    "sybil, spam": ["core.test_causes::test_one_account_supports_a_few_causes_a_day_only_and_its_events_still_count"],
     "published text": [
         "test_threats::test_every_word_of_the_published_zone_and_its_metadata_is_ours",
         "core.test_report::test_every_text_is_escaped_wherever_it_stands",
