@@ -128,19 +128,38 @@ class Vocabulary:
 
     @cached_property
     def _ids(self) -> dict[str, int]:
-        known = set(self.words) | {word for group in self.sequences.values() for parts in group for word in parts}
+        """Numbers of words: 1 for function words that stand in nothing, then words of sequences, then single words."""
+        used = {word for group in self.sequences.values() for parts in group for word in parts}
         ids = dict.fromkeys(_stop_words(), 1)
-        ids.update({word: number for number, word in enumerate(sorted(known), start=2)})
+        ids.update({word: number for number, word in enumerate([*sorted(used), *sorted(self.words - used)], start=2)})
         return ids
 
     @cached_property
-    def _stop_ids(self) -> "np.ndarray":
-        import numpy as np
-
-        return np.array(sorted({self._ids[word] for word in _stop_words()}), dtype=np.uint64)
+    def _names(self) -> list[str | None]:
+        """Word by number where the word itself is looked for."""
+        names: list[str | None] = [None] * (len(self._ids) + 2)
+        for word, number in self._ids.items():
+            names[number] = word if word in self.words else names[number]
+        return names
 
     @cached_property
-    def _by_hash(self) -> dict[str, tuple["np.ndarray", dict[int, Feature]]]:
+    def _last_used(self) -> int:
+        return 1 + len({word for group in self.sequences.values() for parts in group for word in parts})
+
+    @cached_property
+    def _stop(self) -> "np.ndarray":
+        return self._flags(self._ids[word] for word in _stop_words())
+
+    def _flags(self, numbers: Iterable[int]) -> "np.ndarray":
+        import numpy as np
+
+        flags = np.zeros(len(self._ids) + 2, dtype=bool)
+        flags[list(numbers)] = True
+        return flags
+
+    @cached_property
+    def _by_hash(self) -> dict[str, tuple["np.ndarray", "np.ndarray", dict[int, Feature]]]:
+        """By kind: sorted hashes of the sequences, which words begin one, the sequence of each hash."""
         import numpy as np
 
         tables = {}
@@ -151,22 +170,25 @@ class Vocabulary:
                 for word in parts:
                     value = (value * _MULTIPLIER + self._ids[word]) & _MASK
                 table[value] = f"{kind} {' '.join(parts)}"
-            tables[kind] = (np.array(sorted(table), dtype=np.uint64), table)
+            firsts = self._flags(self._ids[parts[0]] for parts in group)
+            tables[kind] = (np.array(sorted(table), dtype=np.uint64), firsts, table)
         return tables
 
     def found_in(self, words: Sequence[str]) -> set[Feature]:
-        """The features of this vocabulary that occur in a transcript's words."""
+        """The features of this vocabulary that occur in a transcript's words. Each word is looked up once."""
         import numpy as np
 
-        present = self.words.intersection(words)
-        found = {f"w {word}" for word in present}
-        if not self.sequences or not words:
+        if not words:
+            return set()
+        ids = np.fromiter(map(self._ids.get, words, repeat(0)), dtype=np.int64, count=len(words))
+        present = np.flatnonzero(np.bincount(ids, minlength=2))
+        found = {f"w {name}" for number in present if (name := self._names[number]) is not None}
+        if not self.sequences:
             return found
-        ids = np.fromiter(map(self._ids.get, words, repeat(0)), dtype=np.uint64, count=len(words))
-        content = ids[~self._is_stop(ids)]
-        for kind, (wanted, table) in self._by_hash.items():
-            length = int(kind.lstrip("c"))
-            hashes = _rolling(content if kind.startswith("c") else ids, length)
+        content = ids[~self._stop[ids]]
+        for kind, (wanted, firsts, table) in self._by_hash.items():
+            run = content if kind.startswith("c") else ids
+            hashes = _rolling(run, int(kind.lstrip("c")), firsts, self._last_used)
             if hashes.size and wanted.size:
                 places = np.searchsorted(wanted, hashes)
                 places[places == wanted.size] = 0
@@ -174,30 +196,18 @@ class Vocabulary:
                 found.update(table[int(value)] for value in hits)
         return found
 
-    def _is_stop(self, ids: "np.ndarray") -> "np.ndarray":
-        import numpy as np
 
-        flags = np.zeros(len(self._ids) + 2, dtype=bool)
-        flags[self._stop_ids.astype(np.int64)] = True
-        result: np.ndarray = flags[ids.astype(np.int64)]
-        return result
-
-
-def _rolling(ids: "np.ndarray", length: int) -> "np.ndarray":
-    """Hashes of all windows of `length` in which every word is known (id > 0)."""
+def _rolling(ids: "np.ndarray", length: int, firsts: "np.ndarray", last: int) -> "np.ndarray":
+    """Hashes of the windows of `length` that begin with a word of `firsts` and hold words 2 to `last` only."""
     import numpy as np
 
-    if ids.size < length:
-        return ids[:0]
-    known = ids > 0
-    count = ids.size - length + 1
-    complete = known[:count].copy()
+    starts = np.flatnonzero(firsts[ids[: max(0, ids.size - length + 1)]])
     for offset in range(1, length):
-        complete &= known[offset : offset + count]
-    starts = np.flatnonzero(complete)
+        following = ids[starts + offset]
+        starts = starts[(following > 1) & (following <= last)]
     value = np.zeros(starts.size, dtype=np.uint64)
     for offset in range(length):
-        value = value * np.uint64(_MULTIPLIER) + ids[starts + offset]
+        value = value * np.uint64(_MULTIPLIER) + ids[starts + offset].astype(np.uint64)
     return value
 
 
