@@ -154,8 +154,8 @@ def traces_of(doors: Doors, kind: Literal["user", "organization"], value: str) -
     hashed = value if _is_pseudonym(kind, value) else pseudonym(kind, value, key)
     own = {value, hashed}
     found = _Found(kind, own, doors["warehouse"])
-    found.read_tables()
     found.read_source(doors["session_source"], key)
+    found.read_tables()
     pseudonyms = {hashed} | found.pseudonyms
     source_ids = found.source_ids or {value} - pseudonyms
     users = found.users if kind == "organization" else pseudonyms
@@ -218,7 +218,7 @@ class _Found:
                 continue
             wanted = sorted(names & {"user_id", "session_id", "organization_id", "source_session_id", "started_at"})
             for row in self._rows(model, wanted):
-                if row[owner] in self.own:
+                if row[owner] in self.own or row.get("source_session_id") in self.source_sessions:
                     self._take(row, owner)
                 elif row.get("user_id"):
                     elsewhere.add(row["user_id"])
@@ -245,7 +245,9 @@ class _Found:
             yield from self.warehouse.read(model, day, columns).to_pylist()
 
     def _take(self, row: Mapping[str, Any], owner: str) -> None:
-        self.pseudonyms.add(row[owner])
+        if row[owner]:  # whatever key made it: the source's id of the session links it
+            self.own.add(row[owner])
+            self.pseudonyms.add(row[owner])
         if row.get("user_id"):
             self.users.add(row["user_id"])
         if row.get("session_id"):

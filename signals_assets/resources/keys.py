@@ -125,8 +125,8 @@ class PseudonymKey:
         return _made_once(self._path, secrets.token_hex(32))
 
     def _ring(self) -> Ring:
-        if self._setting is not None and not self._ring_path.exists():
-            return Ring()
+        if (self._setting is not None or self._path.exists()) and not self._ring_path.exists():
+            return Ring()  # rows that are stored have pseudonyms of the lasting key: the ring is made before that key
         try:
             return Ring(**json.loads(_made_once(self._ring_path, _text(Ring(secret=secrets.token_hex(32))))))
         except (ValueError, TypeError):
