@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from functools import cache, cached_property
 from itertools import repeat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from signals_assets.core.barrier.lexicon import core_words, function_words, load, text_technologies_lower
 from signals_assets.core.sessions import Session, from_json
@@ -126,6 +126,15 @@ class Vocabulary:
                     sequences.setdefault(kind, set()).add(tuple(parts))
         return cls(frozenset(single), {kind: frozenset(found) for kind, found in sequences.items()})
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker process keeps the last vocabulary with its tables: it comes with every chunk of a day."""
+        return _kept, (self._digest, self.words, self.sequences)
+
+    @cached_property
+    def _digest(self) -> bytes:
+        sequences = [(kind, sorted(group)) for kind, group in sorted(self.sequences.items())]
+        return hashlib.blake2b(repr((sorted(self.words), sequences)).encode()).digest()
+
     @cached_property
     def _ids(self) -> dict[str, int]:
         """Numbers of words: 1 for function words that stand in nothing, then words of sequences, then single words."""
@@ -195,6 +204,17 @@ class Vocabulary:
                 hits = np.unique(hashes[wanted[places] == hashes])
                 found.update(table[int(value)] for value in hits)
         return found
+
+
+_LAST: Final[dict[bytes, Vocabulary]] = {}
+"""The last vocabulary that came to this process, by the digest of its content."""
+
+
+def _kept(digest: bytes, words: frozenset[str], sequences: Mapping[str, frozenset[tuple[str, ...]]]) -> Vocabulary:
+    if digest not in _LAST:
+        _LAST.clear()
+        _LAST[digest] = Vocabulary(words, sequences)
+    return _LAST[digest]
 
 
 def _rolling(ids: "np.ndarray", length: int, firsts: "np.ndarray", last: int) -> "np.ndarray":

@@ -89,6 +89,13 @@ def test_chunks_and_partials_travel_between_processes():
     assert count_chunk(pickle.loads(pickle.dumps(one))) == pickle.loads(pickle.dumps(count_chunk(one)))
 
 
+def test_a_process_builds_the_tables_of_a_day_once_and_of_another_day_anew():
+    first, second = (pickle.dumps(day_vocabulary([text])) for text in (TEXT, "The user asked for a late flight."))
+    assert pickle.loads(first) is pickle.loads(first)
+    assert pickle.loads(second) == day_vocabulary(["The user asked for a late flight."])
+    assert pickle.loads(first) == day_vocabulary([TEXT])
+
+
 def test_words_in_tool_arguments_comments_and_names_are_part_of_the_transcript():
     session = make_session(
         make_step("tool_call", None, tool_name="castle_tool", arguments={"depth": [{"moat": "a drawbridge"}]}),
