@@ -49,6 +49,17 @@ class ThresholdSettings(BaseModel):
     act_within_days: int = Field(3, ge=0, description="Older crossings (a backfill) are recorded as stale.")
 
 
+class PublicSettings(BaseModel):
+    """Differential privacy of what the audience `public` sees."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    epsilon: float = Field(1.0, gt=0, description="Spent on each released day.")
+    delta: float = Field(1e-6, gt=0, lt=0.01, description="Chance, per released day, that a rare pattern shows.")
+    monthly_epsilon: float = Field(10.0, gt=0, description="Hard stop: a month's days together spend no more.")
+    patterns_a_day: int = Field(1, ge=1, description="In so many types a day each user counts.")
+
+
 class TicketSettings(BaseModel):
     """Brakes on filing."""
 
@@ -115,6 +126,7 @@ class Settings(BaseSettings):
     selection: SelectionSettings = Field(default_factory=SelectionSettings)
     thresholds: ThresholdSettings = Field(default_factory=ThresholdSettings)
     tickets: TicketSettings = Field(default_factory=TicketSettings)
+    public: PublicSettings = Field(default_factory=PublicSettings)
     components: dict[str, list[str]] = Field(
         default_factory=dict,
         description="Component name -> tool names, path patterns and log services that belong to it.",

@@ -13,21 +13,23 @@ import dagster as dg
 
 from signals_assets.automation import daily_asset
 from signals_assets.core import pictures
+from signals_assets.core.barrier.differential import Spending, exact, noisy
 from signals_assets.core.correlations import friction_rates as rates_of
 from signals_assets.core.correlations import intent_trends as trends_of
-from signals_assets.core.correlations import labeller
+from signals_assets.core.correlations import labeller, public_rates, public_release
 from signals_assets.core.correlations import release_correlations as releases_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors.facets import INTENTS
 from signals_assets.core.taxonomy import fold
-from signals_assets.core.user_days import Counts, types_counted
+from signals_assets.core.user_days import CountedType, Counts, types_counted
 from signals_assets.core.user_days import user_days as counts_of
 from signals_assets.core.within_sessions import error_correlations as errors_of
 from signals_assets.core.within_sessions import leading_indicators as indicators_of
 from signals_assets.metadata import picture, store
-from signals_assets.partitions import days_of, window
+from signals_assets.partitions import days_of, days_of_run, window
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.privacy_budget import charge, was_refused
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
@@ -122,7 +124,11 @@ def friction_rates(
     counts, label = _counts(warehouse, days), _label(settings, pseudonym_key)
     for day in days:
         types = types_counted(fold(ledger.entries(["taxonomy"], before=day)))
-        rows, coverage = rates_of(day, counts, types=types, audience=settings.audience, label=label)
+        if settings.audience == "public":
+            rows = _with_noise(day, counts, types, ledger, pseudonym_key, settings)
+            coverage = Coverage(asked=len(types), answered=len(rows), skipped={"not_shown": len(types) - len(rows)})
+        else:
+            rows, coverage = rates_of(day, counts, types=types, audience=settings.audience, label=label)
         store(context, warehouse, FrictionRate, day, rows, coverage)
     last = days[-1]
     history = warehouse.read(FrictionRate, window(last, PICTURE_DAYS)).to_pylist()
@@ -134,6 +140,37 @@ def friction_rates(
         "severity by type": pictures.severity_by_type(events, names=names, audience=settings.audience),
     }
     picture(context, FrictionRate.table, last, drawn)
+
+
+def _with_noise(
+    day: date,
+    counts: Counts,
+    types: Sequence[CountedType],
+    ledger: Ledger,
+    key: PseudonymKey,
+    settings: Settings,
+) -> list[FrictionRate]:
+    """The day's rows for `public`, paid for before they are computed; none where the budget refuses them."""
+    spending = Spending(exact(settings.public.epsilon), settings.public.delta)
+    release = public_release(
+        day, counts, types=types, spending=spending, patterns_a_day=settings.public.patterns_a_day, key=key.bytes()
+    )
+    if charge(ledger, release, settings.public, key.bytes()) != "charged":
+        return []
+    return public_rates(day, counts, noisy(release, key.bytes()), types=types)
+
+
+@dg.asset_check(
+    asset=FrictionRate.table,
+    description="Every day for the audience public was paid for out of its month's budget; a refused day has no rows.",
+)
+def privacy_budget(
+    context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
+    """Fails for days that the budget refused."""
+    days = days_of_run(context.op_execution_context.run) if settings.audience == "public" else []
+    refused = sum(was_refused(ledger, FrictionRate.table, day) for day in days)
+    return dg.AssetCheckResult(passed=not refused, metadata={"days_refused": refused})
 
 
 def _severities(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:

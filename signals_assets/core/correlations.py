@@ -16,7 +16,10 @@ from typing import Any, Final, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.barrier.differential import Noisy, Spending, bounded, quantile
+from signals_assets.core.barrier.differential import Release as NoisyRelease
 from signals_assets.core.barrier.thresholds import (
+    WITHHELD,
     Size,
     band,
     coarse,
@@ -256,6 +259,57 @@ def _represented(cells: Cells, everyone: Cells, slice_kind: str, mask: NDArray[n
         inside = everyone.columns[slice_kind] == cells.columns[slice_kind][mask][0]
     total = float(everyone.weight[inside].sum())
     return round(min(float(cells.weight[mask].sum()) / total, 1.0), 2) if total else 0.0
+
+
+# --- with noise -------------------------------------------------------------------------------------------------
+
+
+def public_release(
+    day: date, counts: Counts, *, types: Sequence[CountedType], spending: Spending, patterns_a_day: int, key: bytes
+) -> NoisyRelease:
+    """What the audience `public` may ask of a day: its users by friction and delight type, of all sessions.
+
+    One day and no slices: windows would charge a day again and again. Types of the detectors only.
+    """
+    today = counts.as_of(day).window(day, 1)
+    pairs = [(item.kind, item.type) for item in types if item.source == "detector"]
+    return NoisyRelease(
+        day=day,
+        surface=FrictionRate.table,
+        query="users by type",
+        spending=spending,
+        patterns_a_day=patterns_a_day,
+        counts=bounded(today.met(pairs, "detector"), patterns_a_day, key, day),
+        active=len(today.met([("session", ANY)], "detector")),
+    )
+
+
+def public_rates(day: date, counts: Counts, told: Noisy, *, types: Sequence[CountedType]) -> list[FrictionRate]:
+    """Shares of the day's users, from noisy numbers only; intervals are those of the noise."""
+    today = counts.as_of(day).window(day, 1)
+    version = int(today["taxonomy_version"].max()) if len(today) else 0
+    reach, active_reach = quantile(told.pattern_scale, 0.025), quantile(told.active_scale, 0.025)
+    ends = (told.active + active_reach, max(told.active - active_reach, 1))
+    return [
+        FrictionRate(
+            day=day,
+            kind=item.kind,
+            type=item.type,
+            slice_kind=ANY,
+            slice=ANY,
+            source="detector",
+            window_days=1,
+            rate=round(min(told.counts[item.type] / told.active, 1.0), 3),
+            low=round(min(max(told.counts[item.type] - reach, 0) / ends[0], 1.0), 3),
+            high=round(min((told.counts[item.type] + reach) / ends[1], 1.0), 3),
+            users=f"about {told.counts[item.type]}",
+            sessions=WITHHELD,
+            coverage=1.0,
+            taxonomy_version=version,
+        )
+        for item in types
+        if item.source == "detector" and item.type in told.counts
+    ]
 
 
 # --- releases ---------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from signals_assets.core import svg
+from signals_assets.core.barrier.publication import slack_plain
 from signals_assets.core.barrier.thresholds import SHOWN, about, band, coarse, shown
 from signals_assets.core.charts import (
     HISTORY_DAYS,
@@ -33,6 +34,11 @@ from signals_assets.core.svg import esc, percent, points, short_day
 from signals_assets.settings import Audience
 from signals_assets.tables import TABLES, DailyReport
 
+PUBLIC: Final = (
+    "Share of the day's users with each kind of friction, with noise (differential privacy): each user counts in few "
+    "kinds a day, a kind that few met is absent. "
+    "Weeks, versions, intents, causes, releases, fixes and coverage are not shown."
+)
 CARDS: Final = 6
 """Proposals that are open on the page; the rest unfold."""
 TRENDS: Final = 6
@@ -110,6 +116,8 @@ def build(
     `names`: taxonomy type, or accepted cluster, -> its name. `coverage`: stage -> `Coverage.as_dict()`, or other
     counts by name, which are shown to tens (as they are for the audience `self`).
     """
+    if audience == "public":  # nothing but what left with noise
+        tables, coverage = {"friction_rates": tables.get("friction_rates", ())}, {}
     at = _Day(day, tables, names, audience, _rounded(coverage, audience))
     headline = _headline(at)
     sections = [
@@ -237,6 +245,7 @@ def _hurts(at: _Day) -> Section:
     body += _trends(at, "friction")
     top = series[0].newest
     lead = f"Share of sessions with each kind of friction, trailing {_window(today)}."
+    lead = PUBLIC if at.audience == "public" else lead
     lines = [
         ((f"{one.name}: {percent(one.newest.value)} of sessions "
          f"({percent(one.newest.low)} to {percent(one.newest.high)})"), "friction_rates")
@@ -794,7 +803,10 @@ def _blocks(at: _Day, headline: str, sections: Iterable[Section]) -> list[dict[s
 
 
 def _plain(text: str, most: int) -> dict[str, object]:
-    return {"type": "plain_text", "text": text if len(text) <= most else f"{text[: most - 1]}…", "emoji": False}
+    escaped = "\n".join(map(slack_plain, text.splitlines()))
+    if len(escaped) > most:
+        return _plain(f"{text[: len(text) - (len(escaped) - most) - 1]}…", most)
+    return {"type": "plain_text", "text": escaped, "emoji": False}
 
 
 def _rows(at: _Day, headline: str, sections: Iterable[Section]) -> list[DailyReport]:

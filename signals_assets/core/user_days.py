@@ -453,6 +453,20 @@ class Counts:
             medium=medium,
         )
 
+    def met(self, types: Iterable[tuple[str, str]], source: Source) -> set[tuple[str, str]]:
+        """(person, type) pairs of some (kind, type): who met what. All sessions without a user are one person."""
+        found: set[tuple[str, str]] = set()
+        for kind, type_ in types:
+            chosen = (
+                (self["source"] == self.code("source", source))
+                & (self["kind"] == self.code("kind", kind))
+                & (self["type"] == self.code("type", type_))
+                & (self["sessions"] > 0)
+            )
+            people = np.unique(self._people[self["user"][chosen]])
+            found |= {(self.words["user"][person] if person >= 0 else ANONYMOUS, type_) for person in people}
+        return found
+
     def users(self, codes: Integers) -> int:
         """Distinct users among codes, for thresholds: all sessions without a user are one."""
         return len(np.unique(self._people[codes]))
