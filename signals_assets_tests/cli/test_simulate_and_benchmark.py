@@ -93,3 +93,21 @@ def test_rewards_of_none_of_the_sessions_are_refused(signals, sheets):
 def test_wrong_arguments_of_a_benchmark_are_refused(signals, arguments, said, monkeypatch):
     monkeypatch.chdir(Path(__file__).parents[2])
     assert said in signals("benchmark", *arguments, code=2).output
+
+
+def test_the_census_prints_its_tables_and_ends_with_an_error_when_a_gate_does_not_hold(signals, monkeypatch):
+    import signals_assets.benchmarks.privacy as privacy
+
+    def run(**_):
+        census = {"census": "leaking", "canaries": 200, "leaks": {"tickets": {"plain": 3}}, "search_mb_per_second": 9.0}
+        barrier = {
+            "texts": {"plain": 5}, "admitted": {"form": {}}, "checks_per_second": 1, "honest_checks_per_second": 1,
+            "support": {"mb_per_second": 1.0}, "honest": {},
+        }  # fmt: skip
+        gates = [{"gate": "tickets, any form, per 10,000", "measured": 150.0, "at most": 0.0, "holds": False}]
+        return {"parameters": {"seed": 0}, "censuses": [census], "barrier": barrier, "gates": gates, "unproven": []}
+
+    monkeypatch.setattr(privacy, "run", run)
+    output = signals("benchmark", "privacy", code=1).output
+    assert "150" in output
+    assert "gate: tickets" in output
