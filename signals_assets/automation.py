@@ -54,7 +54,7 @@ def daily_asset(
             code_version=code_version,
             freshness_policy=FRESH,
             pool=pool,
-        )(_needing(deps, body))
+        )(_needing(deps, body, [model]))
 
     return decorate
 
@@ -90,23 +90,29 @@ def daily_assets(
             partitions_def=DAYS,
             backfill_policy=WHOLE_RANGE,
             can_subset=True,
-        )(_needing(deps, body))
+        )(_needing(deps, body, models))
 
     return decorate
 
 
-def _needing(deps: Sequence[str], body: Body) -> Body:
-    """The body, refused before it writes where a table it reads lacks a day of the run."""
+def _needing(deps: Sequence[str], body: Body, models: Sequence[type[Row]]) -> Body:
+    """The body, refused before it writes where a table it reads lacks a day of the run.
+
+    Its warehouse writes the zones of its own tables only.
+    """
+    zones = sorted({model.zone for model in models})
+
+    def limited(context: dg.AssetExecutionContext, doors: dict[str, Any]) -> dict[str, Any]:
+        _refuse_missing_days(deps, doors["warehouse"], days_of(context))
+        return doors | {"warehouse": doors["warehouse"].limited_to(zones)}
 
     @functools.wraps(body)
     def whole(context: dg.AssetExecutionContext, **doors: Any) -> Any:
-        _refuse_missing_days(deps, doors["warehouse"], days_of(context))
-        return body(context, **doors)
+        return body(context, **limited(context, doors))
 
     @functools.wraps(body)
     def stepwise(context: dg.AssetExecutionContext, **doors: Any) -> Any:
-        _refuse_missing_days(deps, doors["warehouse"], days_of(context))
-        yield from body(context, **doors)
+        yield from body(context, **limited(context, doors))
 
     return guarded(stepwise if inspect.isgeneratorfunction(body) else whole)
 

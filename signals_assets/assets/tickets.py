@@ -133,7 +133,7 @@ class _Acting:
         self.newest_day = stored[-1]
         self.day = date.fromisoformat(tag) if tag else self.newest_day
         self.wording = Wording.of(fold(ledger.entries(["taxonomy"])), settings)
-        self.warehouse = warehouse
+        self.warehouse = warehouse.limited_to(())  # acting writes ledger rows and what it files, never a table
         self.window = _causes(warehouse, self.day)
         levels = warehouse.read(FrictionLevel, self.day).to_pylist()
         self.level = next((row for row in levels if row["type"] == self.friction_type), None)

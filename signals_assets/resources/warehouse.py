@@ -5,6 +5,7 @@ Not here: row models (see `tables.py`), what rows mean (see `core/`).
 """
 
 import contextlib
+import copy
 import hashlib
 import itertools
 import os
@@ -242,7 +243,9 @@ class ParquetWarehouse(Warehouse):
 
     def limited_to(self, zones: Sequence[Zone]) -> "ParquetWarehouse":
         """See `Warehouse.limited_to`; never widens an earlier limit."""
-        return ParquetWarehouse(self.folder, [zone for zone in zones if zone in self.zones])
+        limited = copy.copy(self)
+        limited.zones = tuple(zone for zone in zones if zone in self.zones)
+        return limited
 
     def check(self) -> str:
         """Writes and removes an empty file in the folder of each zone and counts what is stored."""
