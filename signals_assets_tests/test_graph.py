@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from signals_assets.assets import sessions as sessions_stage
+from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.sessions import from_json, to_json
 from signals_assets.partitions import between
 from signals_assets.resources.warehouse import ParquetWarehouse
@@ -104,7 +105,17 @@ def test_what_was_planted_often_is_seen_and_counted(lived: Home, world: World):
         assert often <= {row["type"] for row in lived.rows(model)}, model.table
     exposed = [row for row in lived.rows(UserDay) if row["kind"] == "session" and row["source"] == "detector"]
     assert sum(row["sessions"] for row in exposed) == len(truth)
-    assert often <= {row["type"] for row in lived.rows(FrictionRate, LAST_DAY)}
+    enough = {
+        name for name in often
+        if len({row["user_id"] for row in lived.rows(UserDay) if row["type"] == name and row["kind"] == "friction"})
+        >= SHOWN["team"].users
+    }  # fmt: skip
+    assert enough
+    assert (
+        enough
+        <= {row["type"] for row in lived.rows(FrictionRate, LAST_DAY)}
+        <= {row["type"] for row in lived.rows(UserDay)}
+    )
 
 
 def test_the_day_is_noted_as_complete_and_its_page_is_there(lived: Home):

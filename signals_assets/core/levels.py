@@ -379,13 +379,13 @@ def _lower_bound(week: LevelInput, wording: Wording) -> float:
 def _closing_level(
     given: Evaluation, decision: LevelDecision, week: LevelInput | None, wording: Wording
 ) -> float | None:
-    """Rounded like the level it was derived from; for `public`, which is told no level, derived from the ceiling."""
+    """To whole points: a crossing concerns enough for a ticket. For `public`, told no level, from the ceiling."""
     closing = decision.closing_level
     if closing is None or not decision.crossed or week is None:
         return closing
     if wording.audience == "public":
         return round(RECOVERY_SHARE * given.ceiling, 4)
-    return wording.rate(closing, week.n) or round(closing, 2)
+    return round(closing, 4 if wording.audience == "self" else 2)
 
 
 _REASONS: Final[dict[str, str]] = {

@@ -61,7 +61,7 @@ TICKET: Final[dict[Audience, Threshold]] = {
 """From which size a ticket may be filed."""
 
 BANDS: Final[tuple[int, ...]] = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 100_000, 1_000_000)
-STEPS: Final[tuple[float, ...]] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
+STEPS: Final[tuple[float, ...]] = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 """Grids of rates, finest first."""
 MANY_USERS: Final = 50
 """From so many users on, one of them does not move an interval's rounded ends by itself."""
@@ -152,12 +152,12 @@ def about(count: int, audience: Audience = "company") -> int:
 
 
 def step(sessions: int, audience: Audience = "company") -> float:
-    """The grid of rates over so many sessions: the finest that spans at least `users - 1` sessions of the threshold.
+    """The grid of rates over so many sessions: the finest that spans as many sessions as the threshold asks users.
 
     It depends on the band of the sessions only, so the grid tells no more of their number than the band does.
     """
     floor, people = _floor(sessions, SHOWN[audience].sessions), SHOWN[audience].users
-    return next((width for width in STEPS if width * floor >= people - 1), STEPS[-1])
+    return next((width for width in STEPS if width * floor >= people), STEPS[-1])
 
 
 def _floor(count: int, least: int) -> int:

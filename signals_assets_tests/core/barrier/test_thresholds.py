@@ -1,0 +1,86 @@
+"""One function decides: thresholds, bands, grids, complements."""
+
+import pytest
+
+from signals_assets.core.barrier.thresholds import (
+    WITHHELD,
+    Size,
+    about,
+    band,
+    coarse,
+    part_shown,
+    rounded_high,
+    rounded_interval,
+    rounded_low,
+    rounded_rate,
+    shown,
+    size_shown,
+    step,
+    ticketable,
+    without_complements,
+)
+
+
+@pytest.mark.parametrize(("audience", "users", "sessions"), [("self", 1, 1), ("team", 3, 5), ("company", 5, 8)])
+def test_each_audience_sees_from_its_size_on(audience, users, sessions):
+    assert shown(audience, users, sessions)
+    assert not shown(audience, users - 1, sessions)
+    assert not shown(audience, users, sessions - 1)
+
+
+def test_organisations_are_asked_for_where_known_and_one_counts_for_half_at_most():
+    assert not shown("company", 9, 20, 1)
+    assert size_shown("company", Size(9, 20, 2, 16))
+    assert not size_shown("company", Size(9, 20, 2, 17))  # three of the others make six sessions that count
+    assert size_shown("team", Size(9, 20, 1, 20))
+    assert not ticketable("company", 30, 100, 3, 91)
+
+
+def test_public_is_shown_nothing_as_it_is():
+    assert not shown("public", 10_000, 100_000, 50)
+    assert not part_shown("public", 10_000, 10_000)
+    assert band(500, "public") == WITHHELD
+
+
+def test_a_part_needs_enough_on_both_sides():
+    assert part_shown("company", 5, 5)
+    assert not part_shown("company", 4, 100)
+    assert not part_shown("company", 100, 4)
+    assert part_shown("self", 0, 1)
+
+
+def test_the_grid_depends_on_the_band_only_and_spans_a_threshold_of_users():
+    for low, high in ((10, 19), (20, 49), (200, 499), (2000, 4999)):
+        assert step(low) == step(high)
+        assert step(low) * low >= 5 or step(low) == 0.5
+
+
+def test_an_interval_is_rounded_outwards():
+    assert rounded_low(0.2349, 1000) <= 0.2349 <= rounded_high(0.2349, 1000)
+    assert rounded_low(0.2, 1000) == rounded_high(0.2, 1000) == rounded_rate(0.2, 1000) == 0.2
+
+
+@pytest.mark.parametrize("users", [6, 30, 200])
+def test_a_published_interval_holds_its_rate_and_the_exact_one(users):
+    for rate in (0.1, 0.35, 0.8):
+        told, low, high = rounded_interval((rate, rate - 0.02, min(rate + 0.02, 1.0)), 4 * users, users)
+        assert 0 <= low <= told <= high <= 1
+        assert low <= rate - 0.02
+        assert high >= rate + 0.02
+
+
+def test_coarse_figures_have_few_values():
+    assert {coarse(value) for value in (1.0, 1.1, 1.2)} == {1.0}
+    assert (coarse(0.034), coarse(-8.9), coarse(0.0), coarse(1.234, "self")) == (0.03, -10.0, 0.0, 1.2)
+
+
+def test_totals_for_operators_are_told_to_tens_or_two_digits():
+    assert [about(count) for count in (0, 4, 12, 996, 12_345)] == [0, 0, 10, 1000, 12_000]
+    assert about(7, "self") == 7
+
+
+def test_the_next_smallest_part_goes_with_a_hidden_one():
+    parts = [30, 10, 20]
+    kept = without_complements(parts, lambda part: part, lambda shown_parts: 0 < 63 - sum(shown_parts) < 5)
+    assert kept == [30, 20]  # three were hidden already
+    assert without_complements(parts, lambda part: part, lambda shown_parts: sum(shown_parts) < 60) == parts
