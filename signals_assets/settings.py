@@ -52,7 +52,7 @@ class ThresholdSettings(BaseModel):
 class PublicSettings(BaseModel):
     """Differential privacy of what the audience `public` sees."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     epsilon: float = Field(1.0, gt=0, description="Spent on each released day.")
     delta: float = Field(1e-6, gt=0, lt=0.01, description="Chance, per released day, that a rare pattern shows.")

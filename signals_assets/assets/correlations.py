@@ -25,7 +25,8 @@ from signals_assets.core.user_days import CountedType, Counts, types_counted
 from signals_assets.core.user_days import user_days as counts_of
 from signals_assets.core.within_sessions import error_correlations as errors_of
 from signals_assets.core.within_sessions import leading_indicators as indicators_of
-from signals_assets.metadata import picture, store
+from signals_assets.guard import guarded
+from signals_assets.metadata import picture, shown, store
 from signals_assets.partitions import days_of, days_of_run, window
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
@@ -164,13 +165,14 @@ def _with_noise(
     asset=FrictionRate.table,
     description="Every day for the audience public was paid for out of its month's budget; a refused day has no rows.",
 )
+@guarded
 def privacy_budget(
     context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
     """Fails for days that the budget refused."""
     days = days_of_run(context.op_execution_context.run) if settings.audience == "public" else []
     refused = sum(was_refused(ledger, FrictionRate.table, day) for day in days)
-    return dg.AssetCheckResult(passed=not refused, metadata={"days_refused": refused})
+    return dg.AssetCheckResult(passed=not refused, metadata=shown(days_refused=refused))
 
 
 def _severities(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:

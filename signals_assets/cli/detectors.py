@@ -173,7 +173,8 @@ def _head(figures: Figures) -> Iterator[str]:
 
 def _measured(figures: Figures) -> Iterator[str]:
     yield (
-        f"Measured on {figures['measured_on']} without a language model; turns that the model of `correction` was fitted on are read by models fitted on other persons. F1 with its 95 % interval "
+        f"Measured on {figures['measured_on']} without a language model; turns that the model of `correction` was "
+        "fitted on are read by models fitted on other persons. F1 with its 95 % interval "
         f"({figures['resamples']:,} resamples of sessions), events of a confidence of at least "
         f"{figures['min_confidence']}. A moment is found when an event shares a step with it. "
         "`*`: fewer than ten sessions have the type, so the figure is provisional. Readers: how far two careful "

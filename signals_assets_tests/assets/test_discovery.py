@@ -70,6 +70,5 @@ def test_without_an_embedder_the_days_are_stored_empty_and_coverage_says_so(live
             assert home.rows(model) == []
             assert home.warehouse.days(model) == lived.warehouse.days(model)
         shown = home.metadata("embeddings", LAST_DAY)
-        assert shown["embedder"] == "none"
         assert shown["coverage/asked"] > 0
         assert "coverage/answered" not in shown

@@ -268,8 +268,8 @@ def mixed(folder):
     """A file of two days: it is copied by day into the spool."""
     write(
         folder / "mixed.jsonl",
-        session("a1", user_id="ann"), session("b1", user_id="bob"),
-        session("a2", "2026-01-06", user_id="ann"), session("b2", "2026-01-06", user_id="bob"),
+        session("ann-x1", user_id="ann"), session("b1", user_id="bob"),
+        session("ann-x2", "2026-01-06", user_id="ann"), session("b2", "2026-01-06", user_id="bob"),
     )  # fmt: skip
 
 
@@ -288,29 +288,29 @@ def in_spool(tmp_path, *words):
 
 def test_erased_users_are_passed_over_counted_and_leave_the_spool(tmp_path, opened):
     mixed(tmp_path / "in")
-    write(tmp_path / "in/day.jsonl", session("a3", user_id="ann"), session("b3", user_id="bob"))
-    assert everything(opened()) == {FIRST: ["a3", "b3", "a1", "b1"], SECOND: ["a2", "b2"]}
-    assert in_spool(tmp_path, "ann", "bob", "a1", "a3") == ["ann", "bob", "a1", "a3"]
+    write(tmp_path / "in/day.jsonl", session("ann-x3", user_id="ann"), session("b3", user_id="bob"))
+    assert everything(opened()) == {FIRST: ["ann-x3", "b3", "ann-x1", "b1"], SECOND: ["ann-x2", "b2"]}
+    assert in_spool(tmp_path, "ann", "bob", "ann-x1", "ann-x3") == ["ann", "bob", "ann-x1", "ann-x3"]
     source = opened(erased=erased("ann"))
     assert everything(source) == {FIRST: ["erased", "b3", "erased", "b1"], SECOND: ["erased", "b2"]}
-    assert source.forget({"a1", "a2", "a3"}) == 3
-    assert source.forget({"a1", "a2", "a3"}) == 0
+    assert source.forget({"ann-x1", "ann-x2", "ann-x3"}) == 3
+    assert source.forget({"ann-x1", "ann-x2", "ann-x3"}) == 0
     assert everything(source) == {FIRST: ["erased", "b3", "b1", "erased"], SECOND: ["b2", "erased"]}
     assert source.counts() == {FIRST: 2, SECOND: 1}
-    assert in_spool(tmp_path, "ann", "a1", "a2", "a3") == []
+    assert in_spool(tmp_path, "ann", "ann-x1", "ann-x2", "ann-x3") == []
 
 
 def test_a_file_of_an_erased_user_alone_leaves_not_even_its_name(tmp_path, opened):
     write(
-        tmp_path / "in/a-session-of-ann.jsonl", session("a1", user_id="ann"), session("a2", "2026-01-06", user_id="ann")
+        tmp_path / "in/a-session-of-ann.jsonl", session("ann-x1", user_id="ann"), session("ann-x2", "2026-01-06", user_id="ann")
     )
     write(tmp_path / "in/bob.jsonl", session("b1", user_id="bob"))
     opened().days()
     source = opened(erased=erased("ann"))
-    source.forget({"a1", "a2"})
+    source.forget({"ann-x1", "ann-x2"})
     for again in (source, opened(erased=erased("ann"))):
         assert everything(again) == {FIRST: ["b1", "erased"]}
-    assert in_spool(tmp_path, "a-session-of-ann", "a1", "a2") == []
+    assert in_spool(tmp_path, "a-session-of-ann", "ann-x1", "ann-x2") == []
 
 
 def test_a_folder_of_an_erased_user_is_not_read_at_all(tmp_path, opened):
@@ -335,7 +335,7 @@ def test_copies_without_a_file_of_their_own_go_with_the_next_erasure(tmp_path, o
     (orphan / "2026-01-05.zst").write_bytes(b"left by a process that died")
     source.forget({"nobody"})
     assert not orphan.exists()
-    assert everything(source) == {FIRST: ["a1", "b1"], SECOND: ["a2", "b2"]}
+    assert everything(source) == {FIRST: ["ann-x1", "b1"], SECOND: ["ann-x2", "b2"]}
 
 
 def test_expired_copies_are_removed_and_their_days_are_read_from_the_source(tmp_path, opened):

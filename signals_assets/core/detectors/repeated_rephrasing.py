@@ -19,7 +19,7 @@ ALIKE: Final = 0.45
 """Likeness of words from which two turns ask for the same, whatever their tone."""
 AKIN: Final = 0.35
 """Likeness that is enough where the later turn finds fault with what the agent did."""
-EQUAL: Final = 0.8
+EQUAL: Final = 0.7
 FAULT: Final = 0.55
 LITTLE: Final = 0.45
 """A turn that finds less fault than this asks for something new in like words."""
