@@ -302,7 +302,9 @@ def test_erased_users_are_passed_over_counted_and_leave_the_spool(tmp_path, open
 
 def test_a_file_of_an_erased_user_alone_leaves_not_even_its_name(tmp_path, opened):
     write(
-        tmp_path / "in/a-session-of-ann.jsonl", session("ann-x1", user_id="ann"), session("ann-x2", "2026-01-06", user_id="ann")
+        tmp_path / "in/a-session-of-ann.jsonl",
+        session("ann-x1", user_id="ann"),
+        session("ann-x2", "2026-01-06", user_id="ann"),
     )
     write(tmp_path / "in/bob.jsonl", session("b1", user_id="bob"))
     opened().days()
