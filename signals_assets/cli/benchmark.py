@@ -309,8 +309,9 @@ def _privacy(
     quick: bool, seed: int, sessions: tuple[Path, ...], labels: tuple[Path, ...]
 ) -> tuple[Result, list[Table]]:
     from signals_assets.benchmarks.privacy import run
-    from signals_assets.cli.instance import configuration
+    from signals_assets.cli.instance import configuration, quiet
 
+    quiet()
     result = run(configuration=configuration(), quick=quick, seed=seed, sessions=sessions, labels=labels)
     barrier = result["barrier"]
     alone = [

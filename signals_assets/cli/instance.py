@@ -54,7 +54,7 @@ class Graph:
         """Open the instance and build the definitions; `progress` gets each piece of what is shown."""
         import dagster as dg
 
-        _quiet()
+        quiet()
         from signals_assets.definitions import build_defs
 
         dagster_home(settings)
@@ -106,7 +106,7 @@ class Graph:
         return list(result.run_requests or [])
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Dagster announces its own beta parts dozens of times; a person at a terminal cannot do anything about it."""
     import warnings
 
