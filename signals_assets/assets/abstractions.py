@@ -23,11 +23,12 @@ from signals_assets.core.abstractions import (
 )
 from signals_assets.core.abstractions import agreement as agreement_of
 from signals_assets.core.abstractions import feedback_links as links_of
-from signals_assets.core.barrier import Support
+from signals_assets.core.barrier import Revise, Support
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.taxonomy import Taxonomy, fold
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of, window
+from signals_assets.resources.analyst import Analyst
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
@@ -67,6 +68,7 @@ def abstractions(
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     compute: dg.ResourceParam[Compute],
+    analyst: dg.ResourceParam[Analyst],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult[None]]:
@@ -75,7 +77,7 @@ def abstractions(
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         support = Support.from_rows(warehouse.read(WordSupport, window(day, SUPPORT_WINDOW)).to_pylist())
         found = Abstractions()
-        chunks = _chunks(warehouse, day, support, taxonomy, settings, pseudonym_key.bytes())
+        chunks = _chunks(warehouse, day, support, taxonomy, settings, pseudonym_key.bytes(), analyst.reviser())
         for part in compute.map(abstract_chunk, chunks):
             found += part
         rejected = {f"rejected/{rule}": count for rule, count in found.rejected_by_rule.items()}
@@ -88,7 +90,13 @@ def abstractions(
 
 
 def _chunks(
-    warehouse: Warehouse, day: date, support: Support, taxonomy: Taxonomy, settings: Settings, key: bytes
+    warehouse: Warehouse,
+    day: date,
+    support: Support,
+    taxonomy: Taxonomy,
+    settings: Settings,
+    key: bytes,
+    revise: Revise,
 ) -> Iterator[AbstractionChunk]:
     analysed = {row["session_id"]: row for row in warehouse.read(Analysis, day).to_pylist()}
     detected: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -108,6 +116,7 @@ def _chunks(
             delight_types=taxonomy.slugs("delight"),
             audience=settings.audience,
             key=key,
+            revise=revise,
         )
 
 

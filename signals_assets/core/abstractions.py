@@ -6,7 +6,8 @@ Not here: the verdict on a text (see `barrier/`), what is detected (see `detecto
 Reads    analyses, raw_sessions, detections, word_support (a window), feedback
 Writes   abstracted_summaries, facets, friction_events, delight_events, unmet_needs, agreement, feedback_links
 Truth    events of detectors exist for every session; everything else exists for answered sessions only. A refused
-         text becomes null (or `other`) and is counted under its rule; nothing is dropped without a count.
+         text gets one second try; refused again it becomes null (or `other`) and is counted under its rule. Nothing
+         is dropped without a count: texts_retried = texts_admitted_on_retry + all of texts_dropped.
 """
 
 import math
@@ -22,16 +23,18 @@ from pydantic import ValidationError
 from signals_assets.core.analysis import COUNTED, Answer, AnswerEvent
 from signals_assets.core.barrier import (
     CITATION,
-    CITATION_LIMIT,
-    LABEL_LIMIT,
+    LIMITS,
     SUMMARY,
-    SUMMARY_LIMIT,
     Admission,
     Barrier,
     Grams,
+    Refusal,
+    Revise,
     Support,
+    TextField,
     TranscriptIndex,
     from_taxonomy,
+    without_clauses,
 )
 from signals_assets.core.barrier.lexicon import technology
 from signals_assets.core.barrier.rules import Shape, opens_with_verb, subject_first
@@ -61,6 +64,16 @@ CITATIONS_PER_SESSION: Final = 3
 INTENT_WORDS: Final = 6
 MOST_CONFIRMATIONS: Final = 1000
 ENGLISH: Final = "en"
+RULES: Final = "rules"
+"""Name of the built-in rules' door, and the beginning of their version."""
+
+_FIELDS: Final[Mapping[TextField, tuple[Grams, Shape]]] = {
+    "summary": (SUMMARY, "sentence"),
+    "intent": (CITATION, "label"),
+    "citation": (CITATION, "sentence"),
+    "need": (CITATION, "sentence"),
+}
+"""Sequences that count as quotations, and shape, by kind of field."""
 
 CITATIONS: Final[Mapping[str, str]] = {
     "error_event": "The session had a model error, a tool failure or a timeout that the agent did not expect.",
@@ -105,6 +118,8 @@ class AbstractionChunk:
     delight_types: tuple[str, ...]
     audience: Audience
     key: bytes
+    revise: Revise = without_clauses
+    """Answers refusals of texts that the built-in rules did not write; from the analyst's door."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +205,7 @@ class _Case:
         self.barrier = barrier
         self.rejected: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
+        self.session: Session | None = None
         self.index: TranscriptIndex | None = None
         self.foreign = False
 
@@ -201,7 +217,7 @@ class _Case:
         facets: list[Facet] = []
         needs: list[UnmetNeed] = []
         if answer is not None:
-            session = from_json(self.raw["session"])
+            session = self.session = from_json(self.raw["session"])
             self.foreign = language_of(session) != ENGLISH
             self.notes["other_language"] += self.foreign
             self.index = TranscriptIndex.of(session, [*answer_texts(answer), *map(_need_sentence, answer.unmet_needs)])
@@ -234,29 +250,50 @@ class _Case:
 
     # --- text ---
 
-    def _admit(self, text: str, limit: int, grams: Grams = CITATION, shape: Shape = "sentence") -> Admission:
-        """The verdict, with the rule-based analyst's second try. Refusals are counted under the last rule.
+    def _admit(self, field: TextField, text: str) -> Admission:
+        """The verdict on a field, after the one second try where the first was refused. Counted under the last rule.
 
         Refusals in sessions of other languages than English are noted by themselves: what the barrier does not read.
         """
+        limit, (grams, shape) = LIMITS[field], _FIELDS[field]
         self.notes["texts"] += 1
         # The built-in rules choose a label from a list of ours: no session informs its words.
         index = None if shape == "label" and self._by_rules else self.index
         verdict = self.barrier.admit(text, limit=limit, transcript=index, grams=grams, shape=shape)
-        if verdict.rule is not None and self._by_rules:
-            verdict = self.barrier.retry(text, verdict.rule, limit=limit, transcript=index, grams=grams, shape=shape)
-            self.notes["texts_retried"] += 1
+        if verdict.rule is not None:
+            verdict = self._retried(field, text, verdict.rule, index)
         if verdict.rule is not None:
             self.rejected[verdict.rule] += 1
+            self.notes[f"texts_dropped.{verdict.rule}"] += 1
             self.notes[f"other_language.{verdict.rule}"] += self.foreign
         return verdict
 
+    def _retried(self, field: TextField, text: str, rule: str, index: TranscriptIndex | None) -> Admission:
+        """The verdict on the second try; the rule is the first one where there is none."""
+        limit, (grams, shape) = LIMITS[field], _FIELDS[field]
+        self.notes["texts_retried"] += 1
+        if self._by_rules:
+            second = self.barrier.repaired(text, rule, limit=limit, transcript=index, grams=grams, shape=shape)
+        else:
+            second = self.chunk.revise(Refusal(text, field, rule))
+        if second is None:
+            return Admission(None, rule, retried=True)
+        if index is not None and self.session is not None and type(second) is str:
+            # The index knows what the first texts share with the session; new words and new neighbours may, too.
+            index = TranscriptIndex.of(self.session, [second])
+        verdict = self.barrier.admit(second, limit=limit, transcript=index, grams=grams, shape=shape)
+        self.notes["texts_admitted_on_retry"] += verdict.rule is None
+        return Admission(verdict.text, verdict.rule, retried=True)
+
     @property
     def _by_rules(self) -> bool:
-        return self.analysis is not None and str(self.analysis["model"]).startswith("rules")
+        """Whether the built-in rules wrote the answer: the door's name is ours, the model's is whatever it says."""
+        if self.analysis is None:
+            return False
+        return self.analysis["analyst"] == RULES and str(self.analysis["model"]).startswith(RULES)
 
     def _summary(self, answer: Answer) -> AbstractedSummary:
-        verdict = self._admit(answer.summary, SUMMARY_LIMIT, SUMMARY) if answer.summary else Admission(None, None)
+        verdict = self._admit("summary", answer.summary) if answer.summary else Admission(None, None)
         analysis = self._analysis
         return AbstractedSummary(
             **self._keys(analysis),
@@ -269,7 +306,7 @@ class _Case:
     def _needs(self, answer: Answer) -> list[UnmetNeed]:
         rows = []
         for number, need in enumerate(answer.unmet_needs):
-            text = self._admit(_need_sentence(need), CITATION_LIMIT).text
+            text = self._admit("need", _need_sentence(need)).text
             if text is not None:
                 weight = self._analysis["inclusion_weight"]
                 rows.append(UnmetNeed(**self._keys(self._analysis), number=number, need=text, inclusion_weight=weight))
@@ -297,7 +334,7 @@ class _Case:
         if len(plain.split()) > INTENT_WORDS:
             self.rejected["intent_words"] += 1
             return OTHER
-        text = self._admit(plain, LABEL_LIMIT, shape="label").text
+        text = self._admit("intent", plain).text
         return text.text if text is not None and len(text.text.split()) <= INTENT_WORDS else OTHER
 
     def _technologies(self, names: Iterable[str]) -> list[str]:
@@ -378,7 +415,7 @@ class _Case:
             if len(admitted) >= most:
                 self.notes["citations_over_limit"] += 1
                 continue
-            text = self._admit(events[position][1].citation, CITATION_LIMIT).text
+            text = self._admit("citation", events[position][1].citation).text
             if text is not None:
                 admitted[position] = text
         return admitted

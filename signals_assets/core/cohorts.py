@@ -101,6 +101,7 @@ def fix_effect(
     if not found.enough:
         return None
     concerned = cells.events[0] > 0
+    spared = cells.events[0] < cells.weight - 1e-9
     return Effect(
         rate_before=found.rate_before,
         rate_after=found.rate_after,
@@ -113,6 +114,8 @@ def fix_effect(
         organizations_after=_organizations(cells, after),
         concerned_before=counts.users(cells.columns["user"][before & concerned]),
         concerned_after=counts.users(cells.columns["user"][after & concerned]),
+        others_before=counts.users(cells.columns["user"][before & spared]),
+        others_after=counts.users(cells.columns["user"][after & spared]),
         sessions_before=found.sessions_before,
     )
 

@@ -25,10 +25,13 @@ from signals_assets.core.barrier.thresholds import (
     coarse,
     concerned_shown,
     day_shown,
+    family,
     part_shown,
+    rounded_e,
     rounded_high,
     rounded_interval,
     rounded_low,
+    rounded_q,
     rounded_rate,
     size_shown,
     without_complements,
@@ -182,11 +185,18 @@ def _standing(
 
 
 def _spoken_of(
-    counts: Counts, cells: Cells, slices: Sequence[_Slice], events: NDArray[np.float64], audience: Audience
+    counts: Counts,
+    cells: Cells,
+    slices: Sequence[_Slice],
+    events: NDArray[np.float64],
+    audience: Audience,
+    *,
+    beside_total: bool = True,
 ) -> set[str]:
     """Slices of which a rate may be told: enough users met it, and enough had sessions without it.
 
-    What the other slices of the total leave over is nobody, or enough users, too.
+    What the other slices leave over of the total are no sessions, or such a group, too: nobody concerned in it is
+    hidden like a few, or the presence of the others would tell the two apart.
     """
 
     def users(mask: NDArray[np.bool_]) -> int:
@@ -197,10 +207,10 @@ def _spoken_of(
 
     def alone(kept: Sequence[_Slice]) -> bool:
         rest = _rest(cells, kept)
-        return bool((rest & (events > 0)).any()) and not both(rest)
+        return audience != "self" and bool(rest.any()) and not both(rest)
 
     enough = [part for part in slices if both(part[1])]
-    if both(np.ones(len(events), dtype=bool)):  # else there is no total beside them
+    if beside_total and both(np.ones(len(events), dtype=bool)):  # else there is no total beside them
         enough = without_complements(enough, lambda part: users(part[1] & (events > 0)), alone)
     return {name for name, _ in enough}
 
@@ -509,7 +519,8 @@ def _release_row(
     fewest = min(before.sessions, after.sessions)
     told = evidence != "not_enough_data"
     figures = _figures(finding, before, after, audience) if told else {}
-    detectable = comparison.smallest_detectable(judged.comparisons) if groups_shown and before.sessions else None
+    known = "effect" in figures or audience == "self"
+    detectable = comparison.smallest_detectable(judged.comparisons) if known and before.sessions else None
     return ReleaseCorrelation(
         day=day,
         agent_name=label("agent", line.agent),
@@ -521,21 +532,22 @@ def _release_row(
         source=line.source,
         verdict=verdict(comparison, evidence, item.kind) if not echo else "inconclusive",
         evidence=evidence,
-        q=coarse(judged.q, audience) if judged.q is not None and told else None,
+        q=rounded_q(judged.q, audience) if judged.q is not None and told and known else None,
         smallest_detectable=None if detectable is None else rounded_high(detectable, fewest, audience),
         users_after=band(after.users if groups_shown else 0, audience),
         sessions_after=band(after.sessions if groups_shown else 0, audience),
-        comparisons=judged.comparisons,
+        comparisons=family(judged.comparisons, audience),
         **figures,
     )
 
 
 def _figures(finding: _Finding, before: Size, after: Size, audience: Audience) -> dict[str, float]:
-    """The figures of a comparison: each rate only where enough users are concerned, the difference where both are."""
+    """The figures of a comparison: each rate where enough users are and are not concerned, the rest where both are."""
     comparison, line, fewest = finding.comparison, finding.line, min(before.sessions, after.sessions)
-    concerned = line.cells.events[finding.row] > 0
+    events, user = line.cells.events[finding.row], line.cells.columns["user"]
+    spared = events < line.cells.weight - 1e-9
     known = [
-        concerned_shown(audience, line.counts.users(line.cells.columns["user"][mask & concerned]))
+        part_shown(audience, line.counts.users(user[mask & (events > 0)]), line.counts.users(user[mask & spared]))
         for mask in (finding.before, finding.after)
     ]
     figures: dict[str, float] = {}
@@ -549,7 +561,7 @@ def _figures(finding: _Finding, before: Size, after: Size, audience: Audience) -
             "low": rounded_low(comparison.low, fewest, audience),
             "high": rounded_high(comparison.high, fewest, audience),
             "z": round(comparison.z, 1) if audience == "self" else round(2 * comparison.z) / 2,
-            "e_value": coarse(comparison.e_value, audience),
+            "e_value": rounded_e(comparison.e_value, audience),
         }
     return figures
 
@@ -579,7 +591,7 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
     friction = cells.high[0] + cells.medium[0]
     slices = _slices(now, cells, "intent")
     standing = _standing(now, cells, slices, audience)
-    concerned = _spoken_of(now, cells, standing, friction, audience)
+    concerned = _spoken_of(now, cells, standing, friction, audience, beside_total=False)
     skipped = {"too_few_users": len(slices) - len(standing), "small_numerator": len(standing) - len(concerned)}
     for intent, mask in standing:
         if intent not in concerned:

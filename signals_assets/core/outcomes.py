@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from signals_assets.core.barrier.thresholds import (
     band,
-    coarse,
     concerned_shown,
+    part_shown,
+    rounded_e,
     rounded_high,
     rounded_low,
     rounded_rate,
@@ -59,6 +60,9 @@ class Effect:
     concerned_before: int | None = None
     concerned_after: int | None = None
     """Distinct users who met the type; None: as many as there are users."""
+    others_before: int | None = None
+    others_after: int | None = None
+    """Distinct users with a session without it; None: as many as there are users."""
     sessions_before: int | None = None
     cohort: str = "all users"
 
@@ -120,6 +124,8 @@ def _outcome(
         effect = None
     others = {name: found for name in controls if versions and (found := compare(name, versions, since))}
     expected = _expected_change(others.values())
+    numbers = _numbers(effect, wording)
+    told = effect if wording.audience == "self" or "rate_before" in numbers or "rate_after" in numbers else None
     verdict = ticket.verdict or (verdict_of(effect, expected) if effect else "inconclusive")
     return FixOutcome(
         day=day,
@@ -130,9 +136,9 @@ def _outcome(
         verdict=verdict,
         control_effect=_control_effect(others.values(), effect, wording),
         guardrails="; ".join(wording.name(name) for name, found in others.items() if _surely_worse(found, wording)),
-        users_after=band(effect.users_after if effect else 0, wording.audience),
-        sessions_after=band(effect.sessions_after if effect else 0, wording.audience),
-        **_numbers(effect, wording),
+        users_after=band(told.users_after if told else 0, wording.audience),
+        sessions_after=band(told.sessions_after if told else 0, wording.audience),
+        **numbers,
     )
 
 
@@ -142,8 +148,11 @@ def _numbers(effect: Effect | None, wording: Wording) -> dict[str, Any]:
     audience, after = wording.audience, effect.sessions_after
     before = after if effect.sessions_before is None else effect.sessions_before
     known = [
-        concerned_shown(audience, effect.users_after if count is None else count)
-        for count in (effect.concerned_before, effect.concerned_after)
+        part_shown(audience, *(effect.users_after if count is None else count for count in sides))
+        for sides in (
+            (effect.concerned_before, effect.others_before),
+            (effect.concerned_after, effect.others_after),
+        )
     ]
     numbers: dict[str, Any] = {"cohort": effect.cohort}
     if known[0]:
@@ -155,7 +164,7 @@ def _numbers(effect: Effect | None, wording: Wording) -> dict[str, Any]:
             "effect": rounded_rate(effect.effect, min(before, after), audience),
             "low": rounded_low(effect.low, min(before, after), audience),
             "high": rounded_high(effect.high, min(before, after), audience),
-            "e_value": coarse(min(effect.e_value, 1e12), audience),
+            "e_value": rounded_e(min(effect.e_value, 1e12), audience),
         }
     return numbers
 

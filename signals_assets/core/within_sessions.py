@@ -22,9 +22,13 @@ from signals_assets.core.barrier.thresholds import (
     Size,
     band,
     coarse,
+    coarse_ends,
     concerned_shown,
+    family,
+    part_shown,
     rounded_high,
     rounded_low,
+    rounded_q,
     rounded_rate,
     size_shown,
 )
@@ -212,8 +216,8 @@ def error_correlations(
         measure = _self_controlled if method == "self_controlled" else _time_bins
         tested += [(template, method, type_, pair) for type_, pair in sorted(measure(lines, events, sessions).items())]
     results = [_pair_test(pair) for _, _, _, pair in tested]
-    family = [index for index, result in enumerate(results) if result is not None]
-    q_values = dict(zip(family, benjamini_hochberg([result.p for result in results if result]), strict=True))
+    in_family = [index for index, result in enumerate(results) if result is not None]
+    q_values = dict(zip(in_family, benjamini_hochberg([result.p for result in results if result]), strict=True))
     rows: list[ErrorCorrelation] = []
     few = 0
     for index, ((template, method, type_, pair), result) in enumerate(zip(tested, results, strict=True)):
@@ -234,7 +238,7 @@ def error_correlations(
                 method=method,
                 users=band(size.users, audience),
                 sessions=band(size.sessions, audience),
-                comparisons=len(family),
+                comparisons=family(len(in_family), audience),
                 **row,
             )
         )
@@ -258,21 +262,21 @@ def _size(sessions: Sequence[_Session], organizations_known: bool) -> Size:
 
 
 def _association(result: _Tested, q: float, audience: Audience) -> dict[str, Any]:
-    """The published figures of a test: counts to fives, ratios and q coarse (the ends of the interval outwards)."""
+    """The published figures of a test: all of them coarse (the ends of the interval outwards)."""
     from scipy.special import ndtri
 
     reach = float(ndtri(0.975)) * result.error
     low, high = max(result.observed - reach, 0.0) / result.expected, (result.observed + reach) / result.expected
     exact = audience == "self"
-    wide = (low, high) if exact else (math.floor(2 * low) / 2, math.ceil(2 * high) / 2)
+    wide = (low, high) if exact else coarse_ends(low, high)
     return {
         "verdict": "coincides" if q <= ASSOCIATION_Q and low >= LEAST_RATIO else "not_shown",
-        "observed": float(result.observed if exact else 5 * round(result.observed / 5)),
-        "expected": round(result.expected, 2) if exact else float(5 * round(result.expected / 5)),
+        "observed": float(result.observed) if exact else coarse(result.observed, audience),
+        "expected": round(result.expected, 2) if exact else coarse(result.expected, audience),
         "ratio": min(max(coarse(result.observed / result.expected, audience), wide[0]), wide[1]),
         "low": round(wide[0], 4),
         "high": round(wide[1], 4),
-        "q": coarse(q, audience),
+        "q": rounded_q(q, audience),
     }
 
 
@@ -436,10 +440,10 @@ def leading_indicators(
         row, p = _indicator(day, table, question, audience)
         rows.append(row)
         p_values.append(p)
-    family = [index for index, p in enumerate(p_values) if p is not None]
-    q_values = dict(zip(family, benjamini_hochberg([p for p in p_values if p is not None]), strict=True))
+    in_family = [index for index, p in enumerate(p_values) if p is not None]
+    q_values = dict(zip(in_family, benjamini_hochberg([p for p in p_values if p is not None]), strict=True))
     rows = [
-        row.model_copy(update={"q": coarse(q_values[index], audience)}) if index in q_values else row
+        row.model_copy(update={"q": rounded_q(q_values[index], audience)}) if index in q_values else row
         for index, row in enumerate(rows)
     ]
     return rows, Coverage(asked=len(questions), answered=len(rows), skipped=dict(skipped))
@@ -550,7 +554,8 @@ def _withheld(table: _Table, question: _Question, audience: Audience) -> str | N
     for group, hit in ((question.exposed, question.hit), (question.control, question.control_hit)):
         if not group.any() or not size_shown(audience, _size_of(table, group)):
             return "too_few_users"
-        if not concerned_shown(audience, len(np.unique(table.person[group & hit]))):
+        met, spared = (len(np.unique(table.person[group & mask])) for mask in (hit, ~hit))
+        if not part_shown(audience, met, spared):
             return "small_numerator"
     return None
 

@@ -22,7 +22,7 @@ from signals_assets.core.analysis import (
     AnswerChunk,
     answer_chunk,
 )
-from signals_assets.core.barrier import lexicon
+from signals_assets.core.barrier import Revise, lexicon, without_clauses
 from signals_assets.core.identity import content_id
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.folders import private_folder
@@ -69,6 +69,15 @@ class Analyst(ABC):
     @abstractmethod
     def expire(self, before: datetime, *, dry_run: bool = False) -> int:
         """Remove answers and files, here or at the provider, that were made before then; returns how many."""
+
+    def reviser(self) -> Revise:
+        """What answers a refusal of the barrier, once for each refused field; runs in the workers, so picklable.
+
+        A refusal tells the refused text, the kind of field and the rule's code. Without an own way, offending clauses
+        are dropped (`without_clauses`). A language model's door returns what asks its model again, with the rule's code
+        in place of a reason, and answers None where that fails; the barrier judges whatever comes back.
+        """
+        return without_clauses
 
     @abstractmethod
     def ask(self, question: str) -> str | None:

@@ -1,5 +1,6 @@
 """Answers and detections become abstracted rows; what is refused is counted, nothing vanishes."""
 
+import dataclasses
 import pickle
 
 import pytest
@@ -16,7 +17,7 @@ from signals_assets.core.abstractions import (
     wilson,
 )
 from signals_assets.core.analysis import Answer
-from signals_assets.core.barrier import Support
+from signals_assets.core.barrier import Refusal, Support
 from signals_assets.core.sessions import to_json
 from signals_assets.tables import Analysis, Detection, FeedbackRecord, RawSession
 from signals_assets_tests.factories import DAY, make_session, make_step, row_values
@@ -31,7 +32,7 @@ def raw_row(session, **over):
 
 
 def analysis_row(answer=None, *, state="answered", **over):
-    values = {"session_id": "s_1", "state": state, "model": "some-model", "inclusion_weight": 2.5}
+    values = {"session_id": "s_1", "state": state, "model": "some-model", "analyst": "rules", "inclusion_weight": 2.5}
     text = answer.model_dump_json() if answer is not None else None
     return row_values(Analysis) | values | {"answer": text} | over
 
@@ -87,12 +88,108 @@ def test_an_admitted_summary_is_kept_and_a_refused_one_is_null_and_counted():
     assert result.coverage.answered == 2
 
 
-def test_the_rule_based_analyst_gets_a_second_try_and_a_language_model_does_not():
-    answer = Answer(summary="The user asked the agent about the zorblatt dashboard.")
-    by_rules = case(analysis=analysis_row(answer, model="rules-1"))
-    result = abstract_chunk(chunk(by_rules, case(answer=answer)))
-    assert result.summaries[0].summary.text == "The user asked the agent about the dashboard."
-    assert result.summaries[1].summary is None
+def summary_by(text, *, by="some-model", session=None, **over):
+    """The row and the notes of one summary."""
+    one = case(analysis=analysis_row(Answer(summary=text), model=by), session=session)
+    result = abstract_chunk(chunk(one, **over))
+    return result.summaries[0], result.coverage.notes
+
+
+def kept(text, **over):
+    row, _ = summary_by(text, **over)
+    return row.summary.text if row.summary is not None else None
+
+
+LONG = "The user asked the agent about the tests and was unhappy with the answer"
+
+
+def test_the_rules_lose_a_word_on_the_second_try_and_a_language_model_its_clause():
+    # A hole in a sentence that is no template of ours would show where something stood; a missing clause does not.
+    text = "The user asked the agent about the zorblatt dashboard."
+    assert kept(text, by="rules-1") == "The user asked the agent about the dashboard."
+    assert kept(text) is None
+    assert kept(f"{LONG}, because zorblatt failed.") == LONG
+    assert kept(f"{LONG}, because ticket 4711 failed.") == LONG
+    assert kept(f"{LONG}. See jane@zorblatt.example for it.") == f"{LONG}."
+    assert kept("newly written tests failed again") == "Session: newly written tests failed again"
+
+
+def test_a_model_that_calls_itself_rules_is_not_the_built_in_rules():
+    one = analysis_row(Answer(summary="The user asked the agent about the zorblatt dashboard."), model="rules-1")
+    assert abstract_chunk(chunk(case(analysis=one | {"analyst": "other"}))).summaries[0].summary is None
+
+
+@pytest.mark.parametrize(
+    ("tail", "said", "rule"),
+    [
+        ("because Castle failed", "", "R4"),
+        ("because the castle failed", "my castle", "R5"),
+        ("because the long tool call failed again", "but the long tool call failed again, sigh", "R6"),
+        ("because it said a a a", "", "R7"),
+    ],
+)
+def test_a_name_a_rare_word_a_quotation_or_a_code_costs_a_language_model_the_whole_text(tail, said, rule):
+    session = make_session(make_step(text=said))
+    row, notes = summary_by(f"{LONG}, {tail}.", session=session)
+    assert row.summary is None
+    assert row.rejected_rule == rule
+    assert notes[f"texts_dropped.{rule}"] == 1
+
+
+def test_a_refused_field_gets_one_retry_and_every_retry_is_counted():
+    answer = Answer(
+        summary=f"{LONG}, because zorblatt failed.",
+        primary_intent="zorblatt",
+        friction=[event(citation="The user met zorblatt."), event(steps=[2], citation="The user reported an error.")],
+        unmet_needs=["meet the Castle"],
+    )
+    notes = abstract_chunk(chunk(case(answer=answer))).coverage.notes
+    assert notes["texts"] == 5
+    assert notes["texts_retried"] == 4
+    assert notes["texts_admitted_on_retry"] == 1
+    assert {name: count for name, count in notes.items() if name.startswith("texts_dropped")} == {
+        "texts_dropped.R3": 2,
+        "texts_dropped.R4": 1,
+    }
+
+
+def test_a_refusal_tells_the_own_text_the_field_and_the_rule_and_is_sent_once():
+    asked = []
+
+    def revise(refusal):
+        asked.append(refusal)
+        return "The user met quux."
+
+    row, _ = summary_by("The user met zorblatt.", revise=revise)
+    assert asked == [Refusal("The user met zorblatt.", "summary", "R3")]
+    assert {field.name for field in dataclasses.fields(Refusal)} == {"text", "field", "rule"}
+    assert "zorblatt" not in repr(asked)
+    assert row.summary is None
+
+
+@pytest.mark.parametrize(
+    ("second", "rule"),
+    [
+        ("The user asked for a castle.", "R5"),
+        ("The user said that the tool call failed again.", "R6"),
+        (None, "R3"),
+        (7, "R0"),
+        ("The user asked for help.", None),
+    ],
+)
+def test_a_second_text_is_judged_by_all_rules_with_the_words_it_brings(second, rule):
+    # Words that only the second text shares with the session are looked up anew.
+    session = make_session(make_step(text="my castle: but the tool call failed again"))
+    row, _ = summary_by("The user met zorblatt.", session=session, revise=lambda refusal: second)
+    assert row.rejected_rule == rule
+
+
+def test_words_that_a_dropped_one_brings_together_are_judged_as_neighbours():
+    session = make_session(make_step(text="the long tool call failed again"))
+    row, _ = summary_by(
+        "The user said in the session that the long tool zorblatt call failed again.", by="rules-1", session=session
+    )
+    assert row.rejected_rule == "R6"
 
 
 def test_sessions_in_other_languages_are_counted_with_what_was_refused_of_them():

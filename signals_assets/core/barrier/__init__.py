@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from signals_assets.core.barrier import rules
-from signals_assets.core.barrier.repair import repaired
+from signals_assets.core.barrier.repair import LIMITS, Refusal, Revise, TextField, repaired, without_clauses
 from signals_assets.core.barrier.rules import Shape, View
 from signals_assets.core.barrier.support import (
     CITATION,
@@ -29,23 +29,28 @@ from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.settings import Audience
 from signals_assets.zones import _BARRIER_KEY, Abstracted
 
-CITATION_LIMIT: Final = 240
-SUMMARY_LIMIT: Final = 400
-LABEL_LIMIT: Final = 80
+CITATION_LIMIT: Final = LIMITS["citation"]
+SUMMARY_LIMIT: Final = LIMITS["summary"]
+LABEL_LIMIT: Final = LIMITS["intent"]
 
 __all__ = [
     "CITATION",
     "CITATION_LIMIT",
     "LABEL_LIMIT",
+    "LIMITS",
     "SUMMARY",
     "SUMMARY_LIMIT",
     "Admission",
     "Barrier",
     "Grams",
+    "Refusal",
+    "Revise",
     "Support",
+    "TextField",
     "TranscriptIndex",
     "from_taxonomy",
     "restored",
+    "without_clauses",
 ]
 
 
@@ -103,16 +108,28 @@ class Barrier:
     ) -> Admission:
         """The verdict after the offending word or clause was dropped; `rule` is the first verdict's. Use it once.
 
-        For analysts that follow rules; a language model is asked again instead.
+        For texts of the built-in rules; `repair.without_clauses` is for those of other analysts.
         """
-        if not isinstance(text, str):
-            return Admission(None, rule, retried=True)
-        view = self._view(transcript)
-        second = repaired(text, rule, limit=limit, shape=shape, view=view, grams=grams)
+        second = self.repaired(text, rule, limit=limit, transcript=transcript, grams=grams, shape=shape)
         if second is None:
             return Admission(None, rule, retried=True)
         verdict = self.admit(second, limit=limit, transcript=transcript, grams=grams, shape=shape)
         return Admission(verdict.text, verdict.rule, retried=True)
+
+    def repaired(
+        self,
+        text: object,
+        rule: str,
+        *,
+        limit: int,
+        transcript: TranscriptIndex | None,
+        grams: Grams = CITATION,
+        shape: Shape = "sentence",
+    ) -> str | None:
+        """The text of the second try, not judged yet; None when too little would be left."""
+        if not isinstance(text, str):
+            return None
+        return repaired(text, rule, limit=limit, shape=shape, view=self._view(transcript), grams=grams)
 
     def _view(self, transcript: TranscriptIndex | None) -> View:
         if transcript is None or SHOWN[self.audience].users <= 1:

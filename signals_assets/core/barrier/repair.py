@@ -1,15 +1,19 @@
-"""One deterministic second try for texts of the rule-based analyst: drop the offending word or clause.
+"""The one second try of a refused text, without asking anybody: drop the offending word or clause.
 
-Put here: what may be dropped so that the rest says less, never something else.
-Not here: the rules (see `rules.py`). A language model gets its second try by being asked again with the rule's name.
+Put here: `Refusal`, and what may be dropped so that the rest says less, never something else.
+Not here: the rules (see `rules.py`), a language model that is asked again (see `Analyst.reviser`).
 
-A quoted sequence (R6) costs its whole clause; a text of which too little is left is given up. Whatever comes out
-is judged by all rules again, so a repair can lose a text but cannot let one through.
+`repaired` is for texts of the built-in rules, whose sentences are templates of ours: words go one by one, a quoted
+sequence (R6) costs its whole clause. `without_clauses` is for texts of anybody else. A hole in somebody's sentence
+shows where a secret was, so there only whole clauses go, and a refusal that tells of a name, a rare word, a quotation
+or a code (R4 to R7) costs the whole text. A text of which too little is left is given up. Whatever comes out is judged
+by all rules again, so a second try can lose a text but cannot let one through: what it says, the first could have said.
 """
 
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from signals_assets.core.barrier.rules import (
     Shape,
@@ -17,6 +21,7 @@ from signals_assets.core.barrier.rules import (
     admissible,
     bad_numbers,
     commanding,
+    first_failure,
     judge,
     rare_sequences,
     rare_words,
@@ -28,12 +33,66 @@ from signals_assets.core.barrier.support import Grams, tokens
 LEAST_LEFT: Final = 0.6
 """Share of the words that must survive; below it the sentence no longer says what it said."""
 
+TextField = Literal["summary", "intent", "citation", "need"]
+
+LIMITS: Final[Mapping[TextField, int]] = {"summary": 400, "intent": 80, "citation": 240, "need": 240}
+"""Most characters of each kind of field."""
+
+TELLING: Final = frozenset({"R4", "R5", "R6", "R7"})
+"""Rules that refuse a name, a rare word, a quotation, a code: what is left around it would tell that it was there."""
+_OF_A_CLAUSE: Final = frozenset({"R1", "R2", "R3"})
+
 _CLAUSES: Final = re.compile(r"(?<=[.;:]) +|, +| +(?=(?:but|because|while|whereas|although|so that|which) )")
 _TYPOGRAPHY: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u2013": "-", "\u2014": ",", "\n": " ", "\t": " "})
+_JOINED: Final = re.compile(r"([.;:]),")
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9 ,.;:()'%-]")
 _EDGES: Final = "(),;:.%"
 _DANGLING: Final = re.compile(r"(?:,? (?:about|and|or|with|of|the|an?))+(?=[.,;:)]|$)")
 _DOUBLED: Final = re.compile(r"\b(about|of|with) (?:and|or)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A refused text as its analyst may see it again: its own words, the kind of field, the code of the rule.
+
+    Never the offending span, never anything of the session that the analyst did not write itself.
+    """
+
+    text: str
+    field: TextField
+    rule: str
+
+    def __repr__(self) -> str:
+        """Kind and rule, never content."""
+        return f"<Refusal of a {self.field} by {self.rule}>"
+
+
+Revise = Callable[[Refusal], str | None]
+"""Answers a refusal with another text, or None for none. Picklable, never raises; called once for a refused field."""
+
+
+def without_clauses(refusal: Refusal) -> str | None:
+    """The text without its clauses that hold an unknown word, number or character, or None.
+
+    What every analyst's refusals get unless its door knows better. Whole clauses go, so no hole shows where something
+    stood; `TELLING` refusals are answered with None. A sentence without its subject gets a general one, a command is
+    dropped. Safe because words only go, apart from that subject, and because the result has to pass every rule.
+    """
+    if refusal.rule in TELLING:
+        return None
+    limit = LIMITS[refusal.field]
+    head = refusal.text[: 4 * limit]
+    plain = head.translate(_TYPOGRAPHY).replace('"', "").replace("`", "")
+    left = ", ".join(clause.rstrip(",") for clause in _CLAUSES.split(plain) if not _alien(clause))
+    left = _tidy(_shortened(_tidy(_JOINED.sub(r"\1", left)), limit))
+    if refusal.field != "intent":
+        left = _tidy(_with_subject(left, "sentence"))
+    enough = len(tokens(left)) >= LEAST_LEFT * len(tokens(head)) or refusal.rule == "R0"
+    return left if left and enough else None
+
+
+def _alien(clause: str) -> bool:
+    return first_failure(clause.strip(" ,;:"), limit=len(clause) + 1, shape="definition") in _OF_A_CLAUSE
 
 
 def repaired(text: str, rule: str, *, limit: int, shape: Shape, view: View, grams: Grams) -> str | None:
@@ -108,7 +167,7 @@ def _clauses_without(text: str, refused: Callable[[str], bool]) -> str:
     for clause in _CLAUSES.split(text):
         if not refused(", ".join([*kept[-1:], clause])):
             kept.append(clause)
-    return ", ".join(clause.rstrip(",") for clause in kept).replace(".,", ".").replace(";,", ";").replace(":,", ":")
+    return _JOINED.sub(r"\1", ", ".join(clause.rstrip(",") for clause in kept))
 
 
 def _with_subject(text: str, shape: Shape) -> str:

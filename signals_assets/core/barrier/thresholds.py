@@ -233,6 +233,32 @@ def coarse(value: float, audience: Audience = "company") -> float:
     return float(f"{math.copysign(digit * power, value):.3g}")
 
 
+def coarse_ends(low: float, high: float) -> tuple[float, float]:
+    """The ends of an interval of ratios, outwards to the numbers of `coarse`."""
+    grid = [0.0, *(digit * 10.0**power for power in range(-3, 6) for digit in _DIGITS[:-1])]
+    least = max((one for one in grid if one <= low + 1e-9), default=0.0)
+    return round(least, 4), round(min((one for one in grid if one >= high - 1e-9), default=high), 4)
+
+
+def family(comparisons: int, audience: Audience = "company") -> int:
+    """How many tests a family holds at most, to tens: whether one more had enough data is a count's doing."""
+    return comparisons if audience == "self" else 10 * max(math.ceil(comparisons / 10), 1)
+
+
+_Q_GRID: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+_E_GRID: Final = (0.0, 0.1, 0.5, 1.0, 5.0, 10.0, 20.0, 100.0, 1000.0)
+
+
+def rounded_q(q: float, audience: Audience = "company") -> float:
+    """A q-value, upwards to one of seven: exact, a very small one tells worlds apart that differ by one person."""
+    return coarse(q, audience) if audience == "self" else next((one for one in _Q_GRID if q <= one), 1.0)
+
+
+def rounded_e(e_value: float, audience: Audience = "company") -> float:
+    """An e-value, downwards to one of nine, 1000 at most, for the same reason."""
+    return coarse(e_value, audience) if audience == "self" else max(one for one in _E_GRID if one <= max(e_value, 0.0))
+
+
 def without_complements(parts: Sequence[T], size: Callable[[T], int], alone: Callable[[Sequence[T]], bool]) -> list[T]:
     """Complementary suppression: which parts may stand beside their total.
 
