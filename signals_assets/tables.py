@@ -944,18 +944,39 @@ def _arrow_type(annotation: Any, column: str) -> "pa.DataType":
     return simple[annotation]
 
 
+@cache
+def admitted_columns(model: type[Row]) -> tuple[str, ...]:
+    """The columns of a row model that hold text which the barrier admitted (`Abstracted`, or a list of it)."""
+    return tuple(name for name, info in model.model_fields.items() if _holds_admitted(info.annotation))
+
+
+def _holds_admitted(annotation: Any) -> bool:
+    return annotation is Abstracted or any(map(_holds_admitted, typing.get_args(annotation)))
+
+
 def to_arrow(model: type[Row], rows: "typing.Iterable[Row]") -> "pa.Table":
-    """The rows as an Arrow table with the model's schema; `Abstracted` becomes its text. Zero rows are fine."""
+    """The rows as an Arrow table with the model's schema; `Abstracted` becomes its text. Zero rows are fine.
+
+    Raises TypeError for text in a column of admitted text that the barrier did not make (a row that was built past
+    its validation).
+    """
     import pyarrow as pa
 
-    schema = arrow_schema(model)
+    schema, admitted = arrow_schema(model), admitted_columns(model)
     columns: dict[str, list[Any]] = {name: [] for name in schema.names}
     for row in rows:
         for name, values in columns.items():
             value = getattr(row, name)
-            if isinstance(value, Abstracted):
-                value = value.text
-            elif isinstance(value, list) and value and isinstance(value[0], Abstracted):
-                value = [item.text for item in value]
-            values.append(value)
+            values.append(_admitted(value, model, name) if name in admitted else value)
     return pa.table([pa.array(columns[f.name], type=f.type) for f in schema], schema=schema)
+
+
+def _admitted(value: Any, model: type[Row], column: str) -> Any:
+    """The text of admitted text, none of none."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_admitted(item, model, column) for item in value]
+    if not isinstance(value, Abstracted):
+        raise TypeError(f"{model.table}.{column}: text that the barrier did not admit; build rows by their model")
+    return value.text

@@ -18,7 +18,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from signals_assets.tables import TABLES, Row, arrow_schema, to_arrow
+from signals_assets.tables import TABLES, Row, admitted_columns, arrow_schema, to_arrow
 from signals_assets.zones import ZONES, Zone
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Warehouse(ABC):
         Zero rows clear the day and leave it stored (materialized, empty). Columns go by name; a missing
         non-nullable column, a foreign column or a row of another day raises `WarehouseError` and keeps the old
         rows. Rows are streamed: iterables are consumed once, in bounded memory.
+
+        Tables of the abstracted zone, and any with a column of admitted text, take rows of their model only, and only
+        text that the barrier made: an Arrow table cannot say who admitted its text.
         """
 
     @abstractmethod
@@ -79,7 +82,8 @@ class Warehouse(ABC):
 
         `change` gets the stored rows in batches with the columns they were stored with, and returns what stays. For
         erasure: `written_on` does not move (what is left must not live longer), other rows stay as they are, and a
-        day in which nothing changes is not written. 0 where the day is not stored.
+        day in which nothing changes is not written. 0 where the day is not stored. A column of admitted text may lose
+        texts; one that was not there raises `WarehouseError` and keeps the day.
         """
 
     @abstractmethod
@@ -229,6 +233,7 @@ class ParquetWarehouse(Warehouse):
                     for group in range(stored.num_row_groups):
                         for batch in stored.read_row_group(group, use_threads=False).combine_chunks().to_batches():
                             left = change(batch)
+                            _refuse_new_text(model, day, batch, left)
                             changed += _rows_changed(batch, left)
                             writer.write_batch(left)
                 file.flush()
@@ -420,6 +425,7 @@ def _as_batches(
     import pyarrow as pa
 
     if isinstance(rows, pa.Table):
+        _refuse_arrow(model, where)
         yield from _cut(rows)
         return
     stream = iter(rows)
@@ -428,11 +434,44 @@ def _as_batches(
         return
     every = itertools.chain([first], stream)
     if isinstance(first, pa.RecordBatch):
+        _refuse_arrow(model, where)
         for batch in every:
             yield from _cut(pa.Table.from_batches([batch]))
         return
     for group in _grouped(model, every, where):
-        yield from to_arrow(model, group).combine_chunks().to_batches()
+        try:
+            table = to_arrow(model, group)
+        except (TypeError, pa.ArrowInvalid):  # Arrow's words quote the value
+            raise WarehouseError(
+                f"{where}: a row was built past the validation of {model.__name__}, or holds text that the barrier "
+                "did not admit; old rows are kept"
+            ) from None
+        yield from table.combine_chunks().to_batches()
+
+
+def _refuse_arrow(model: type[Row], where: str) -> None:
+    """Arrow knows no `Abstracted`: text in it could be anybody's."""
+    if model.zone == "abstracted" or admitted_columns(model):
+        raise WarehouseError(
+            f"{where}: takes rows of {model.__name__} only, since Arrow tables cannot show that the barrier admitted "
+            "their text; old rows are kept"
+        )
+
+
+def _refuse_new_text(model: type[Row], day: date, before: "pa.RecordBatch", after: "pa.RecordBatch") -> None:
+    """A change of stored rows may take admitted text away; only the barrier makes more of it."""
+    for name in admitted_columns(model):
+        if name in after.schema.names and not _texts(after, name) <= _texts(before, name):
+            raise WarehouseError(
+                f"{model.table} ({day}): a change would put text into {name} that was not stored there; the day is kept"
+            )
+
+
+def _texts(batch: "pa.RecordBatch", name: str) -> set[str]:
+    if name not in batch.schema.names:
+        return set()
+    values = batch.column(name).to_pylist()
+    return {text for value in values for text in (value if isinstance(value, list) else (value,)) if text is not None}
 
 
 def _cut(table: "pa.Table") -> "Iterator[pa.RecordBatch]":

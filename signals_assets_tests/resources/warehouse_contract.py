@@ -8,6 +8,7 @@ import pytest
 
 from signals_assets.resources.warehouse import Warehouse, WarehouseError
 from signals_assets.tables import (
+    TABLES,
     Detection,
     Embedding,
     FrictionEvent,
@@ -15,13 +16,17 @@ from signals_assets.tables import (
     RawSession,
     Row,
     WordSupport,
+    admitted_columns,
     arrow_schema,
     to_arrow,
 )
 from signals_assets.zones import _unpickled
+from signals_assets_tests.factories import row_values
 
 DAY = date(2026, 3, 2)
 NEXT = date(2026, 3, 3)
+ABSTRACTED = [model for model in TABLES.values() if model.zone == "abstracted"]
+WITH_ADMITTED = [model for model in TABLES.values() if admitted_columns(model)]
 
 
 def quarantined(number: int, day: date = DAY, **changes: object) -> Quarantined:
@@ -112,8 +117,58 @@ class WarehouseContract:
         assert (row["record_id"], row["reason"]) == ("r1", "too_deep")
 
     def test_a_nullable_column_may_be_left_out(self, warehouse: Warehouse) -> None:
-        warehouse.replace(FrictionEvent, DAY, to_arrow(FrictionEvent, [event(1, "text")]).drop_columns(["citation"]))
-        assert warehouse.read(FrictionEvent, DAY, ["citation"]).to_pylist() == [{"citation": None}]
+        warehouse.replace(RawSession, DAY, to_arrow(RawSession, [raw_session(1)]).drop_columns(["agent_version"]))
+        assert warehouse.read(RawSession, DAY, ["agent_version"]).to_pylist() == [{"agent_version": None}]
+
+    @pytest.mark.parametrize(
+        "as_arrow",
+        [lambda table: table, lambda table: table.to_batches(), lambda table: iter(table.to_batches())],
+        ids=["table", "batches", "stream of batches"],
+    )
+    @pytest.mark.parametrize(
+        "model", [model for model in TABLES.values() if model.zone == "abstracted"], ids=lambda model: model.table
+    )
+    def test_the_abstracted_zone_takes_rows_of_its_models_only(self, warehouse: Warehouse, model, as_arrow) -> None:
+        row = model(**row_values(model, day=DAY))
+        assert warehouse.replace(model, DAY, [row]) == 1
+        with pytest.raises(WarehouseError, match=f"takes rows of {model.__name__} only"):
+            warehouse.replace(model, DAY, as_arrow(to_arrow(model, [row])))
+        assert warehouse.read(model, DAY).num_rows == 1
+
+    @pytest.mark.parametrize(
+        "model", [model for model in TABLES.values() if admitted_columns(model)], ids=lambda model: model.table
+    )
+    def test_text_that_the_barrier_did_not_admit_is_refused_from_rows_built_past_their_validation(
+        self, warehouse: Warehouse, model
+    ) -> None:
+        row = model(**row_values(model, day=DAY))
+        for column in admitted_columns(model):
+            kept = getattr(row, column)
+            for text in ("secret words", ["secret words"]):
+                forged = model.model_construct(**{**row.__dict__, column: text})
+                with pytest.raises(WarehouseError, match="the barrier did not admit") as refusal:
+                    warehouse.replace(model, DAY, [forged])
+                assert "secret" not in str(refusal.value)
+                assert refusal.value.__cause__ is None
+            assert getattr(row, column) == kept
+        assert warehouse.days(model) == []
+
+    def test_a_rewrite_takes_admitted_text_away_and_brings_none(self, warehouse: Warehouse) -> None:
+        warehouse.replace(FrictionEvent, DAY, [event(1, "the tool failed"), event(2, "the user")])
+
+        def putting(*texts: str | None) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+            def change(batch: pa.RecordBatch) -> pa.RecordBatch:
+                at = batch.schema.get_field_index("citation")
+                return batch.set_column(at, batch.schema.field(at), pa.array(texts, pa.string()))
+
+            return change
+
+        with pytest.raises(WarehouseError, match="citation") as refusal:
+            warehouse.rewrite(FrictionEvent, DAY, putting("the tool failed", "secret words"))
+        assert "secret" not in str(refusal.value)
+        assert warehouse.read(FrictionEvent, DAY).column("citation").to_pylist() == ["the tool failed", "the user"]
+        assert warehouse.rewrite(FrictionEvent, DAY, putting("the tool failed", None)) == 1
+        assert warehouse.read(FrictionEvent, DAY).column("citation").to_pylist() == ["the tool failed", None]
 
     def test_days_stored_before_a_column_existed_have_nulls_in_it(self, warehouse: Warehouse) -> None:
         warehouse.replace(OldNote, DAY, [OldNote(day=DAY, note="old")])
