@@ -22,7 +22,6 @@ from signals_assets.core.barrier.thresholds import (
     WITHHELD,
     Size,
     band,
-    coarse,
     concerned_shown,
     day_shown,
     family,
@@ -518,7 +517,7 @@ def _release_row(
     evidence = "none" if echo and evidence in ("suspected", "confirmed") else evidence
     fewest = min(before.sessions, after.sessions)
     told = evidence != "not_enough_data"
-    figures = _figures(finding, before, after, audience) if told else {}
+    figures = _figures(finding, before, after, told, audience) if groups_shown else {}
     known = "effect" in figures or audience == "self"
     detectable = comparison.smallest_detectable(judged.comparisons) if known and before.sessions else None
     return ReleaseCorrelation(
@@ -541,8 +540,11 @@ def _release_row(
     )
 
 
-def _figures(finding: _Finding, before: Size, after: Size, audience: Audience) -> dict[str, float]:
-    """The figures of a comparison: each rate where enough users are and are not concerned, the rest where both are."""
+def _figures(finding: _Finding, before: Size, after: Size, told: bool, audience: Audience) -> dict[str, float]:
+    """The figures of a comparison: each rate where enough users are and are not concerned, the rest where both are.
+
+    A rate does not depend on whether there was enough data to compare it: that lies with the other side's hidden count.
+    """
     comparison, line, fewest = finding.comparison, finding.line, min(before.sessions, after.sessions)
     events, user = line.cells.events[finding.row], line.cells.columns["user"]
     spared = events < line.cells.weight - 1e-9
@@ -555,7 +557,7 @@ def _figures(finding: _Finding, before: Size, after: Size, audience: Audience) -
         figures["rate_before"] = rounded_rate(comparison.rate_before, before.sessions, audience)
     if known[1]:
         figures["rate_after"] = rounded_rate(comparison.rate_after, after.sessions, audience)
-    if all(known):
+    if all(known) and told:
         figures |= {
             "effect": rounded_rate(comparison.effect, fewest, audience),
             "low": rounded_low(comparison.low, fewest, audience),

@@ -11,7 +11,7 @@ therefore compared with chance within the same session, and outcomes with sessio
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final, Literal
 
@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from signals_assets.core.barrier.thresholds import (
+    BANDS,
+    SHOWN,
     Size,
     band,
     coarse,
@@ -158,6 +160,8 @@ class _Pair:
     users: set[str] = field(default_factory=set)
     hits: set[str] = field(default_factory=set)
     """Sessions in which the template came shortly before."""
+    misses: set[str] = field(default_factory=set)
+    """Sessions in which a friction came without it."""
     joint: int = 0
 
     def add(self, unit: str, user: str, session_id: str, hit: bool, chance: float) -> None:
@@ -168,6 +172,8 @@ class _Pair:
         self.sessions.add(session_id)
         if hit:
             self.hits.add(session_id)
+        else:
+            self.misses.add(session_id)
         self.users.add(user)
         self.joint += 1
 
@@ -228,6 +234,8 @@ def error_correlations(
         row: dict[str, Any] = {"verdict": "not_enough_data"}
         if result is not None and concerned_shown(audience, len({sessions[one].person for one in pair.hits})):
             row = _association(result, q_values[index], audience)
+            if not concerned_shown(audience, len({sessions[one].person for one in pair.misses})):
+                row = _association(_as_if_all(pair, result, size.users, audience), 0.0, audience) | {"q": None}
         rows.append(
             ErrorCorrelation(
                 day=day,
@@ -247,6 +255,19 @@ def error_correlations(
         asked=len(tested) + common,
         answered=len(rows),
         skipped={reason: count for reason, count in skipped.items() if count},
+    )
+
+
+def _as_if_all(pair: _Pair, result: _Tested, users: int, audience: Audience) -> _Tested:
+    """The figures where fewer users than the threshold ever met the friction without the error: as if none had.
+
+    From coarse numbers only, and the error allows for the whole threshold of users, so that none and few look the same.
+    """
+    observed, expected = coarse(float(pair.joint), audience), coarse(result.expected, audience)
+    few = SHOWN[audience].users
+    people = max([few, *(low for low in BANDS if low <= users)])
+    return replace(
+        result, observed=observed, expected=expected, error=math.hypot(math.sqrt(expected), few * observed / people)
     )
 
 

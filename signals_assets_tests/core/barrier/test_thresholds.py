@@ -8,10 +8,14 @@ from signals_assets.core.barrier.thresholds import (
     about,
     band,
     coarse,
+    coarse_ends,
+    family,
     part_shown,
+    rounded_e,
     rounded_high,
     rounded_interval,
     rounded_low,
+    rounded_q,
     rounded_rate,
     shown,
     size_shown,
@@ -34,6 +38,34 @@ def test_organisations_are_asked_for_where_known_and_one_counts_for_half_at_most
     assert not size_shown("company", Size(9, 20, 2, 17))  # three of the others make six sessions that count
     assert size_shown("team", Size(9, 20, 1, 20))
     assert not ticketable("company", 30, 100, 3, 91)
+
+
+@pytest.mark.parametrize("audience", ["company", "public"])
+def test_one_organisation_lifts_nothing_over_a_threshold_however_much_it_sends(audience):
+    """Accounts and sessions of one spammer's organisation count for half at most of what is counted."""
+    others = 3  # sessions of two other organisations: six count, eight or twenty are asked for
+    for spam in (10, 1000, 1_000_000):
+        assert not shown(audience, spam, spam + others, 3, spam)
+        assert not ticketable(audience, spam, spam + others, 3, spam)
+    assert shown("company", 9, 8, 2, 4)
+    assert not shown("company", 9, 8, 2, 5)
+
+
+def test_evidence_is_told_on_few_numbers_that_never_overstate_it():
+    for q in (1e-15, 0.0004, 0.004, 0.03, 0.05, 0.2, 0.9):
+        assert q <= rounded_q(q) <= max(0.001, 6 * q, 1.0 if q > 0.5 else 0)
+    for e_value in (0.0, 0.3, 4.0, 19.9, 20.0, 1e9):
+        assert rounded_e(e_value) <= e_value
+    assert rounded_e(20.0) == 20.0
+    assert (rounded_q(1e-15, "self"), rounded_e(1e9, "self")) == (1e-15, 1e9)
+
+
+def test_ends_of_ratios_go_outwards_and_a_family_is_told_to_tens():
+    for low, high in ((0.0, 0.4), (1.3, 1.6), (4.2, 5.5), (12.0, 81.0)):
+        ends = coarse_ends(low, high)
+        assert ends[0] <= low < high <= ends[1]
+    assert [family(tests) for tests in (0, 1, 10, 11)] == [10, 10, 10, 20]
+    assert family(3, "self") == 3
 
 
 def test_public_is_shown_nothing_as_it_is():
