@@ -5,6 +5,12 @@ Not here: pictures themselves (see `core/pictures.py`), checks (see `checks.py`)
 
 Everything here becomes visible to everybody who may open the UI: counts, enums, dates and pictures of the
 published zone only. There is deliberately no function that takes free text or rows; `shown` refuses them.
+
+Row counts and coverage are exact, for every audience, and no thresholds hold for them: engineers have to see that 1 of
+412 files was rejected. They count rows, sessions, requests and withheld figures of a whole stage and day, never under a
+word of a session, but a day of one session shows as one, and the coverage of a published table tells how many of its
+figures were withheld. Therefore the UI must be open to those only who run the deployment, not to all who may read the
+report, and its counts belong into no text that leaves it: reports tell totals rounded (`thresholds.about`).
 """
 
 import base64
