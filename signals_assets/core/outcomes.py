@@ -14,6 +14,7 @@ from datetime import date, datetime
 from statistics import fmean, median
 from typing import Any, Final
 
+from signals_assets.core.barrier.publication import markdown
 from signals_assets.core.barrier.thresholds import (
     band,
     concerned_shown,
@@ -26,7 +27,7 @@ from signals_assets.core.barrier.thresholds import (
 )
 from signals_assets.core.causes import DataRow
 from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets
-from signals_assets.core.wording import Wording, escaped, percent
+from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import TicketSettings
 from signals_assets.tables import FixOutcome, LoopMetric, TicketRow, Verdict
 
@@ -262,11 +263,11 @@ def _verdict_text(outcome: FixOutcome, ending: str, wording: Wording) -> str:
     rates = ""
     if outcome.rate_before is not None:
         after = "what few met" if outcome.rate_after is None else f"{percent(outcome.rate_after)} of sessions"
-        rates = f" {escaped(wording.name(outcome.type))} went from {percent(outcome.rate_before)} to {after}."
-    worse = f" Worse since: {escaped(outcome.guardrails)}." if outcome.guardrails else ""
+        rates = f" {markdown(wording.name(outcome.type))} went from {percent(outcome.rate_before)} to {after}."
+    worse = f" Worse since: {markdown(outcome.guardrails)}." if outcome.guardrails else ""
     return (
-        f"{_VERDICT_TEXTS[outcome.verdict]}{rates} Measured on version {escaped(outcome.version)} "
-        f"({outcome.sessions_after} sessions, {escaped(outcome.cohort)}).{worse} {_ENDINGS[ending]}"
+        f"{_VERDICT_TEXTS[outcome.verdict]}{rates} Measured on version {markdown(outcome.version)} "
+        f"({outcome.sessions_after} sessions, {markdown(outcome.cohort)}).{worse} {_ENDINGS[ending]}"
     )
 
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, Protocol, cast
 
+from signals_assets.core.barrier.publication import markdown, one_line
 from signals_assets.core.barrier.thresholds import TICKET, band
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow
 from signals_assets.core.diagnosis import Diagnosis
-from signals_assets.core.wording import Wording, escaped, one_line, percent
+from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import TicketSettings
 from signals_assets.tables import TicketRow, TicketState, Verdict
 
@@ -109,7 +110,7 @@ def ticket_text(
     title = f"{name}{place}"
     definition = wording.definition(cause.type)
     sections = [
-        ("What users experience", escaped(definition)),
+        ("What users experience", markdown(definition)),
         ("How many, since when", "\n".join(_extent(cause, level, wording, severe_share))),
         ("Suspected", "\n".join(_suspects(diagnosis))),
         (
@@ -129,8 +130,8 @@ def ticket_text(
         generation=generation,
         episode=level["episode"],
         filed_on=day,
-        title=escaped(title),
-        body=f"{escaped(level['reason'])}\n\n{body}\n",
+        title=markdown(title),
+        body=f"{markdown(level['reason'])}\n\n{body}\n",
     )
 
 
@@ -144,7 +145,7 @@ def _extent(cause: CauseFacts, level: DataRow, wording: Wording, severe_share: f
         lines.append(f"{percent(level['level'])} of all sessions have this friction (at least {percent(low)}).")
     since = level["episode"].rpartition("@")[2]
     if since:
-        lines.append(f"Over its threshold since {escaped(since)}.")
+        lines.append(f"Over its threshold since {markdown(since)}.")
     if severe_share is not None:
         lines.append(f"Severity: high in {percent(wording.rate(severe_share, cause.sessions))} of these sessions.")
     return _bullets(lines)
@@ -153,21 +154,21 @@ def _extent(cause: CauseFacts, level: DataRow, wording: Wording, severe_share: f
 def _suspects(diagnosis: Diagnosis) -> list[str]:
     lines = []
     if diagnosis.release and diagnosis.released_on:
-        lines.append(f"Release {escaped(diagnosis.release)} of {diagnosis.released_on.isoformat()}.")
+        lines.append(f"Release {markdown(diagnosis.release)} of {diagnosis.released_on.isoformat()}.")
     if diagnosis.error:
-        lines.append(f"Backend error {escaped(diagnosis.error)}.")
+        lines.append(f"Backend error {markdown(diagnosis.error)}.")
     return _bullets(lines or ["No release and no backend error stands out."], escape=False)
 
 
 def _bullets(lines: Iterable[str], *, escape: bool = True) -> list[str]:
-    return [f"- {escaped(line) if escape else line}" for line in lines]
+    return [f"- {markdown(line) if escape else line}" for line in lines]
 
 
 def _acceptance(name: str, level: DataRow) -> str:
     target = level["closing_level"] if level["closing_level"] is not None else level["ceiling"] * RECOVERY_SHARE
     sessions = math.ceil(10 / max(target, 0.01) / 50) * 50
     return (
-        f"The share of sessions with this friction ({escaped(name)}) is under {percent(target)} "
+        f"The share of sessions with this friction ({markdown(name)}) is under {percent(target)} "
         f"on the next {sessions} sessions of the fixed version. Name this ticket's key in branch or title."
     )
 
@@ -180,9 +181,9 @@ def _address(link: str) -> str:
 def recurrence_text(level: DataRow, wording: Wording) -> str:
     """The comment for an open ticket whose friction crossed again."""
     return (
-        f"Crossed again on {level['day'].isoformat()}: {escaped(level['reason'])} "
+        f"Crossed again on {level['day'].isoformat()}: {markdown(level['reason'])} "
         f"Concerned in the last {WINDOW_DAYS} days: {level['users']} users, {level['sessions']} sessions "
-        f"({escaped(wording.name(level['type']))})."
+        f"({markdown(wording.name(level['type']))})."
     )
 
 

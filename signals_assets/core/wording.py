@@ -1,8 +1,9 @@
 """What may be said in the published zone: taxonomy names, listed labels, versions, rounded rates, plain text.
 
-Put here: `Wording` and the escaping that every published sentence passes.
-Not here: the sentences (see `core/levels.py`, `core/diagnosis.py`, `core/tickets.py`), rules about words of sessions
-(see `core/barrier`): nothing that comes from a session's text is published through here.
+Put here: `Wording`.
+Not here: how text is escaped (see `core/barrier/publication.py`), the sentences (see `core/levels.py`,
+`core/diagnosis.py`, `core/tickets.py`), rules about words of sessions (see `core/barrier`): nothing that comes from a
+session's text is published through here.
 """
 
 import re
@@ -10,16 +11,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
+from signals_assets.core.barrier.publication import one_line
 from signals_assets.core.barrier.thresholds import rounded_rate
 from signals_assets.core.components import FAMILIES
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
-from signals_assets.core.text import UNSEEN
 from signals_assets.settings import Audience, Settings
 
 _VERSION: Final = re.compile(r"v?\d{1,9}(\.\d{1,9}){0,3}([-.]?(alpha|beta|rc|dev|post)[.-]?\d{0,6})?")
 _OPAQUE: Final = re.compile(r"[a-z]{1,12}[-_][0-9a-f]{6,20}")
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]#|!~])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +66,6 @@ class Wording:
     def rate(self, rate: float, sessions: int) -> float:
         """A rate rounded for the audience."""
         return rounded_rate(rate, sessions, self.audience)
-
-
-def one_line(text: str) -> str:
-    """The text on one line, without control or invisible characters, at most 240 characters."""
-    return " ".join(UNSEEN.sub(" ", text).split())[:240]
-
-
-def escaped(text: str) -> str:
-    """One line that Markdown, HTML and mention parsers read as plain text."""
-    plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    return _MARKDOWN.sub(r"\\\1", plain)
 
 
 def percent(rate: float) -> str:

@@ -1,7 +1,7 @@
 import pytest
 
 from signals_assets.core.taxonomy import seed
-from signals_assets.core.wording import Wording, escaped, one_line, percent
+from signals_assets.core.wording import Wording, percent
 
 WORDING = Wording(seed(), frozenset({"checkout"}))
 
@@ -32,20 +32,6 @@ def test_a_family_of_tools_is_no_name_of_a_service():
 def test_a_type_that_nobody_accepted_has_no_name():
     assert WORDING.name("call_me_on_555").startswith("type-")
     assert WORDING.definition("call_me_on_555") == ""
-
-
-def test_escaped_text_starts_no_markup_no_mention_and_no_second_line():
-    text = escaped("<script>\n# a @jane [x](y) `z` \u202e--- | *b*")
-    assert "<" not in text
-    assert "@" not in text
-    assert "\n" not in text
-    assert "\u202e" not in text
-    assert "\\[x\\]" in text
-    assert "\\`z\\`" in text
-
-
-def test_lines_are_bounded():
-    assert len(one_line("x " * 1000)) <= 240
 
 
 def test_rates_read_like_people_write_them():

@@ -17,7 +17,11 @@ _VERSION: Final = re.compile(
     r"v?[0-9]{1,4}(?:\.[0-9]{1,5}){0,2}(?:[-.]?(?:a|b|rc|alpha|beta|dev|post|pre|preview|canary|next)[-.]?[0-9]{0,4})?"
 )
 _KIND: Final = re.compile(r"[a-z][a-z_]{0,30}")
-_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~@&])")
+_MARKDOWN: Final = re.compile(r"([\\`*_{}\[\]#|!~])")
+_LINE_START: Final = re.compile(r"^(\d+(?=[.)](?: |$))|(?=[-+=]))(.)")
+_ADDRESS: Final = re.compile(r"\.(?=[A-Za-z])|:(?=//)")
+LINE: Final = 240
+"""Most characters of a text that stands inside a published sentence."""
 _CSV_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -43,13 +47,25 @@ def version_label(text: str, allowed: Container[str] = (), *, kind: str = "versi
     return text if _VERSION.fullmatch(text) else label(text, allowed, kind=kind, key=key)
 
 
+def one_line(text: str) -> str:
+    """The text on one line, without control or invisible characters, at most `LINE` characters."""
+    return _one_line(text)[:LINE]
+
+
 def _one_line(text: str) -> str:
     return " ".join(UNSEEN.sub(" ", text).split())
 
 
 def markdown(text: str) -> str:
-    """Text for a Markdown document: one line, every active character escaped; nothing links or mentions."""
-    return _MARKDOWN.sub(r"\\\1", _one_line(text))
+    """`one_line` for a Markdown document: plain text to Markdown, HTML and mention parsers.
+
+    Nothing formats, links or mentions: an @ is written as its entity with a word joiner behind it, since some hosts
+    look for mentions after the entities are read; list marks at the start and addresses get a backslash.
+    """
+    line = _MARKDOWN.sub(r"\\\1", one_line(text))
+    line = _ADDRESS.sub(r"\\\g<0>", _LINE_START.sub(r"\1\\\2", line))
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return line.replace("@", "&#64;&#8288;")
 
 
 def html(text: str) -> str:
