@@ -845,7 +845,7 @@ REVIEWED = {
     "resources/ledger.py": {"kind"}, "resources/notifier.py": {"self.folder"}, "resources/records.py": {"folder"},
     "resources/otlp_receiver.py": {"_PATHS[path]"},
     "resources/session_source.py": {"', '.join(map(str, paths))", "dict(skipped) or 'nothing'", "path"},  # settings
-    "resources/warehouse.py": {"foreign or 'none'", "missing or 'none'"},  # columns
+    "resources/warehouse.py": {"foreign or 'none'", "missing or 'none'", "name"},  # columns
     "tables.py": {"column"}, "metadata.py": {"name"},
     "resources/__init__.py": {"', '.join(sorted(overrides))"},
 }  # fmt: skip

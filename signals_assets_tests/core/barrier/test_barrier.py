@@ -13,10 +13,12 @@ from signals_assets.core.barrier import (
     SUMMARY,
     SUMMARY_LIMIT,
     Barrier,
+    Refusal,
     Support,
     TranscriptIndex,
     from_taxonomy,
     restored,
+    without_clauses,
 )
 from signals_assets.core.barrier.support import feature_hash
 from signals_assets.zones import Abstracted
@@ -192,6 +194,13 @@ def test_no_canary_passes_in_any_encoding(kind, encoding):
             text, verdict.rule, limit=SUMMARY_LIMIT, transcript=TranscriptIndex.of_text([CANARIES[kind]], [text])
         )
         assert second.text is None or value.lower() not in second.text.text.lower()
+        # Another analyst's text loses whole clauses, beside which no canary and no hole is left.
+        tail = (
+            f"The user asked for help with the tests and the agent wrote a new one, because {text[0].lower()}{text[1:]}"
+        )
+        for said in (text, tail):
+            left = without_clauses(Refusal(said, "summary", verdict.rule))
+            assert left is None or value.lower() not in left.lower()
 
 
 def test_the_hosts_pass_by_themselves_so_the_census_can_fail():
