@@ -114,6 +114,7 @@ def quiet() -> None:
 
     for category in (BetaWarning, PreviewWarning, SupersessionWarning):
         warnings.filterwarnings("ignore", category=category)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:Parameter `")  # processes that this one starts
 
 
 def _progress_logger(progress: Callable[[str], None]) -> "dg.LoggerDefinition":
