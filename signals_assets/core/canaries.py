@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Form = Literal["plain", "encoded", "word_coded", "fragment"]
-FORMS: Final[tuple[Form, ...]] = ("plain", "encoded", "word_coded", "fragment")
 
 LEAST_INITIALS: Final = 5
 """Windows that an acrostic has at least: a few of its words stand in many acrostics, and in honest texts."""

@@ -311,9 +311,12 @@ class FileSessionSource(SessionSource):
     def _refreshed(self) -> "_Index":
         listed, self._skipped = _listed(self._paths)
         erased = self._erased()
-        files = [file for file in listed if not erased(_user(file, self._user_from), None, None)]
-        if len(files) < len(listed):
-            self._skipped[ERASED] += len(listed) - len(files)
+        files: list[_File] = []
+        gone: list[_File] = []
+        for file in listed:
+            (gone if erased(_user(file, self._user_from), None, None) else files).append(file)
+        if gone:
+            self._skipped[ERASED] += len(gone)
         private_folder(self._spool)
         index = self._index or _Index(self._spool)
         for file in files:
@@ -323,7 +326,7 @@ class FileSessionSource(SessionSource):
             with index.writing():
                 if not index.knows(mark):
                     self._take(index, file, mark, erased)
-        index.drop([str(file.path) for file in listed if file not in files])
+        index.drop([str(file.path) for file in gone])
         index.limit_to([str(file.path) for file in files])
         self._index = index
         return index
@@ -610,16 +613,12 @@ class _Index:
 
     def forget(self, session_ids: Collection[str]) -> int:
         """Forget every file that has one of the sessions; returns how many of their segments there were."""
-        count = 0
         rows = self._connection.execute(
             "select f.path, s.session_id from segments s join files f on f.id = s.file_id"
         ).fetchall()
-        affected = sorted({path for path, session_id in rows if session_id in session_ids})
-        for path in affected:
-            with self.writing():
-                self._forget(path)
-            count += sum(other == path and session_id in session_ids for other, session_id in rows)
-        return count
+        affected = Counter(path for path, session_id in rows if session_id in session_ids)
+        self.drop(sorted(affected))
+        return affected.total()
 
     def drop(self, paths: Sequence[str]) -> None:
         """Forget these files."""

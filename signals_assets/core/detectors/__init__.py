@@ -28,7 +28,7 @@ from signals_assets.core.detectors.positive_exclamation import PositiveExclamati
 from signals_assets.core.detectors.rapid_approval import RapidApproval
 from signals_assets.core.detectors.repeated_rephrasing import RepeatedRephrasing
 from signals_assets.core.detectors.time_saved import TimeSaved
-from signals_assets.core.detectors.turns import Learned
+from signals_assets.core.detectors.turns import Finds, Learned
 from signals_assets.core.sessions import Session, Step
 
 __all__ = [
@@ -89,9 +89,12 @@ class Fold:
         """
         self._context = Context()
         self._detectors = [detector() for detector in detectors]
+        asked: dict[str, Finds] = {}
         for detector in self._detectors:
-            if models and isinstance(detector, Learned):
-                detector.use(models)
+            if isinstance(detector, Learned):
+                name = detector.learned
+                asked[name] = asked.get(name) or Finds(name, models)
+                detector.ask(asked[name])
         self._facets = FacetFold() if with_facets else None
         self._next = 0
         self._routes: dict[tuple[str, bool], list[Detector]] = {}

@@ -22,9 +22,6 @@ _SUGGESTION: Final = re.compile(
 )
 """How aider asks before it runs or creates something, answered with no."""
 _OBJECTS: Final = re.compile(r"\s*(?:hold on|wait|stop|no\b|don'?t|cancel|actually)", re.I)
-_HALTED: Final = re.compile(
-    r"(?:i'll stop here|i've stopped|stopped[.,:]|understood[,.] i'll stop|okay, stopping)", re.I
-)
 _ANNOUNCES: Final = re.compile(
     r"(?:^|[.!:\n…] ?|, (?:so |then )?)(?:ok(?:ay)?,? |now,? |next,? |first,? |then )*"
     r"(?:let me (?!know)|i'll |i will |let's |i'm (?:going|about) to |i am going to )[^.!?\n]{3,220}[.:…]?\s*\Z"

@@ -7,15 +7,9 @@ People build agents with agents: words like "session", "token" or an agent's nam
 not. So an expression must speak of *this* conversation, of *you*, or ask for a place in the product's surface.
 """
 
-import re
 from typing import Final
 
-Cues = tuple[tuple["re.Pattern[str]", float], ...]
-
-
-def _cues(*pairs: tuple[str, float]) -> Cues:
-    return tuple((re.compile(pattern), weight) for pattern, weight in pairs)
-
+from signals_assets.core.detectors.patterns import weighted
 
 _TOOLS: Final = (
     r"(?:aider|claude(?: code)?|codex|gemini|cursor|copilot|windsurf|cline|roo|chatgpt|"
@@ -26,7 +20,7 @@ _ASKS: Final = (
     r"an|any)|what (?:is|are|does|do|happens)|why (?:is|are|does|do|can't|don't|doesn't|did)|"
     r"can (?:i|we)|do (?:i|we) (?:have|need) to|which|when)"
 )
-CONFUSION: Final = _cues(
+CONFUSION: Final = weighted(
     (
         (
             r"\b(?:do|don't|dont) you (?:still |even )?(?:have|need|see|get|keep|store) (?:any |the |an? |my "

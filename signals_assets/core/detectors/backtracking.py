@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final
 
 from signals_assets.core.detectors.context import MOST_STEPS, Call, Detected, Detector, Seen, Severity
 from signals_assets.core.detectors.failures import stopped
+from signals_assets.core.detectors.patterns import weighted
 
 LONGEST: Final = 90
 """Words; a longer message that mentions undoing is mostly about something else."""
@@ -47,89 +48,86 @@ _WISH: Final = (
 )
 """What stands before a verb that is a wish: the beginning of a clause, or words that ask."""
 _IT: Final = r"(?:it|that|this|them|those|these|everything|all|the \w+(?: \w+)?|your \w+|my \w+)"
-_REQUESTS: Final[tuple[tuple["re.Pattern[str]", float], ...]] = tuple(
-    (re.compile(pattern), weight)
-    for pattern, weight in (
+_REQUESTS: Final = weighted(
+    (
         (
-            (
-                _WISH + r"(?:undo|revert|roll(?:ing)? ?back|back out|unwind|discard|scrap|start over"
-                r"|start (?:from scratch|fresh|all over)|redo (?:it|this|everything) from)\b"
-                r"(?! (?:command|feature|function|test|button|logic|stack|history|support|commit\b|of\b))"
-            ),
-            0.9,
+            _WISH + r"(?:undo|revert|roll(?:ing)? ?back|back out|unwind|discard|scrap|start over"
+            r"|start (?:from scratch|fresh|all over)|redo (?:it|this|everything) from)\b"
+            r"(?! (?:command|feature|function|test|button|logic|stack|history|support|commit\b|of\b))"
         ),
+        0.9,
+    ),
+    (
+        _WISH + rf"(?:put|change|switch|move|turn|set|bring|take) {_IT} back\b(?! (?:in|on|up|out|into|again)\b)",
+        0.85,
+    ),
+    (
         (
-            _WISH + rf"(?:put|change|switch|move|turn|set|bring|take) {_IT} back\b(?! (?:in|on|up|out|into|again)\b)",
-            0.85,
+            _CLAUSE + r"|\b(?:let's|lets|(?:can|could|should|maybe|please|just|so|ok|no|nah) (?:we )?"
+            r"|we (?:should |need to |must )?)\s?)(?:just )?go back"
+            r"(?: to (?!the (?:changes?|question|topic|point|issue|list|first question)\b)|[.!]?$)"
         ),
+        0.8,
+    ),
+    (
         (
-            (
-                _CLAUSE + r"|\b(?:let's|lets|(?:can|could|should|maybe|please|just|so|ok|no|nah) (?:we )?"
-                r"|we (?:should |need to |must )?)\s?)(?:just )?go back"
-                r"(?: to (?!the (?:changes?|question|topic|point|issue|list|first question)\b)|[.!]?$)"
-            ),
-            0.8,
+            _WISH + r"(?:restore|bring back|reinstate|put back|re-?add|add back)\b (?:\w+ ){0,2}"
+            r"(?:old|original|previous|former|earlier|removed|deleted|it|that|them|what (?:we|you|i|was))\b"
         ),
+        0.85,
+    ),
+    (r"\b(?:remove|delete|drop|take out|get rid of|yank)\b[^.?!\n]{0,60}\bagain\b", 0.9),
+    (
         (
-            (
-                _WISH + r"(?:restore|bring back|reinstate|put back|re-?add|add back)\b (?:\w+ ){0,2}"
-                r"(?:old|original|previous|former|earlier|removed|deleted|it|that|them|what (?:we|you|i|was))\b"
-            ),
-            0.85,
+            r"\bgo back (?:\d+|one|a|two) steps?\b|\b(?:hit|pressed|clicked|used) (?:the )?undo\b"
+            r"|\b(?:remove|undo|drop|delete) (?:all )?(?:the |your )?(?:latest|last|recent|previous)"
+            r" (?:\w+ )?(?:changes?|edits?)\b|\bbring back (?:all|the|what|everything|my|our)\b"
         ),
-        (r"\b(?:remove|delete|drop|take out|get rid of|yank)\b[^.?!\n]{0,60}\bagain\b", 0.9),
+        0.85,
+    ),
+    (
         (
-            (
-                r"\bgo back (?:\d+|one|a|two) steps?\b|\b(?:hit|pressed|clicked|used) (?:the )?undo\b"
-                r"|\b(?:remove|undo|drop|delete) (?:all )?(?:the |your )?(?:latest|last|recent|previous)"
-                r" (?:\w+ )?(?:changes?|edits?)\b|\bbring back (?:all|the|what|everything|my|our)\b"
-            ),
-            0.85,
+            r"^(?:no[,.]? |nah[,.]? |please |ok[,.]? |actually[,]? |can you |can we |let's |then )*"
+            r"(?:remove|delete|drop|yank) (?:it|this|that|these|those|them|the (?:first|last|two|new|added))\b"
+            r"(?! (?:line|word|column|row) (?:in|of|from)\b)"
         ),
+        0.8,
+    ),
+    (
         (
-            (
-                r"^(?:no[,.]? |nah[,.]? |please |ok[,.]? |actually[,]? |can you |can we |let's |then )*"
-                r"(?:remove|delete|drop|yank) (?:it|this|that|these|those|them|the (?:first|last|two|new|added))\b"
-                r"(?! (?:line|word|column|row) (?:in|of|from)\b)"
-            ),
-            0.8,
+            r"\bi(?:'ve| have|'m)? (?:just |already |now |had to |manually |have to )*"
+            r"(?:undid|undone|undoing|reverted|reverting|rolled back|discarded"
+            r"|(?:git )?reset (?:to|hard|the branch|everything|all|back)\b|stashed (?:it|your|everything)\b)"
         ),
+        0.9,
+    ),
+    (
         (
-            (
-                r"\bi(?:'ve| have|'m)? (?:just |already |now |had to |manually |have to )*"
-                r"(?:undid|undone|undoing|reverted|reverting|rolled back|discarded"
-                r"|(?:git )?reset (?:to|hard|the branch|everything|all|back)\b|stashed (?:it|your|everything)\b)"
-            ),
-            0.9,
+            r"\b(?:undo|undid|undone|revert|reverted|rolled back|discarded) (?:all )?(?:of )?"
+            r"(?:your|the last|those|these) (?:\w+ )?(?:change|edit|commit|work)"
         ),
+        0.9,
+    ),
+    (
         (
-            (
-                r"\b(?:undo|undid|undone|revert|reverted|rolled back|discarded) (?:all )?(?:of )?"
-                r"(?:your|the last|those|these) (?:\w+ )?(?:change|edit|commit|work)"
-            ),
-            0.9,
+            r"\babandon (?:the|this|that)\b|\bi concede\b|\bscrap (?:it|this|that|the)\b"
+            r"|\bthrow (?:it|this|that|all) (?:all )?away\b"
         ),
+        0.85,
+    ),
+    (
         (
-            (
-                r"\babandon (?:the|this|that)\b|\bi concede\b|\bscrap (?:it|this|that|the)\b"
-                r"|\bthrow (?:it|this|that|all) (?:all )?away\b"
-            ),
-            0.85,
+            r"\b(?:was|were|looked|worked) (?:\w+ )?(?:better|fine|right|correct|ok|perfect)"
+            r" (?:before|previously|the way it was|as it was)\b"
+            r"|\b(?:like|as|how|the way) (?:it|they|we|that) (?:was|were|had|used to be|had it)(?: before)?\b"
+            r"(?! (?:written|described|mentioned))"
+            r"|\b(?:prefer|want|keep|use|liked?)(?:red)? (?:it )?the (?:old|previous|original|earlier|former|first)"
+            r" (?:one|version|way|layout|design|code|approach)\b"
+            r"|\bthis should still be\b"
+            r"|\bthe (?:old|previous|original|earlier) (?:one|version|way|layout|design|code) was\b"
         ),
-        (
-            (
-                r"\b(?:was|were|looked|worked) (?:\w+ )?(?:better|fine|right|correct|ok|perfect)"
-                r" (?:before|previously|the way it was|as it was)\b"
-                r"|\b(?:like|as|how|the way) (?:it|they|we|that) (?:was|were|had|used to be|had it)(?: before)?\b"
-                r"(?! (?:written|described|mentioned))"
-                r"|\b(?:prefer|want|keep|use|liked?)(?:red)? (?:it )?the (?:old|previous|original|earlier|former|first)"
-                r" (?:one|version|way|layout|design|code|approach)\b"
-                r"|\bthis should still be\b"
-                r"|\bthe (?:old|previous|original|earlier) (?:one|version|way|layout|design|code) was\b"
-            ),
-            0.75,
-        ),
-    )
+        0.75,
+    ),
 )
 """How people ask for work to be taken back, or say that they took it back, with how sure each form is."""
 _HYPOTHETICAL: Final = re.compile(

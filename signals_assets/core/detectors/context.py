@@ -17,6 +17,7 @@ from signals_assets.core.components import family
 from signals_assets.core.detectors import cues
 from signals_assets.core.detectors.cues import Utterance
 from signals_assets.core.detectors.failures import failure, service_failed
+from signals_assets.core.detectors.patterns import score
 from signals_assets.core.sessions import Step
 
 Kind = Literal["friction", "delight"]
@@ -236,9 +237,9 @@ class Context:
             turn.asked = "?" in low[-300:]
             turn.instructed = bool(_INSTRUCTS.search(low))
             if any(word in low for word in cues.LACK_WORDS):
-                turn.refused = max(turn.refused, cues.score(cues.REFUSES, low))
+                turn.refused = max(turn.refused, score(cues.REFUSES, low))
                 if not cues.ELIGIBILITY.search(low):
-                    turn.lacks = max(turn.lacks, cues.score(cues.LACKS, low))
+                    turn.lacks = max(turn.lacks, score(cues.LACKS, low))
             turn.explained = len(text) > 600
             self._expects_failure = "fail" in low and bool(cues.EXPECTS_FAILURE.search(low))
         return Seen(index, step, turn, said_low=low, model_failed=service_failed(text))

@@ -14,13 +14,7 @@ from typing import Final
 from signals_assets.core import text as texts
 from signals_assets.core.detectors import tone
 from signals_assets.core.detectors.about_agent import CONFUSION
-
-Cues = tuple[tuple["re.Pattern[str]", float], ...]
-
-
-def _cues(*pairs: tuple[str, float]) -> Cues:
-    return tuple((re.compile(pattern), weight) for pattern, weight in pairs)
-
+from signals_assets.core.detectors.patterns import score, weighted
 
 POINT: Final = 480
 """Characters within which the point of a turn is looked for: what follows is detail, lists and quotations."""
@@ -41,13 +35,7 @@ LACK_WORDS: Final = (
 )
 """One of these is in every refusal; a cheap test before the patterns."""
 
-
-def score(cues: Cues, text: str) -> float:
-    """Sum of the weights of the cues that occur in `text` (already lower-cased)."""
-    return sum(weight for pattern, weight in cues if pattern.search(text))
-
-
-COMPLAINT: Final = _cues(
+COMPLAINT: Final = weighted(
     (
         (
             r"\b(?:does|do|did|is|are|was|were|has|have|would)(?:n't| not) (?:\w+ ){0,2}(?:work|show|appear"
@@ -64,18 +52,14 @@ COMPLAINT: Final = _cues(
         0.9,
     ),
     (
-        (
-            r"\b(?:why|how come) (?:is|does|do|did|are|has) (?:\w+ ){1,3}still\b|\bstill (?:not|the same"
-            r"|doesn't|isn't)\b"
-        ),
+        r"\b(?:why|how come) (?:is|does|do|did|are|has) (?:\w+ ){1,3}still\b|\bstill (?:not|the same|doesn't|isn't)\b",
         0.5,
     ),
     (
         (
             r"\b(?:wrong|incorrect\w*|misleading|mis(?:interpret|underst|read|s the point)\w*|duplicat\w+"
             r"|regress\w*|pointless"
-            r"|inconsisten\w+|unnecessar\w+|redundant|overkill|outdated|out of date|worse|nonsense|ignored"
-            r"|malformed)\b"
+            r"|inconsisten\w+|unnecessar\w+|redundant|overkill|outdated|out of date|worse|nonsense|ignored|malformed)\b"
         ),
         0.7,
     ),
@@ -88,23 +72,14 @@ COMPLAINT: Final = _cues(
         0.9,
     ),
     (r"^(?:no|nope|nah)\b(?! worries| problem| need| more)", 0.8),
-    (
-        (
-            r"^(?:yeah |ok |yes |so |and )?(?:but|wait|huh|nm)\b|\bbut (?:we|you|now|why|what|then|it|this"
-            r"|that|the)\b"
-        ),
-        0.5,
-    ),
+    (r"^(?:yeah |ok |yes |so |and )?(?:but|wait|huh|nm)\b|\bbut (?:we|you|now|why|what|then|it|this|that|the)\b", 0.5),
     (r"^(?:yeah |ok |yes |so )?(?:hmm+|hm|uhh*)\b", 0.35),
     (
         r"\b(?:recheck|double[- ]check|check .{0,40}again|look (?:once more|again))\b|\bsomehow\b|\bend(?:s|ed) up\b",
         0.4,
     ),
     (
-        (
-            r"\b(?:you (?:wrote|said)|i(?:'m| am) talking about|we (?:had|have had) this|no longer"
-            r"|previously|as before)\b"
-        ),
+        r"\b(?:you (?:wrote|said)|i(?:'m| am) talking about|we (?:had|have had) this|no longer|previously|as before)\b",
         0.5,
     ),
     (
@@ -123,21 +98,9 @@ COMPLAINT: Final = _cues(
     ),
     (r"\bi(?:'m| am| was) (?:questioning|not sure|less worried|confused|talking about|surprised)\b", 0.5),
     (r"\bi (?:don't|do not|can't|cannot) (?:get|see|like|think|understand|want|believe)\b", 0.5),
-    (
-        (
-            r"\bwhy (?:is|are|did|does|do|was|were|isn't|aren't|can't|couldn't|wouldn't|don't|not|would"
-            r"|only|so many)\b"
-        ),
-        0.6,
-    ),
+    (r"\bwhy (?:is|are|did|does|do|was|were|isn't|aren't|can't|couldn't|wouldn't|don't|not|would|only|so many)\b", 0.6),
     (r"\b(?:aren't|isn't|weren't|don't|didn't|doesn't|shouldn't|won't) (?:we|you|it|there|that|this|they)\b", 0.5),
-    (
-        (
-            r"\bshould(?:n't| not)\b|\bshould (?:still|always|actually|only|match|be consistent)\b"
-            r"|\bwe should always\b"
-        ),
-        0.5,
-    ),
+    (r"\bshould(?:n't| not)\b|\bshould (?:still|always|actually|only|match|be consistent)\b|\bwe should always\b", 0.5),
     (r"\b(?:doesn't|don't|didn't|isn't|aren't|wasn't|won't|cannot|can't)\b", 0.25),
     (
         r"\bnot (?:quite|right|correct|what|really|true|yet|exactly|supposed|good)\b|\bnothing (?:happens|changed)\b",
@@ -154,16 +117,13 @@ COMPLAINT: Final = _cues(
     (r"\b(?:error|errors|fails?|failed|failing|failure|exception|crash\w*|conflict\w*|broken|broke|bug)\b", 0.35),
     (r"\b(?:fails|is failing|failed|failing|broke|is broken|is gone|is missing)\b[^.?!]{0,20}$", 0.6),
     (
-        (
-            r"\bfeedback\b|\breview (?:comment|finding)|\banother comment\b|\bcould lead to\b"
-            r"|\bpotential(?:ly)? \w+ issue"
-        ),
+        r"\bfeedback\b|\breview (?:comment|finding)|\banother comment\b|\bcould lead to\b|\bpotential(?:ly)? \w+ issue",
         0.6,
     ),
     (r"\bdon't need\b|\bget rid\b|\binstead of\b|\brather than\b|\bagain\b|\bdouble\b|\btwice\b", 0.3),
     (r"\bactually\b|\bright ?\?|\byeah ?\?|\bthere is (?:now|no)\b|\bnothing\b|\bthe issue is\b|\bproblem\b", 0.25),
 )
-NEUTRAL: Final = _cues(
+NEUTRAL: Final = weighted(
     (
         (
             r"^(?:yes|yep|yup|yeah|y|ok|okay|sure|great|perfect|cool|nice|thanks|good|excellent|awesome"
@@ -185,7 +145,7 @@ NEUTRAL: Final = _cues(
     (r"\bthank(?:s| you)\b|\bi appreciate\b", 0.4),
     (r"\b(?:my|user) (?:mistake|error|bad|fault)\b|\bsorry\b|\bi messed\b", 0.8),
 )
-PRAISE: Final = _cues(
+PRAISE: Final = weighted(
     (
         (
             r"\bi (?:absolutely |really )?love (?:it|this|that|the|how)\b|\bwell done\b|\bgreat (?:job|work"
@@ -216,12 +176,11 @@ PRAISE: Final = _cues(
     (r"^(?:perfect|perfet|excellent|great|lovely|sweet|superb|brilliant)\b", 0.4),
     (r"!", 0.2),
 )
-LIKING: Final = _cues(
+LIKING: Final = weighted(
     (
         (
             r"(?:\b(?:is|are|was|were|looks?|feels?|makes?|made)|'s|'re) (?:\w+ ){0,4}?(?:best|great|lovely|nice|neat"
-            r"|handy|helpful|useful|clever|elegant|pleasant|delightful|wonderful|brilliant|beautiful"
-            r"|fantastic|amazing"
+            r"|handy|helpful|useful|clever|elegant|pleasant|delightful|wonderful|brilliant|beautiful|fantastic|amazing"
             r"|awesome|excellent|superb|slick|favou?rite|welcome|clearer|easier)\b"
         ),
         1.0,
@@ -252,7 +211,7 @@ _AGREEABLE: Final = texts.wordset("""
     worked""")
 """Words that find work in order: what holds one, unnegated, is acceptance rather than a remark."""
 _NEGATES: Final = re.compile(r"\b(?:not|no|never|nothing|without|wrong|but|only|too|\w+n't)\b")
-APPROVAL: Final = _cues(
+APPROVAL: Final = weighted(
     (
         (
             r"^(?:yes|yep|yup|y|yeah|ok|okay|sure|perfect|great|excellent|awesome|cool|lgtm|nice|good|its"
@@ -275,11 +234,11 @@ APPROVAL: Final = _cues(
         0.5,
     ),
 )
-APPRECIATION: Final = _cues(
+APPRECIATION: Final = weighted(
     (r"\b(?:perfect|great|awesome|excellent|brilliant|love|beautiful|fantastic|amazing|nice)\b", 0.6),
     (r"\bappreciate\b|\bthank(?:s| you) (?:so|for|very)\b|\bexactly\b|^yes!|^yup!", 0.6),
 )
-UNDO: Final = _cues(
+UNDO: Final = weighted(
     (
         (
             r"(?<!the )(?<!an )(?<!a )\b(?:undo|revert|roll(?:ing)? back|back out|start over"
@@ -320,16 +279,10 @@ UNDO: Final = _cues(
     (r"\b(?:leave|keep) (?:it|the others?|them|that) (?:as (?:it|they) (?:is|was|are|were)|then)\b", 0.6),
     (r"\bthis should still be\b|\bas it was before\b|\bthe way it was\b", 0.8),
 )
-INSISTS: Final = _cues(
+INSISTS: Final = weighted(
     (r"\b(?:is|are) there (?:really |truly |absolutely )?(?:no|any|anything|nothing|another|someone|anyone)\b", 0.7),
     (r"\b(?:exception|any other (?:way|option)|anything (?:else )?you can do|at least|surely|double-?check)\b", 0.6),
-    (
-        (
-            r"\b(?:i|we) (?:really|truly|just|still) (?:need|want|would|prefer)\b|\bimportant (?:to"
-            r"|for) me\b|\binsist"
-        ),
-        0.6,
-    ),
+    (r"\b(?:i|we) (?:really|truly|just|still) (?:need|want|would|prefer)\b|\bimportant (?:to|for) me\b|\binsist", 0.6),
     (
         (
             r"\bi (?:completely |totally )?understand\b.{0,60}\bbut\b|\bi appreciate\b.{0,60}\bbut\b"
@@ -346,7 +299,7 @@ INSISTS: Final = _cues(
     ),
     (r"\bplease\b.{0,40}\b(?:remove|cancel|add|change|refund|check|help)\b", 0.4),
 )
-TIME_SAVED: Final = _cues(
+TIME_SAVED: Final = weighted(
     (
         (
             r"\bsav(?:ed|es|ing) (?:me |us )?(?:so much |a lot of |a ton of |hours|days|weeks|time|effort"
@@ -362,7 +315,7 @@ TIME_SAVED: Final = _cues(
         0.9,
     ),
 )
-LEARNING: Final = _cues(
+LEARNING: Final = weighted(
     (r"\b(?:ah+|oh+|aha)[,. !]+(?:ok[,. ]+)?(?:i see|got it|that (?:makes|explains)|now i|interesting|right)\b", 0.8),
     (
         (
@@ -371,13 +324,7 @@ LEARNING: Final = _cues(
         ),
         0.8,
     ),
-    (
-        (
-            r"\b(?:great|good|clear|nice|helpful|thanks for (?:the|that|your)|thank you for (?:the"
-            r"|your)) explanation\b"
-        ),
-        0.9,
-    ),
+    (r"\b(?:great|good|clear|nice|helpful|thanks for (?:the|that|your)|thank you for (?:the|your)) explanation\b", 0.9),
     (
         (
             r"\b(?:thanks|thank you) for explaining\b|\bthat (?:really )?(?:clears|helps me understand"
@@ -388,7 +335,7 @@ LEARNING: Final = _cues(
     (r"\bmakes (?:total |perfect |a lot of |so much )?sense now\b|\bnow i (?:get|understand)\b", 0.8),
 )
 
-REFUSES: Final = _cues(
+REFUSES: Final = weighted(
     (
         r"\b(?:i'm|i am|we're|we are) (?:unable|not able|not allowed|not permitted)\b|\bi (?:can't|cannot|can not)\b",
         0.8,
@@ -409,7 +356,7 @@ REFUSES: Final = _cues(
         0.6,
     ),
 )
-LACKS: Final = _cues(
+LACKS: Final = weighted(
     (
         (
             r"\bi (?:don't|do not) have (?:a |any |the |direct )*(?:tool|way|ability|access|capability"
@@ -452,29 +399,22 @@ EXPECTS_FAILURE: Final = re.compile(
     r"|\bred (?:step|phase)\b|\bverify (?:it|they|the tests?) fails?\b|\breproduc(?:e|es"
     r"|ing) the (?:bug|issue|problem|failure)\b"
 )
-SELF_REVERT: Final = re.compile(
-    r"\b(?:let me|i'll|i will|i need to|i should|going to)\b.{0,20}\b(?:revert|undo|roll back"
-    r"|back out|start over)\b(?!.{0,30}\bdebug)"
-)
 _REPORT: Final = re.compile(
     r"(?:ok,? |okay,? |thanks?,? |thank you,? )*(?:here'?s what|here are"
     r"|i(?:'ve| have| followed| ran| checked| turned| changed| tried| reset| waited)\b)"
 )
 _SENTENCES: Final = re.compile(r"(?:[.!;](?=\s)|\n)\s*")
 _LEAD_IN: Final = re.compile(
-    r"(?:(?:hm+|ah+|oh+|so|well|also|and|but|fyi|btw|by the way|ok|okay|yeah|now|actually"
-    r"|interesting|wait|sorry|thanks"
+    r"(?:(?:hm+|ah+|oh+|so|well|also|and|but|fyi|btw|by the way|ok|okay|yeah|now|actually|interesting|wait|sorry|thanks"
     r"|thank you)\b[,:.!]* )+"
 )
 _FINITE: Final = re.compile(
     r"\b(?:is|are|was|were|has|have|had|does|did|went|came|got|gets|goes|comes|seems?|looks?|shows?|says?|said|feels?"
-    r"|appears?|ends?|starts?|makes?|made|took|takes|happens?|turns?|became|becomes|(?:is|are|was"
-    r"|were|has|had|do|does"
+    r"|appears?|ends?|starts?|makes?|made|took|takes|happens?|turns?|became|becomes|(?:is|are|was|were|has|had|do|does"
     r"|did)n't)\b|\w'(?:s|re|ve)\b"
 )
 _SUBJECT: Final = re.compile(
-    r"(?:the|this|that|these|those|it|there|all|every\w*|both|some|half|most|each|my|our|your|we|i"
-    r"|you|they|he|she|people"
+    r"(?:the|this|that|these|those|it|there|all|every\w*|both|some|half|most|each|my|our|your|we|i|you|they|he|she|people"
     r"|nobody|no one|one of)\b"
 )
 _SUBJECT_VERB: Final = re.compile(r"\w+(?: \w+){0,5}? (?:[a-z]{3,}ed|[a-z]{2,}[^s\W]s)\b")
@@ -482,14 +422,12 @@ _SUBJECT_VERB: Final = re.compile(r"\w+(?: \w+){0,5}? (?:[a-z]{3,}ed|[a-z]{2,}[^
 _REQUESTS: Final = re.compile(
     r"\b(?:please|pls|let's|lets|should|must|needs? to|ought|instead|make sure)\b"
     r"|\b(?:can|could|would|will) (?:you|we|i)\b|\b(?:i|we)(?:'d| would)? (?:(?:just|also|really|still|only) )?"
-    r"(?:want|wanted|need|needed|like to|love to|prefer|wish|ask|asked|have to|will|can|could)\b"
-    r"|\b(?:i|we)'(?:ll|d)\b"
+    r"(?:want|wanted|need|needed|like to|love to|prefer|wish|ask|asked|have to|will|can|could)\b|\b(?:i|we)'(?:ll|d)\b"
     r"|\byou (?:should|can|could|must|may|need)\b|\bhow (?:about|do|to)\b"
 )
 _ORDERS: Final = re.compile(
     r"(?:^|[.,;:] (?:and |so |then )?)(?:add|allow|apply|avoid|bring|call|change|check|clean|create|delete|do|don't"
-    r"|drop|explain|fetch|fix|forget|give|go|hide|ignore|include|keep|leave|let|make|merge|move"
-    r"|put|remove|rename|replace"
+    r"|drop|explain|fetch|fix|forget|give|go|hide|ignore|include|keep|leave|let|make|merge|move|put|remove|rename|replace"
     r"|rewrite|run|set|show|skip|sort|split|stop|switch|take|tell|try|turn|undo|update|use|write) "
 )
 """A clause that opens with a verb in its base form."""

@@ -89,21 +89,29 @@ def _share(left: frozenset[str], right: frozenset[str]) -> float:
 
 
 class Finds:
-    """How sure a model of a type is that a turn is one of it: from one half on it says yes."""
+    """How sure a model of a type is that a turn is one of it: from one half on it says yes.
+
+    Several detectors may share one and ask it about the same step; the step is measured once.
+    """
 
     def __init__(self, kind: str, models: Mapping[str, Linear] | None = None) -> None:
         """`kind` names the model: one of `models`, else the packaged one."""
         self._reader = TurnReader()
         self._model = (models or {}).get(kind) or packaged(kind, FEATURES)
+        self._index = -1
+        self._found: float | None = None
 
     def update(self, seen: Seen) -> float | None:
         """The model's probability for a turn of the user; None for every other step. Must see all steps."""
-        values = self._reader.update(seen)
-        return None if values is None else self._model.probability(values)
+        if seen.index != self._index:
+            values = self._reader.update(seen)
+            self._index = seen.index
+            self._found = None if values is None else self._model.probability(values)
+        return self._found
 
 
 class Learned(Detector):
-    """A detector that asks a fitted model; other models than the packaged ones can be put in before the first step."""
+    """A detector that asks a fitted model. Alone it asks the packaged one; a fold hands it what all of its kind ask."""
 
     learned: ClassVar[str]
     """The name of the model it asks."""
@@ -111,6 +119,6 @@ class Learned(Detector):
     def __init__(self) -> None:
         self._finds = Finds(self.learned)
 
-    def use(self, models: Mapping[str, Linear]) -> None:
-        """Ask one of these instead, as cross-validation does."""
-        self._finds = Finds(self.learned, models)
+    def ask(self, finds: Finds) -> None:
+        """Ask this one instead, from the first step on."""
+        self._finds = finds
