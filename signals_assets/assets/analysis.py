@@ -2,7 +2,7 @@
 
 Writes  analysis_batches, analyses, word_support; the ledger (batches sent and collected)
 Reads   raw_sessions, session_metrics, detections (same day)
-Thinking: core/analysis.py, core/barrier/support.py      Prompt: prompts/analyze_session.v1.md
+Thinking: core/selection.py, core/analysis.py, core/barrier/support.py      Prompt: prompts/analyze_session.v1.md
 Door:   analyst. Batches are a transport: the truth is one row per session.
 """
 
@@ -18,6 +18,7 @@ from signals_assets.core.abstractions import answer_texts, parsed_answer
 from signals_assets.core.barrier.support import SupportChunk, count_chunk, day_vocabulary, support_rows
 from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.coverage import Coverage
+from signals_assets.core.selection import select
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of
@@ -58,7 +59,7 @@ def analysis_batches(
     for day in days_of(context):
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         metrics = warehouse.read(SessionMetrics, day).to_pylist()
-        selections = thinking.select(
+        selections = select(
             metrics,
             warehouse.read(Detection, day).to_pylist(),
             min_steps=settings.selection.min_steps,

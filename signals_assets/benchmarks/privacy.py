@@ -36,7 +36,8 @@ from unittest import mock
 import orjson
 
 from signals_assets.core.abstractions import AbstractionChunk, Abstractions, abstract_chunk, answer_texts
-from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer, AnswerEvent, rules_answer
+from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer, AnswerEvent
+from signals_assets.core.analysis_rules import rules_answer
 from signals_assets.core.barrier import (
     CITATION,
     CITATION_LIMIT,

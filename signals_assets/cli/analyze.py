@@ -25,7 +25,7 @@ import orjson
 
 from signals_assets.cli.printing import json_option, show, write_json
 from signals_assets.core import quick_look
-from signals_assets.core.analysis import RULES_MODEL
+from signals_assets.core.analysis_rules import RULES_MODEL
 from signals_assets.core.barrier import Support
 from signals_assets.core.barrier.support import day_vocabulary
 from signals_assets.core.barrier.thresholds import SHOWN

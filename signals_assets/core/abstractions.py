@@ -20,7 +20,7 @@ from typing import Any, Final, TypedDict, cast
 
 from pydantic import ValidationError
 
-from signals_assets.core.analysis import COUNTED, Answer, AnswerEvent
+from signals_assets.core.analysis import Answer, AnswerEvent
 from signals_assets.core.barrier import (
     CITATION,
     LIMITS,
@@ -41,6 +41,7 @@ from signals_assets.core.barrier.rules import Shape, opens_with_verb, subject_fi
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id, pseudonym
 from signals_assets.core.metrics import language_of
+from signals_assets.core.selection import COUNTED
 from signals_assets.core.sessions import Session, from_json
 from signals_assets.settings import Audience
 from signals_assets.tables import (

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from signals_assets.core.analysis import CITATIONS
+from signals_assets.core.analysis_rules import CITATIONS
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.discovery_vectors import Vectors, unit
 from signals_assets.core.identity import content_id

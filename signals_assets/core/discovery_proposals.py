@@ -20,7 +20,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from signals_assets.core.analysis import COUNTED, listed
+from signals_assets.core.analysis_rules import listed
 from signals_assets.core.barrier import from_taxonomy, restored
 from signals_assets.core.barrier.lexicon import function_words
 from signals_assets.core.barrier.thresholds import SHOWN, Threshold
@@ -39,6 +39,7 @@ from signals_assets.core.discovery_vectors import (
     unlike,
 )
 from signals_assets.core.identity import content_id
+from signals_assets.core.selection import COUNTED
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.core.text import stem
 from signals_assets.settings import Audience

@@ -25,12 +25,14 @@ from signals_assets.core.abstractions import (
     answer_texts,
     parsed_answer,
 )
-from signals_assets.core.analysis import AnswerChunk, analysis_rows, answer_chunk, batch_rows, requests, select
+from signals_assets.core.analysis import analysis_rows, batch_rows, requests
+from signals_assets.core.analysis_rules import AnswerChunk, answer_chunk
 from signals_assets.core.barrier import Support, lexicon
 from signals_assets.core.barrier.support import Partial, SupportChunk, Vocabulary, count_chunk, feature_hash, merged
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.metrics import MetricsChunk, measure_chunk
 from signals_assets.core.records import raw_session_row
+from signals_assets.core.selection import select
 from signals_assets.core.sessions import Session
 from signals_assets.settings import Audience
 from signals_assets.tables import (

@@ -14,14 +14,8 @@ from typing import IO, Any, Final, Literal
 
 import orjson
 
-from signals_assets.core.analysis import (
-    RULES_MODEL,
-    AnalysisAnswer,
-    AnalysisRequest,
-    Answer,
-    AnswerChunk,
-    answer_chunk,
-)
+from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer
+from signals_assets.core.analysis_rules import RULES_MODEL, AnswerChunk, answer_chunk
 from signals_assets.core.barrier import Revise, lexicon, without_clauses
 from signals_assets.core.identity import content_id
 from signals_assets.resources.compute import Compute

@@ -3,7 +3,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from signals_assets.core.analysis import CITATIONS
+from signals_assets.core.analysis_rules import CITATIONS
 from signals_assets.core.discovery import content_hash, embedding_rows, items_of, reclusters, window_of
 from signals_assets.core.discovery_items import embedded, says_type, spoken
 from signals_assets_tests.fakes.embedder import HashEmbedder

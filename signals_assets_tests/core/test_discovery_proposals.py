@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signals_assets.core import taxonomy
-from signals_assets.core.analysis import CITATIONS
+from signals_assets.core.analysis_rules import CITATIONS
 from signals_assets.core.discovery import propose
 from signals_assets_tests.core.discovery_factories import MONDAY, dumped, group, window
 
