@@ -250,16 +250,26 @@ _ESCAPE: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 _TABLE_BITS: Final = 24
 _LONGEST_CHANCE_DIGITS: Final = 13
-"""A run of digits up to this long may be part of a time or a count: its digits must stand alone in the text."""
+"""A run of digits up to this long may be part of a time, a count or an id: see `_stands_alone`."""
+_BETWEEN: Final = r"[^0-9A-Za-z]{0,12}"
+_PART_OF_A_NUMBER: Final = re.compile(r"[0-9A-Za-z]\Z|[0-9][.,:+_/-]\Z|\b[0-9a-f]{4}-\Z")
+_GOES_ON: Final = re.compile(r"[0-9A-Za-z]|[.,:+_/-][0-9]|-[0-9a-f]{4}\b")
+"""What before or after a bare run of digits makes it part of a number, a time, a hash or a UUID."""
 
 
 def folded(text: str) -> str:
     """Letters a-z and digits of a text: JSON escapes undone, NFKC, look-alikes and case folded, the rest dropped."""
+    text = _unfolded(text)
+    if not text.isascii():
+        text = text.casefold()
+    return text.encode("ascii", "ignore").translate(_KEPT, _DROPPED).decode()
+
+
+def _unfolded(text: str) -> str:
+    """The text with escapes and look-alikes undone, and with everything between its letters and digits."""
     if "\\u" in text:
         text = _ESCAPE.sub(lambda match: chr(int(match.group(1), 16)), text)
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_BACK)).casefold()
-    return text.encode("ascii", "ignore").translate(_KEPT, _DROPPED).decode()
+    return text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_BACK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,12 +411,49 @@ def _forms(canary: Canary) -> Iterator[tuple[str, str]]:
 
 
 def _confirmed(pattern: _Pattern, record: str) -> bool:
-    """Whether a match is no accident: a short run of digits must not be part of a longer number."""
-    text = pattern.text.decode()
-    if not text.isdigit() or len(text) > _LONGEST_CHANCE_DIGITS or not record.isascii():
+    """Whether a match is no accident: a short run of digits must stand in the record as somebody would write it."""
+    digits = pattern.text.decode()
+    if not digits.isdigit() or len(digits) > _LONGEST_CHANCE_DIGITS or pattern.encoding == "fragment":
         return True
-    spread = r"[^0-9A-Za-z]{0,6}".join(text)
-    return re.search(rf"(?<![0-9]){spread}(?![0-9])", record) is not None
+    parts = ENCODINGS[pattern.encoding](pattern.canary.value).split(" | ")
+    written = next(part for part in parts if folded(part) == digits).strip()
+    text = _unfolded(record)
+    return any(_stands_alone(text, match, written) for match in re.finditer(f"(?={_spread(written)})", text))
+
+
+def _spread(written: str) -> str:
+    """An expression for the digits of a value in its groups.
+
+    One text stands between all digits of a group, one between all groups: spaced, dashed, dotted, zero-width, bare.
+    """
+    expression, named = "", set()
+    for group in re.findall(r"[0-9]+", written):
+        for place, digit in enumerate(group):
+            gap = "inside" if place else "between"
+            if expression:
+                expression += f"(?P={gap})" if gap in named else f"(?P<{gap}>{_BETWEEN})"
+                named.add(gap)
+            expression += digit
+    return f"(?P<all>{expression})"
+
+
+def _stands_alone(text: str, match: re.Match[str], written: str) -> bool:
+    """Whether no longer run goes on before or after: a number, a time, a list of numbers, a hash, a UUID.
+
+    A value with its own punctuation only needs an end on both sides: ids are put together with it.
+    """
+    start, end = match.span("all")
+    found = match.groupdict()
+    inside, between = found.get("inside") or "", found.get("between") or ""
+    before, after = text[max(0, start - 16) : start], text[end : end + 16]
+    if match["all"] == written and between:
+        return not before[-1:].isdigit() and not after[:1].isdigit()
+    if not inside and not between:
+        return not _PART_OF_A_NUMBER.search(before) and not _GOES_ON.match(after)
+    return not any(
+        re.search(rf"[0-9]{re.escape(gap)}\Z", before) or re.match(rf"{re.escape(gap)}[0-9]", after)
+        for gap in {"", inside, between}
+    )
 
 
 def _form(pattern: _Pattern, record: str) -> Form:

@@ -88,11 +88,51 @@ def test_a_disguised_value_counts_as_encoded_and_a_bare_one_as_plain(search: Sea
     assert [form_of(name) for name in ("plain", "hex", "acrostic")] == ["plain", "encoded", "word_coded"]
 
 
-def test_a_short_number_inside_a_longer_one_is_no_hit():
-    born = Canary(1, "date_of_birth", "1957-03-14")
-    search = Search([born])
-    assert not list(search.find(["1763731957031499.5"]))
-    assert len(list(search.find(["born 1957 03 14 in"]))) == 1
+BORN = Canary(1, "date_of_birth", "1957-03-14")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "born 1957-03-14 in", "on 19570314.", "19570314", "(1957/03/14)", "1957 03 14", "1957. 03. 14",
+        "it is 41307591!",
+        "41-30-7591", "1 9 5 7 0 3 1 4", "4 1 3 0 7 5 9 1", "1-9-5-7---0-3---1-4", "4.1.-.3.0.-.7.5.9.1",
+        "\u200b".join("19570314"), "\u00ad".join("1957-03-14"), "１９５７－０３－１４", '{"note": "19570314"}',
+        '["1","9","5","7","0","3","1","4"]', "\\u0031\\u0039\\u0035\\u0037\\u0030\\u0033\\u0031\\u0034",
+        "sim-0012-1957-03-14", "user-7-1957-03-14.jsonl", "1\n9\n5\n7\n0\n3\n1\n4", "19570314, 22 times",
+        "in 3 19570314",
+        "at 12:30 on 1957-03-14 12:30", "é 1763741307.591 and 19570314",
+    ],
+)  # fmt: skip
+def test_short_digits_are_found_however_they_are_written(text: str):
+    assert [hit.canary for hit in Search([BORN]).find([text])] == [BORN]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1763731957031499.5", "0.19570314", "19570314.25", "1.19570314e-5", "1957:03.14", "12:41:30.7591 done",
+        "2026-01-05T12:41:30.759134Z", "41:30,7591", "é 12:41:30.7591", "a41307591f00", "sha 41307591e0",
+        "41307591-ab12-4c3d-9e8f-001122334455", "ab12-41307591", "[4, 1, 3, 0, 7, 5, 9, 1, 6]",
+        "[2, 4, 1, 3, 0, 7, 5, 9, 1]", "4 1, 3 0, 7 5, 9 1", "1.9.57.03.14", "port 19570,314", "1,957,0314",
+        "v0.19.57.03.14",
+    ],
+)  # fmt: skip
+def test_short_digits_inside_a_number_a_time_a_list_or_a_hash_are_no_hit(text: str):
+    assert not list(Search([BORN]).find([text]))
+
+
+def test_nothing_is_found_in_logs_full_of_times_sizes_and_ids():
+    rng = random.Random(7)
+    dates = [canary for canary in canaries(40_000, 3) if canary.kind in ("date_of_birth", "card", "social_security")]
+    noise = "\n".join(
+        f"2026-0{rng.randrange(1, 10)}-{rng.randrange(10, 29)} {rng.randrange(24):02d}:{rng.randrange(60):02d}:"
+        f"{rng.randrange(60):02d}.{rng.randrange(10**4):04d} pid={rng.randrange(10**5)} took {rng.random():.8f} s, at "
+        f"{rng.random() * 2e9:.6f}, id {rng.getrandbits(128):032x}, {[rng.randrange(10) for _ in range(30)]}"
+        for _ in range(5_000)
+    )
+    assert len(dates) > 4000
+    assert not list(Search(dates).find([noise]))
 
 
 def test_ordinary_words_are_found_as_whole_words_and_only_when_asked_for(search: Search):
