@@ -168,6 +168,12 @@ collection = dg.define_asset_job(
     partitions_def=DAYS,
     description="Collect the analyst's answers and everything that follows from them.",
 )
+resubmission = dg.define_asset_job(
+    "resubmission",
+    selection=dg.AssetSelection.assets("analysis_batches"),
+    partitions_def=DAYS,
+    description="Take in what the analyst has answered of a day, send what waits or may be asked again.",
+)
 act = dg.define_asset_job(
     "act",
     selection=dg.AssetSelection.assets(*ACTING),

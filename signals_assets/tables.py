@@ -273,6 +273,7 @@ class AnalysisRequestRow(SessionRow):
     request_id: str | None = Field(None, description="Opaque id of the request.")
     batch_id: str | None = Field(None, description="Batch that carries it.")
     analyst: str = Field(description="Analyst that was asked.")
+    model: str = Field(description="Model that was asked for.")
     prompt: str = Field(description="Prompt id: task, version, checksum.")
 
 
@@ -298,10 +299,11 @@ class Analysis(SessionRow):
     taxonomy_version: int = Field(description="Taxonomy version the question was asked under.")
     inclusion_weight: float = Field(description="Copied from the request.")
     answer: str | None = Field(None, description="Validated answer as JSON (`core.analysis.Answer`); raw text.")
-    input_tokens: int = Field(0, description="Tokens read.")
+    input_tokens: int = Field(0, description="Tokens read, all attempts together.")
+    cached_tokens: int = Field(0, description="Those of them that the provider had in its cache.")
     output_tokens: int = Field(0, description="Tokens written.")
-    cost_usd: float = Field(0.0, description="Price of this answer.")
-    steps_seen: int = Field(description="Steps of the session that were shown to the analyst.")
+    cost_usd: float | None = Field(0.0, description="Price of this answer; null where the model's price is unknown.")
+    steps_seen: int = Field(description="Steps of the session of which at least something was shown to the analyst.")
     steps_total: int = Field(description="Steps of the session.")
 
 

@@ -71,12 +71,12 @@ def _assets() -> "Iterator[tuple[dg.AssetKey, object]]":
 
 
 def test_jobs_sensors_and_schedules_are_there():
-    jobs = {"flow", "cycle", "collection", "act", "retention"}
+    jobs = {"flow", "cycle", "resubmission", "collection", "act", "retention"}
     assert jobs <= {job.name for job in defs.resolve_all_job_defs()}
     sensors = ("analysis_collection", "friction_threshold", "fix_tracking", "late_sessions")
     targets = {name: [target.job_name for target in defs.resolve_sensor_def(name).targets] for name in sensors}
     assert targets == {
-        "analysis_collection": ["collection"], "friction_threshold": ["act"], "fix_tracking": ["act"],
+        "analysis_collection": ["collection", "resubmission"], "friction_threshold": ["act"], "fix_tracking": ["act"],
         "late_sessions": ["flow"],
     }  # fmt: skip
     schedules = {name: defs.resolve_schedule_def(name).job_name for name in ("daily_cycle", "retention_cycle")}

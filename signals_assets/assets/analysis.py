@@ -6,6 +6,9 @@ Thinking: core/selection.py, core/analysis.py, core/barrier/support.py      Prom
 Door:   analyst. Batches are a transport: the truth is one row per session.
 """
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -18,12 +21,13 @@ from signals_assets.core.abstractions import answer_texts, parsed_answer
 from signals_assets.core.barrier.support import SupportChunk, count_chunk, day_vocabulary, support_rows
 from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.selection import select
+from signals_assets.core.identity import content_id
+from signals_assets.core.selection import Selection, select
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of
 from signals_assets.prompts import pinned
-from signals_assets.resources.analyst import Analyst
+from signals_assets.resources.analyst import Analyst, Progress
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
@@ -55,9 +59,10 @@ def analysis_batches(
     analyst: dg.ResourceParam[Analyst],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Select, sample, submit, end. Submitting the same day again sends nothing twice."""
+    """Select, sample, submit, end. The same day again takes in what ended, repeats what may be, sends nothing twice."""
     for day in days_of(context):
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        question = thinking.Question(day, analyst.name, analyst.model, PROMPT.id, taxonomy)
         metrics = warehouse.read(SessionMetrics, day).to_pylist()
         selections = select(
             metrics,
@@ -67,44 +72,45 @@ def analysis_batches(
             seed=settings.selection.seed,
             day=day,
         )
-        asked = thinking.requests(
-            _raw(warehouse, day),
-            selections,
-            day=day,
-            prompt=PROMPT.id,
-            taxonomy_version=taxonomy.version,
-            types=(*taxonomy.slugs("friction"), *taxonomy.slugs("delight")),
-        )
-        batches = analyst.submit(day.isoformat(), asked) if any(item.selected for item in selections) else []
-        ids = [batch.batch_id for batch in batches]
-        ledger.append("batch", f"{day}:{','.join(ids)}", {"day": day.isoformat(), "batch_ids": ids})
-        rows = thinking.batch_rows(
-            metrics,
-            selections,
-            day=day,
-            analyst=analyst.name,
-            prompt=PROMPT.id,
-            taxonomy_version=taxonomy.version,
-            batch_of=_batch_of(analyst, ids),
-        )
-        reasons: dict[str, int] = {}
-        for row in rows:
-            if not row.selected:
-                reasons[row.reason] = reasons.get(row.reason, 0) + 1
-        coverage = Coverage(asked=len(rows), answered=len(rows) - sum(reasons.values()), skipped=reasons)
+        asked = [question.request_id(item.session_id) for item in selections if item.selected]
+        progress = analyst.submit(_label(day), _Questions(warehouse, selections, question)) if asked else None
+        sent = {"day": day.isoformat(), "requests": len(asked)}
+        ledger.append("batch", f"{day}:{content_id('s', *sorted(asked))}", sent)
+        batch_of = analyst.batches(_label(day)) if asked else {}
+        rows = thinking.batch_rows(metrics, selections, question, batch_of)
+        skipped = Counter(row.reason for row in rows if not row.selected)
+        coverage = Coverage(asked=len(rows), answered=len(asked), skipped=dict(skipped))
         tokens = sum(row.estimated_tokens for row in rows if row.selected)
-        store(context, warehouse, AnalysisRequestRow, day, rows, coverage, estimated_tokens=tokens)
+        shown = _shown(progress) if progress is not None else {}
+        store(context, warehouse, AnalysisRequestRow, day, rows, coverage, estimated_tokens=tokens, **shown)
 
 
-def _raw(warehouse: Warehouse, day: date) -> Any:
-    for batch in warehouse.stream(RawSession, day, columns=["session_id", "session"], rows_per_batch=ROWS_PER_CHUNK):
-        yield from batch.to_pylist()
+@dataclass(frozen=True)
+class _Questions:
+    """The day's requests, read from the warehouse anew each time they are iterated: never all in memory."""
+
+    warehouse: Warehouse
+    selections: Sequence[Selection]
+    question: thinking.Question
+
+    def __iter__(self) -> Iterator[thinking.AnalysisRequest]:
+        return thinking.requests(self._raw(), self.selections, self.question)
+
+    def _raw(self) -> Iterator[dict[str, Any]]:
+        columns = ["session_id", "session"]
+        days = self.warehouse.stream(RawSession, self.question.day, columns=columns, rows_per_batch=ROWS_PER_CHUNK)
+        for batch in days:
+            yield from batch.to_pylist()
 
 
-def _batch_of(analyst: Analyst, ids: list[str]) -> dict[str, str]:
-    """Which batch carries which request, known at once where the analyst has answered already."""
-    ended = [batch for batch in ids if analyst.poll(batch).state == "ended"]
-    return {answer.request_id: batch for batch in ended for answer in analyst.collect(batch)}
+def _label(day: date) -> str:
+    return day.isoformat()
+
+
+def _shown(progress: Progress) -> dict[str, Any]:
+    """What a run's metadata says about the requests."""
+    states = {f"requests/{state}": count for state, count in progress.states.items()}
+    return states | {f"reasons/{reason}": count for reason, count in progress.reasons.items()}
 
 
 @daily_asset(Analysis, deps=["analysis_batches"], code_version=PROMPT.id, pool=LANGUAGE_MODEL_POOL)
@@ -118,25 +124,28 @@ def analyses(
     for day in days_of(context):
         sent = [entry for entry in ledger.entries(["batch"]) if entry.payload["day"] == day.isoformat()]
         if not sent:
-            raise dg.Failure(f"{day}: no batch was sent; materialize analysis_batches first", allow_retries=False)
-        ids = sent[-1].payload["batch_ids"]
-        waiting = [batch for batch in ids if analyst.poll(batch).state == "running"]
-        if waiting:
-            raise dg.Failure(
-                f"{day}: {len(waiting)} of {len(ids)} batches are still running; the analysis_collection sensor "
-                "launches this day again when they ended",
-                allow_retries=False,
-            )
+            raise dg.Failure(f"{day}: nothing was sent; materialize analysis_batches first", allow_retries=False)
+        asked = sent[-1].payload["requests"]
+        if asked:
+            _refuse_early(day, analyst.poll(_label(day)))
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         rows, coverage = thinking.analysis_rows(
             warehouse.read(AnalysisRequestRow, day).to_pylist(),
-            (answer for batch in ids for answer in analyst.collect(batch)),
+            analyst.collect(_label(day)) if asked else (),
             taxonomy_version=taxonomy.version,
         )
-        cost = round(sum(row.cost_usd for row in rows), 6)
-        tokens = sum(row.input_tokens for row in rows)
-        store(context, warehouse, Analysis, day, rows, coverage, cost_usd=cost, input_tokens=tokens)
+        store(context, warehouse, Analysis, day, rows, coverage, **thinking.spent(rows))
         ledger.append("collected", sent[-1].key, {"day": day.isoformat()})
+
+
+def _refuse_early(day: date, progress: Progress) -> None:
+    if progress.next != "done":
+        waiting = sum(progress.states.get(state, 0) for state in ("planned", "submitted"))
+        raise dg.Failure(
+            f"{day}: not ready, {waiting} of {progress.requests} requests are still under way; the "
+            "analysis_collection sensor launches this day again when all have ended",
+            allow_retries=False,
+        )
 
 
 @daily_asset(WordSupport, deps=["raw_sessions", "analyses"])

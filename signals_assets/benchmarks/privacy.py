@@ -35,23 +35,20 @@ from unittest import mock
 
 import orjson
 
-from signals_assets.core.abstractions import AbstractionChunk, Abstractions, abstract_chunk, answer_texts
+from signals_assets.core.abstractions import AbstractionChunk, Abstractions, abstract_chunk, answer_texts, need_sentence
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer, AnswerEvent
 from signals_assets.core.analysis_rules import rules_answer
 from signals_assets.core.barrier import (
-    CITATION,
     CITATION_LIMIT,
-    LABEL_LIMIT,
-    SUMMARY,
-    SUMMARY_LIMIT,
     Barrier,
-    Grams,
+    Revise,
     Support,
+    TextField,
     TranscriptIndex,
     rules,
+    without_clauses,
 )
 from signals_assets.core.barrier.lexicon import load
-from signals_assets.core.barrier.rules import Shape
 from signals_assets.core.barrier.support import (
     SupportChunk,
     count_chunk,
@@ -66,7 +63,7 @@ from signals_assets.core.identity import content_id
 from signals_assets.core.readers import Rejected
 from signals_assets.core.sessions import Session, Step, from_json, to_json
 from signals_assets.resources import resources_for
-from signals_assets.resources.analyst import Analyst, AnalystError, BatchState
+from signals_assets.resources.analyst import Analyst, AnalystError, Progress
 from signals_assets.resources.compute import SerialCompute
 from signals_assets.resources.embedder import Embedder
 from signals_assets.settings import Audience, Settings, ThresholdSettings, TicketSettings
@@ -80,14 +77,14 @@ AUDIENCE: Final[Audience] = "company"
 PER_SESSION: Final = 20
 FULL: Final = 10_000
 QUICK: Final = 400
-CONTROLS: Final = 2_000
-"""Canaries that were planted nowhere: whatever is found of them is chance."""
 CONTROL_NUMBER: Final = 1_000_000
+"""Numbers of as many canaries as are planted that stand nowhere: what is found of them is chance, and so is as much
+of what is found of the planted ones."""
 FAULT_SESSIONS: Final = 60
 LEAST_SESSIONS: Final = 60
 """Fewer would leave the published zone empty: a census of nothing."""
 MUST_FIND: Final = 0.2
-"""Share of the planted canaries that the census without a barrier has to find."""
+"""Share of the planted canaries, and of those of each kind, that the census without a barrier has to find."""
 
 ABSTRACTED: Final = "abstracted zone"
 PUBLISHED: Final = "published zone"
@@ -304,26 +301,31 @@ class Judge(Analyst):
         self.model = f"judge-{name}"
         self._reply = REPLIES.get(name)
         self._planted = planted
+        self._asked: dict[str, list[str]] = {}
         self._batches: dict[str, list[AnalysisAnswer]] = {}
 
-    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> list[BatchState]:
+    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> Progress:
         """See `Analyst.submit`; everything is answered at once."""
         asked = list(requests)
-        batch_id = content_id("b", self.model, label, *(request.request_id for request in asked))
-        if batch_id not in self._batches:
+        if self._asked.get(label) != [request.request_id for request in asked]:
+            self._asked[label] = [request.request_id for request in asked]
             answers = (self._answers(number, request) for number, request in enumerate(asked))
-            self._batches[batch_id] = list(chain.from_iterable(answers))
-        return [self.poll(batch_id)]
+            self._batches[label] = list(chain.from_iterable(answers))
+        return self.poll(label)
 
-    def poll(self, batch_id: str) -> BatchState:
+    def poll(self, label: str) -> Progress:
         """See `Analyst.poll`."""
-        if batch_id not in self._batches:
-            raise AnalystError(f"batch {batch_id} is unknown to this judge; submit the day again")
-        return BatchState(batch_id, "ended", len(self._batches[batch_id]), len(self._batches[batch_id]))
+        if label not in self._batches:
+            raise AnalystError(f"nothing was submitted to this judge under {label}; submit it again")
+        return Progress(label, {"answered": len(self._batches[label])}, "done")
 
-    def collect(self, batch_id: str) -> Iterator[AnalysisAnswer]:
+    def collect(self, label: str) -> Iterator[AnalysisAnswer]:
         """See `Analyst.collect`."""
-        yield from self._batches[batch_id]
+        yield from self._batches[label]
+
+    def batches(self, label: str) -> dict[str, str]:
+        """See `Analyst.batches`; the label is the batch."""
+        return dict.fromkeys(self._asked[label], label)
 
     def forget(self, request_ids: Collection[str]) -> int:
         """See `Analyst.forget`."""
@@ -445,7 +447,7 @@ def _malformed(number: int, request: AnalysisRequest, here: Sequence[Canary]) ->
         state = ("invalid", "rejected", "failed", "refused", "expired")[number // 6 % 5]
         yield _answered(request, model, None, state)
     elif number % 6 == 1:
-        stranger = AnalysisRequest(value[:80], value[:80], request.session, request.prompt, 0)
+        stranger = AnalysisRequest(value[:80], value[:80], request.session, request.prompt, request.taxonomy)
         yield _answered(stranger, model, _saying(request, [value], value, value))
     elif number % 6 == 2:
         yield _answered(request, model, _saying(request, [value] * 420, value * 40, value))
@@ -784,7 +786,7 @@ class _Home:
 
     def counted(self) -> Result:
         """Leaks by surface and form, ordinary words apart, chance hits of canaries that nobody planted."""
-        control = canaries(min(CONTROLS, self.plan.count), self.plan.seed, first=CONTROL_NUMBER)
+        control = canaries(self.plan.count, self.plan.seed, first=CONTROL_NUMBER)
         control = [canary for canary in control if canary.kind not in WORDS]
         search = Search([*self.planted.sought, *control])
         shared = self._shared_words()
@@ -809,11 +811,19 @@ class _Home:
         return {
             "leaks": {name: {form: len(numbers) for form, numbers in forms.items()} for name, forms in found.items()},
             "where": dict(sorted(where.items(), key=lambda item: (_told(item[0]) != "encoded", -item[1]))[:60]),
+            "found_of_kind": self._shares({number for forms in found.values() for ns in forms.values() for number in ns}),
+            "controls": len(control),
             "chance_hits": chance,
             "searched_mb": round(characters / 1e6, 1),
             "search_mb_per_second": round(characters / 1e6 / seconds, 1) if seconds else None,
             "patterns": search.patterns,
         }  # fmt: skip
+
+    def _shares(self, numbers: Collection[int]) -> dict[str, float]:
+        """The share of the planted canaries of each kind that was found; ordinary words are counted by themselves."""
+        planted = Counter(canary.kind for canary in self.planted.sought if canary.kind not in WORDS)
+        seen = Counter(canary.kind for canary in self.planted.sought if canary.number in numbers)
+        return {kind: round(seen[kind] / count, 4) for kind, count in planted.items()}
 
     def _shared_words(self) -> set[str]:
         """Ordinary words that at least as many users wrote as the audience asks for."""
@@ -977,7 +987,7 @@ def wall(plan: WallPlan) -> Result:
                 passed["encoding"][encoding] += 1
                 passed["plain by kind"].update([canary.kind] if form_of(encoding) == "plain" else [])
         with _timed(seconds, "honest"):
-            refusals = [rule for item in items for rule in _rejected(barrier, item, index)]
+            refusals = [rule for item in items for rule in _rejected(barrier, item, index, session, None)]
         rejected.update(refusals)
     texts_of = Counter(form_of(encoding) for texts in said.values() for _, encoding, _ in texts)
     return {
@@ -1003,9 +1013,7 @@ class _Text:
     """An honest text and the field it stands in."""
 
     text: str
-    limit: int = CITATION_LIMIT
-    grams: Grams = CITATION
-    shape: Shape = "sentence"
+    field: TextField = "citation"
 
 
 def _said(here: Sequence[Canary]) -> list[tuple[Canary, str, str]]:
@@ -1021,19 +1029,23 @@ def _said(here: Sequence[Canary]) -> list[tuple[Canary, str, str]]:
 
 def _honest_texts(session: Session) -> list[_Text]:
     answer = rules_answer(session, vocabulary=load())
-    intent = _Text(answer.primary_intent, LABEL_LIMIT, shape="label")
-    summary = _Text(answer.summary, SUMMARY_LIMIT, SUMMARY)
-    texts = [summary, intent, *map(_Text, answer_texts(answer)[2:])]
+    events = (*answer.friction, *answer.delight)
+    texts = [
+        _Text(answer.summary, "summary"),
+        _Text(answer.primary_intent, "intent"),
+        *(_Text(event.citation) for event in events),
+        *(_Text(need_sentence(need), "need") for need in answer.unmet_needs),
+    ]
     return [item for item in texts if item.text]
 
 
-def _rejected(barrier: Barrier, item: _Text, index: TranscriptIndex | None) -> list[str]:
-    """The rule that still refuses an honest text after the one retry; nothing where it passes."""
-    index = None if item.shape == "label" else index
-    given: dict[str, Any] = {"limit": item.limit, "transcript": index, "grams": item.grams, "shape": item.shape}
-    verdict = barrier.admit(item.text, **given)
-    if verdict.rule is not None:
-        verdict = barrier.retry(item.text, verdict.rule, **given)
+def _rejected(
+    barrier: Barrier, item: _Text, index: TranscriptIndex | None, session: Session | None, revise: Revise | None
+) -> list[str]:
+    """The rule that still refuses an honest text after the one second try; nothing where it passes."""
+    if item.field == "intent":
+        index = None
+    verdict = barrier.examine(item.text, item.field, transcript=index, session=session, revise=revise)
     return [] if verdict.rule is None else [verdict.rule]
 
 
@@ -1078,7 +1090,9 @@ def _labelled(plan: WallPlan) -> Result:
                     continue
                 index = TranscriptIndex.of(session, [item.text for item in items[number]]) if with_session else None  # type: ignore[arg-type]
                 texts += len(items[number])
-                rejected.update(rule for item in items[number] for rule in _rejected(barrier, item, index))
+                about = session if with_session else None
+                for item in items[number]:
+                    rejected.update(_rejected(barrier, item, index, about, without_clauses))
             if texts:
                 found[f"{path.name}, {name}"] = _refusals(texts, rejected)
     return found
@@ -1093,7 +1107,7 @@ def _given_sessions(paths: Sequence[Path]) -> list[Session]:
 def _sheet_texts(sheet: Mapping[str, Any]) -> list[_Text]:
     events = [event for kind in ("friction", "delight") for event in sheet.get(kind) or ()]
     texts = [
-        _Text(sheet.get("summary") or "", SUMMARY_LIMIT, SUMMARY),
+        _Text(sheet.get("summary") or "", "summary"),
         *(_Text(event.get("description") or event.get("citation") or "") for event in events),
     ]
     return [item for item in texts if item.text]
@@ -1168,6 +1182,9 @@ def unproven(found: Sequence[Result], censuses: Sequence[Plan]) -> list[str]:
         leaked = sum(sum(forms.values()) for forms in one["leaks"].values())
         if not plan.barrier and leaked < MUST_FIND * plan.count:
             reasons.append(f"{plan.name}: found {leaked} of {plan.count} canaries, so the search proves nothing")
+        blind = [kind for kind, share in one["found_of_kind"].items() if share < MUST_FIND]
+        if not plan.barrier and blind:
+            reasons.append(f"{plan.name}: too few found of {', '.join(blind)}, so the search is blind to them")
         if plan.barrier and not plan.faults and one["failed"]:
             reasons.append(f"{plan.name}: {', '.join(one['failed'])} failed, so it did not see the whole graph")
         if plan.faults and len(one["failed"]) != len(one["raised"]):

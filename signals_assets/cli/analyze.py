@@ -92,7 +92,7 @@ def command(
         "analyst": analyst,
         "model": RULES_MODEL,
         "prompt": options.prompt,
-        "taxonomy_version": options.taxonomy_version,
+        "taxonomy_version": options.taxonomy.version,
         "audience": audience,
         "min_steps": min_steps,
         "min_confidence": options.min_confidence,
@@ -132,16 +132,13 @@ def _user_from(text: str) -> UserFrom:
 
 def _options(settings: Settings, audience: Audience, min_steps: int) -> Options:
     key = settings.pseudonym_key
-    taxonomy = seed()
     return Options(
         audience=audience,
         key=secrets.token_bytes(32) if key is None else key.get_secret_value().encode(),
         min_steps=min_steps,
         min_confidence=settings.min_confidence,
         prompt=pinned("analyze_session", 1).id,
-        taxonomy_version=taxonomy.version,
-        friction_types=taxonomy.slugs("friction"),
-        delight_types=taxonomy.slugs("delight"),
+        taxonomy=seed(),
         components=settings.components,
     )
 

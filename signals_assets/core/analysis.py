@@ -5,9 +5,10 @@ Not here: which sessions are asked about (see `core/selection.py`), the rules th
 `core/analysis_rules.py`), transport (see `resources/analyst.py`), admission of text (see `core/barrier`).
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
 from signals_assets.core.selection import Selection
 from signals_assets.core.sessions import Session, from_json
+from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.tables import Analysis, AnalysisRequestRow
 
 
@@ -57,8 +59,7 @@ class AnalysisRequest:
     session_key: str
     session: Session
     prompt: str
-    taxonomy_version: int
-    types: tuple[str, ...] = field(default_factory=tuple)
+    taxonomy: Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,54 +67,59 @@ class AnalysisAnswer:
     """What became of one request."""
 
     request_id: str
-    session_key: str
+    session_key: str | None
+    """None where the analyst knows requests by their ids only."""
     state: Literal["answered", "refused", "invalid", "rejected", "expired", "failed"]
     answer: Answer | None
     model: str
     input_tokens: int = 0
+    cached_tokens: int = 0
     output_tokens: int = 0
-    cost_usd: float = 0.0
+    cost_usd: float | None = 0.0
+    """None where the model's price is not known."""
     steps_seen: int = 0
     steps_total: int = 0
     attempts: int = 1
 
 
-def request_id(day: date, session_id: str, prompt: str, taxonomy_version: int) -> str:
-    """The opaque id of one question: the same question again has the same id."""
-    return content_id("q", day, session_id, prompt, taxonomy_version)
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is the same in all questions of a day: the day, the reader that is asked, the prompt, the taxonomy."""
+
+    day: date
+    analyst: str
+    model: str
+    prompt: str
+    taxonomy: Taxonomy
+
+    def request_id(self, session_id: str) -> str:
+        """The opaque id of asking this about a session: the same question again has the same id.
+
+        The schema of the answer follows from the taxonomy's version.
+        """
+        return content_id("q", self.day, session_id, self.prompt, self.taxonomy.version, self.analyst, self.model)
 
 
 def requests(
-    rows: Iterable[Mapping[str, Any]],
-    selections: Iterable[Selection],
-    *,
-    day: date,
-    prompt: str,
-    taxonomy_version: int,
-    types: Sequence[str],
+    rows: Iterable[Mapping[str, Any]], selections: Iterable[Selection], question: Question
 ) -> Iterator[AnalysisRequest]:
     """The questions about the selected ones of a stream of `raw_sessions` rows, in the stream's order."""
     chosen = {selection.session_id for selection in selections if selection.selected}
     for row in rows:
         if row["session_id"] in chosen:
             yield AnalysisRequest(
-                request_id=request_id(day, row["session_id"], prompt, taxonomy_version),
+                request_id=question.request_id(row["session_id"]),
                 session_key=row["session_id"],
                 session=from_json(row["session"]),
-                prompt=prompt,
-                taxonomy_version=taxonomy_version,
-                types=tuple(types),
+                prompt=question.prompt,
+                taxonomy=question.taxonomy,
             )
 
 
 def batch_rows(
     metrics: Iterable[Mapping[str, Any]],
     selections: Iterable[Selection],
-    *,
-    day: date,
-    analyst: str,
-    prompt: str,
-    taxonomy_version: int,
+    question: Question,
     batch_of: Mapping[str, str] | None = None,
 ) -> list[AnalysisRequestRow]:
     """The day's `analysis_batches`: a row for every session, selected or not. `batch_of` maps request to batch."""
@@ -122,10 +128,10 @@ def batch_rows(
     rows = []
     for row in metrics:
         chosen = by_id[row["session_id"]]
-        asked = request_id(day, chosen.session_id, prompt, taxonomy_version) if chosen.selected else None
+        asked = question.request_id(chosen.session_id) if chosen.selected else None
         rows.append(
             AnalysisRequestRow(
-                day=day,
+                day=question.day,
                 known_on=row["known_on"],
                 session_id=chosen.session_id,
                 user_id=row["user_id"],
@@ -137,8 +143,9 @@ def batch_rows(
                 estimated_tokens=chosen.estimated_tokens,
                 request_id=asked,
                 batch_id=batches.get(asked) if asked else None,
-                analyst=analyst,
-                prompt=prompt,
+                analyst=question.analyst,
+                model=question.model,
+                prompt=question.prompt,
             )
         )
     return rows
@@ -181,7 +188,7 @@ def _joined(
         asked, before = sessions.get(answer.request_id), found.get(answer.request_id)
         if asked is None:
             aside["answers_nobody_asked_for"] += 1
-        elif answer.session_key != asked:
+        elif answer.session_key not in (None, asked):
             aside["answers_of_another_session"] += 1
             found[answer.request_id] = _emptied(answer)
         elif before is None:
@@ -197,7 +204,7 @@ def _emptied(answer: AnalysisAnswer) -> AnalysisAnswer:
 
 
 def _analysis(row: Mapping[str, Any], answer: AnalysisAnswer | None, taxonomy_version: int) -> Analysis:
-    found = answer or AnalysisAnswer(row["request_id"], row["session_id"], "expired", None, "unknown")
+    found = answer or AnalysisAnswer(row["request_id"], row["session_id"], "expired", None, row["model"])
     return Analysis(
         day=row["day"],
         known_on=row["known_on"],
@@ -207,14 +214,34 @@ def _analysis(row: Mapping[str, Any], answer: AnalysisAnswer | None, taxonomy_ve
         state=found.state,
         attempts=found.attempts,
         analyst=row["analyst"],
-        model=found.model,
+        model=found.model or row["model"],
         prompt=row["prompt"],
         taxonomy_version=taxonomy_version,
         inclusion_weight=row["inclusion_weight"],
         answer=found.answer.model_dump_json() if found.answer is not None else None,
         input_tokens=found.input_tokens,
+        cached_tokens=found.cached_tokens,
         output_tokens=found.output_tokens,
         cost_usd=found.cost_usd,
         steps_seen=found.steps_seen,
         steps_total=found.steps_total,
     )
+
+
+def spent(rows: Sequence[Analysis]) -> dict[str, Any]:
+    """Tokens and money of a day's answers, and how much of the sessions they are about: for metadata and report.
+
+    `cost_usd` is missing where the price of any answer is unknown; a sum of the known ones would look like a price.
+    """
+    costs = [row.cost_usd for row in rows]
+    steps = sum(row.steps_total for row in rows)
+    found: dict[str, Any] = {
+        "input_tokens": sum(row.input_tokens for row in rows),
+        "cached_tokens": sum(row.cached_tokens for row in rows),
+        "output_tokens": sum(row.output_tokens for row in rows),
+        "share_of_steps_seen": round(sum(row.steps_seen for row in rows) / steps, 4) if steps else 1.0,
+    }
+    if None not in costs:
+        cost = math.fsum(value for value in costs if value is not None)
+        found |= {"cost_usd": round(cost, 6), "cost_usd_per_session": round(cost / len(rows), 6) if rows else 0.0}
+    return found

@@ -17,6 +17,8 @@ from signals_assets.core.selection import COUNTED
 from signals_assets.core.sessions import Session
 from signals_assets.core.text import STOP, stem, wordset
 
+RULES: Final = "rules"
+"""The name of this analyst."""
 RULES_MODEL: Final = "rules-1"
 """The version of the built-in rules, written where a language model's name would stand."""
 

@@ -25,8 +25,8 @@ from signals_assets.core.abstractions import (
     answer_texts,
     parsed_answer,
 )
-from signals_assets.core.analysis import analysis_rows, batch_rows, requests
-from signals_assets.core.analysis_rules import AnswerChunk, answer_chunk
+from signals_assets.core.analysis import Question, analysis_rows, batch_rows, requests
+from signals_assets.core.analysis_rules import RULES_MODEL, AnswerChunk, answer_chunk
 from signals_assets.core.barrier import Support, lexicon
 from signals_assets.core.barrier.support import Partial, SupportChunk, Vocabulary, count_chunk, feature_hash, merged
 from signals_assets.core.coverage import Coverage
@@ -34,6 +34,7 @@ from signals_assets.core.metrics import MetricsChunk, measure_chunk
 from signals_assets.core.records import raw_session_row
 from signals_assets.core.selection import select
 from signals_assets.core.sessions import Session
+from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.settings import Audience
 from signals_assets.tables import (
     AbstractedSummary,
@@ -71,9 +72,7 @@ class Options:
     min_steps: int
     min_confidence: float
     prompt: str
-    taxonomy_version: int
-    friction_types: tuple[str, ...]
-    delight_types: tuple[str, ...]
+    taxonomy: Taxonomy
     components: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -208,12 +207,11 @@ def _analysis(
     selections = select(
         metrics, detections, min_steps=options.min_steps, daily_token_budget=sys.maxsize, seed=0, day=day
     )
-    types = (*options.friction_types, *options.delight_types)
-    version = options.taxonomy_version
-    asked = requests([raw], selections, day=day, prompt=options.prompt, taxonomy_version=version, types=types)
+    question = Question(day, ANALYST, RULES_MODEL, options.prompt, options.taxonomy)
+    asked = requests([raw], selections, question)
     answers = answer_chunk(AnswerChunk(tuple(asked), lexicon.load))
-    batch = batch_rows(metrics, selections, day=day, analyst=ANALYST, prompt=options.prompt, taxonomy_version=version)
-    rows, coverage = analysis_rows([row.model_dump() for row in batch], answers, taxonomy_version=version)
+    batch = [row.model_dump() for row in batch_rows(metrics, selections, question)]
+    rows, coverage = analysis_rows(batch, answers, taxonomy_version=options.taxonomy.version)
     if not rows:
         reason = selections[0].reason if selections else "not_measured"
         coverage = Coverage(asked=1, skipped={reason: 1})
@@ -228,9 +226,9 @@ def _abstracted(case: SessionCase, chunk: LookChunk) -> Part:
         day=case["raw"]["day"],
         rows=[case],
         support=chunk.support,
-        taxonomy_version=options.taxonomy_version,
-        friction_types=options.friction_types,
-        delight_types=options.delight_types,
+        taxonomy_version=options.taxonomy.version,
+        friction_types=options.taxonomy.slugs("friction"),
+        delight_types=options.taxonomy.slugs("delight"),
         audience=options.audience,
         key=options.key,
     )

@@ -4,10 +4,12 @@ Put here: `Analyst` and the built-in rules behind it.
 Not here: what is asked and what an answer is (see `core/analysis.py`), admission (see `core/barrier`).
 """
 
+import itertools
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Literal
@@ -15,7 +17,7 @@ from typing import IO, Any, Final, Literal
 import orjson
 
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer
-from signals_assets.core.analysis_rules import RULES_MODEL, AnswerChunk, answer_chunk
+from signals_assets.core.analysis_rules import RULES, RULES_MODEL, AnswerChunk, answer_chunk
 from signals_assets.core.barrier import Revise, lexicon, without_clauses
 from signals_assets.core.identity import content_id
 from signals_assets.resources.compute import Compute
@@ -23,35 +25,57 @@ from signals_assets.resources.folders import private_folder
 
 
 @dataclass(frozen=True, slots=True)
-class BatchState:
-    """What became of a submitted batch."""
+class Progress:
+    """How far the requests under a label are."""
 
-    batch_id: str
-    state: Literal["running", "ended", "failed"]
-    requests: int
-    answered: int = 0
+    label: str
+    states: Mapping[str, int]
+    """Requests by state: planned, submitted, and the states of `AnalysisAnswer`."""
+    next: Literal["wait", "again", "done"]
+    """wait: something is under way; again: `submit` has something to do (an ended batch, room for more); done: every
+    request is in a state that stays."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Why requests wait, were asked again or failed, by code."""
+    mark: str = ""
+    """Tells one reason to submit again from the next: the same while nothing has changed."""
+
+    @property
+    def requests(self) -> int:
+        """All requests under the label."""
+        return sum(self.states.values())
 
 
 class Analyst(ABC):
-    """One request per session in, one answer per request out; batches are a transport."""
+    """One request per session in, one answer per request out; batches are a transport.
+
+    Requests that belong together (a day's) have a label.
+    """
 
     name: str
     model: str
 
     @abstractmethod
-    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> list[BatchState]:
-        """Send the requests (a stream) in as many batches as it takes.
+    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> Progress:
+        """Bring the requests under a label forward: send what was not sent, take in what ended, repeat what may be.
 
-        The same label and requests again return the same batches and send nothing twice.
+        `requests` may be iterated several times and are streamed. The same label and requests again send nothing that
+        is under way or settled. Safe to kill at any instant: the next call goes on.
         """
 
     @abstractmethod
-    def poll(self, batch_id: str) -> BatchState:
-        """One cheap look."""
+    def poll(self, label: str) -> Progress:
+        """A cheap look; changes nothing."""
 
     @abstractmethod
-    def collect(self, batch_id: str) -> Iterator[AnalysisAnswer]:
-        """The answers of an ended batch, in any order; every request has one (refused and failed included)."""
+    def collect(self, label: str) -> Iterator[AnalysisAnswer]:
+        """The answers under a label that is done, in any order; every request has one (refused and failed included).
+
+        Raises AnalystError when it is not done.
+        """
+
+    @abstractmethod
+    def batches(self, label: str) -> dict[str, str]:
+        """Request id -> the batch that carries or carried it last, for those that were sent."""
 
     @abstractmethod
     def forget(self, request_ids: Collection[str]) -> int:
@@ -67,9 +91,9 @@ class Analyst(ABC):
     def reviser(self) -> Revise:
         """What answers a refusal of the barrier, once for each refused field; runs in the workers, so picklable.
 
-        A refusal tells the refused text, the kind of field and the rule's code. Without an own way, offending clauses
-        are dropped (`without_clauses`). A language model's door returns what asks its model again, with the rule's code
-        in place of a reason, and answers None where that fails; the barrier judges whatever comes back.
+        A refusal tells the refused text, the kind of field and the rule's code. The barrier judges whatever comes back.
+        Here: the offending clauses are dropped (`without_clauses`). A language model was asked again before, with the
+        rule's code in place of a reason, while its answers were collected.
         """
         return without_clauses
 
@@ -83,7 +107,7 @@ class Analyst(ABC):
 
 
 class AnalystError(RuntimeError):
-    """The analyst cannot do what was asked: names the batch and what to do, never content."""
+    """The analyst cannot do what was asked: names the label or batch and what to do, never content."""
 
 
 BATCH_REQUESTS: Final = 512
@@ -93,13 +117,13 @@ CHUNK_REQUESTS: Final = 16
 
 
 class RulesAnalyst(Analyst):
-    """The built-in rules: no model, no key, no network. A batch is a file of answers under `folder`.
+    """The built-in rules: no model, no key, no network. A label is a folder; a batch is a file of answers in it.
 
     The answers are computed at submission, in chunks through `compute`; a batch that has its file is never computed
     again. Files appear in one step, so a crash leaves either no batch or a whole one.
     """
 
-    name = "rules"
+    name = RULES
     model = RULES_MODEL
 
     def __init__(
@@ -110,43 +134,56 @@ class RulesAnalyst(Analyst):
         self._compute = compute
         self._load_vocabulary = load_vocabulary
 
-    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> list[BatchState]:
-        """See `Analyst.submit`; one batch of the stream is in memory at a time."""
-        return [self._submit_batch(label, batch) for batch in _batches(requests)]
+    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> Progress:
+        """See `Analyst.submit`; one batch of the stream is in memory at a time, and all is done at the end.
 
-    def poll(self, batch_id: str) -> BatchState:
-        """See `Analyst.poll`; a batch of the rules has always ended."""
-        for line in self._lines(batch_id):
-            return BatchState(batch_id, "ended", line["requests"], line["answered"])
-        raise AnalystError(f"batch {batch_id} is empty; delete its file and submit the day again")
+        Batches of an earlier submission under this label that are no part of this one are removed.
+        """
+        private_folder(folder := self._path(label))
+        wanted = {self._batch(folder, batch) for batch in _batches(requests)}
+        for path in folder.glob("*.jsonl.zst"):
+            if path not in wanted:
+                path.unlink(missing_ok=True)
+        return self.poll(label)
 
-    def collect(self, batch_id: str) -> Iterator[AnalysisAnswer]:
-        """See `Analyst.collect`; in the order of the requests, streamed from the file."""
-        lines = self._lines(batch_id)
-        next(lines, None)
-        for line in lines:
-            answer = line.pop("answer")
-            yield AnalysisAnswer(**line, answer=Answer.model_validate(answer) if answer is not None else None)
+    def poll(self, label: str) -> Progress:
+        """See `Analyst.poll`; what the rules were asked is done."""
+        states: Counter[str] = Counter()
+        for path in self._files(label):
+            states.update(next(_read(path)))
+        return Progress(label, dict(sorted(states.items())), "done")
+
+    def collect(self, label: str) -> Iterator[AnalysisAnswer]:
+        """See `Analyst.collect`; streamed from the files."""
+        for path in self._files(label):
+            yield from map(_answer, _answer_lines(path))
+
+    def batches(self, label: str) -> dict[str, str]:
+        """See `Analyst.batches`."""
+        return {
+            line["request_id"]: path.name.removesuffix(".jsonl.zst")
+            for path in self._files(label)
+            for line in _answer_lines(path)
+        }
 
     def forget(self, request_ids: Collection[str]) -> int:
         """See `Analyst.forget`: every batch that has one is rewritten in one step and keeps its age."""
         gone, count = set(request_ids), 0
-        for path in sorted(self._folder.glob("*.jsonl.zst")):
-            batch_id = path.name.removesuffix(".jsonl.zst")
-            _, *answers = self._lines(batch_id)
+        for path in sorted(self._folder.glob("*/*.jsonl.zst")):
+            answers = list(_answer_lines(path))
             left = [line for line in answers if line["request_id"] not in gone]
             if len(left) < len(answers):
                 written = path.stat().st_mtime_ns
-                self._store(path, left)
+                _store(path, left)
                 os.utime(path, ns=(written, written))
                 count += len(answers) - len(left)
-        for path in self._folder.glob(".*"):
+        for path in self._folder.glob("*/.*"):
             path.unlink(missing_ok=True)  # left by a process that died while it wrote
         return count
 
     def expire(self, before: datetime, *, dry_run: bool = False) -> int:
         """See `Analyst.expire`: batches by the age of their files."""
-        old = [path for path in self._folder.glob("*.jsonl.zst") if path.stat().st_mtime < before.timestamp()]
+        old = [path for path in self._folder.glob("*/*.jsonl.zst") if path.stat().st_mtime < before.timestamp()]
         for path in () if dry_run else old:
             path.unlink(missing_ok=True)
         return len(old)
@@ -159,54 +196,67 @@ class RulesAnalyst(Analyst):
         """See `Analyst.check`."""
         return f"built-in rules ({self.model}), no model and no network"
 
-    def _submit_batch(self, label: str, batch: list[AnalysisRequest]) -> BatchState:
-        batch_id = content_id("b", self.model, label, *(request.request_id for request in batch))
-        if not self._path(batch_id).exists():
-            self._write(batch_id, batch)
-        return self.poll(batch_id)
+    def _batch(self, folder: Path, batch: list[AnalysisRequest]) -> Path:
+        """The file of a batch, computed where it is not there."""
+        path = folder / f"{content_id('b', self.model, *(request.request_id for request in batch))}.jsonl.zst"
+        if not path.exists():
+            self._write(path, batch)
+        return path
 
-    def _write(self, batch_id: str, batch: list[AnalysisRequest]) -> None:
+    def _write(self, path: Path, batch: list[AnalysisRequest]) -> None:
         chunks = (
             AnswerChunk(tuple(batch[start : start + CHUNK_REQUESTS]), self._load_vocabulary)
             for start in range(0, len(batch), CHUNK_REQUESTS)
         )
         answers = [answer for part in self._compute.map(answer_chunk, chunks) for answer in part]
-        private_folder(self._folder)
-        self._store(self._path(batch_id), [_line(answer) for answer in answers])
+        _store(path, [_line(answer) for answer in answers])
 
-    def _store(self, path: Path, lines: Sequence[dict[str, Any]]) -> None:
-        """Write a batch's answers in one step."""
-        import zstandard
+    def _files(self, label: str) -> list[Path]:
+        folder = self._path(label)
+        if not folder.is_dir():
+            raise AnalystError(f"nothing was submitted to the rules under {label}; submit it again")
+        return sorted(folder.glob("*.jsonl.zst"))
 
-        head = {"requests": len(lines), "answered": sum(line["state"] == "answered" for line in lines)}
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        with unfinished.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as file:
-            file.write(orjson.dumps(head) + b"\n")
-            for line in lines:
-                file.write(orjson.dumps(line) + b"\n")
-        unfinished.replace(path)
+    def _path(self, label: str) -> Path:
+        if not label.replace("-", "").replace("_", "").isalnum():
+            raise AnalystError("a label has letters, digits, hyphens and underscores only")
+        return self._folder / label
 
-    def _lines(self, batch_id: str) -> Iterator[dict[str, Any]]:
-        import io
 
-        import zstandard
+def _store(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Write a batch's answers in one step: a line of counts by state, then the answers."""
+    import zstandard
 
-        path = self._path(batch_id)
-        if not path.exists():
-            raise AnalystError(f"batch {batch_id} is unknown to the rules; submit the day again")
-        with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as file:
-            lines: IO[bytes] = io.BufferedReader(file)
-            for line in lines:
-                yield orjson.loads(line)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    with unfinished.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as file:
+        file.write(orjson.dumps(Counter(line["state"] for line in lines)) + b"\n")
+        for line in lines:
+            file.write(orjson.dumps(line) + b"\n")
+    unfinished.replace(path)
 
-    def _path(self, batch_id: str) -> Path:
-        if not batch_id.replace("_", "").isalnum():
-            raise AnalystError("a batch id of the rules has letters, digits and underscores only")
-        return self._folder / f"{batch_id}.jsonl.zst"
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    import io
+
+    import zstandard
+
+    with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as file:
+        lines: IO[bytes] = io.BufferedReader(file)
+        for line in lines:
+            yield orjson.loads(line)
+
+
+def _answer_lines(path: Path) -> Iterator[dict[str, Any]]:
+    return itertools.islice(_read(path), 1, None)
 
 
 def _line(answer: AnalysisAnswer) -> dict[str, Any]:
     return asdict(answer) | {"answer": answer.answer.model_dump(mode="json") if answer.answer is not None else None}
+
+
+def _answer(line: dict[str, Any]) -> AnalysisAnswer:
+    answer = line.pop("answer")
+    return AnalysisAnswer(**line, answer=Answer.model_validate(answer) if answer is not None else None)
 
 
 def _batches(requests: Iterable[AnalysisRequest]) -> Iterator[list[AnalysisRequest]]:

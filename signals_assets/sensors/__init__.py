@@ -20,11 +20,18 @@ ATTEMPTS: Final = 3
 
 
 def request(
-    context: dg.SensorEvaluationContext, key: str, partition_key: str, tags: Mapping[str, str] | None = None
+    context: dg.SensorEvaluationContext,
+    key: str,
+    partition_key: str,
+    tags: Mapping[str, str] | None = None,
+    job_name: str | None = None,
 ) -> dg.RunRequest:
     """A request under a run key that counts failed attempts: Dagster never launches the same key again."""
     filters = dg.RunsFilter(tags={REQUEST_TAG: key}, statuses=[dg.DagsterRunStatus.FAILURE])
     failures = min(ATTEMPTS, context.instance.get_runs_count(filters))
     return dg.RunRequest(
-        partition_key=partition_key, run_key=f"{key}:{failures}", tags={REQUEST_TAG: key, **(tags or {})}
+        partition_key=partition_key,
+        run_key=f"{key}:{failures}",
+        tags={REQUEST_TAG: key, **(tags or {})},
+        job_name=job_name,
     )

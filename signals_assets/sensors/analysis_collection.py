@@ -1,10 +1,10 @@
-"""Sensor: the analyst's batches ended -> collect them and run what follows, in day order.
+"""Sensor: the analyst's requests of a day moved on -> bring them forward, or collect them and run what follows.
 
-Put here: which days are due. Not here: collecting (see `assets/analysis.py`).
+Put here: which days are due. Not here: submitting and collecting (see `assets/analysis.py`).
 """
 
-import itertools
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 from signals_assets import automation
 from signals_assets.guard import guarded
-from signals_assets.resources.analyst import Analyst, BatchState
+from signals_assets.resources.analyst import Analyst, Progress
 from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.sensors import request
 from signals_assets.settings import Settings
@@ -20,20 +20,36 @@ from signals_assets.settings import Settings
 IN_PROGRESS: Final = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
-def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[str], BatchState]) -> list[date]:
-    """Days all of whose sent batches ended and that were not collected since, ascending.
+@dataclass(frozen=True)
+class Due:
+    """What a tick asks for: days to collect, and days whose requests have something to do; ascending."""
 
-    A day reads what the day before it made, so none is due before an earlier one that still runs.
+    collect: tuple[tuple[date, str], ...]
+    """Day, and the key of what was sent: the same day is collected again after more was sent."""
+    again: tuple[tuple[date, Progress], ...]
+
+
+def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[str], Progress]) -> Due:
+    """Days all of whose requests ended and that were not collected since; days whose requests can be brought forward.
+
+    A day reads what the day before it made, so none is collected before an earlier one that still runs. Bringing
+    requests forward needs no order.
     """
     done = {entry.key for entry in collected}
-    open_days: dict[date, list[str]] = {}
+    open_days: dict[date, Entry] = {}
     for entry in sent:
         if entry.key not in done:
-            open_days.setdefault(date.fromisoformat(entry.payload["day"]), []).extend(entry.payload["batch_ids"])
-    ended = itertools.takewhile(
-        lambda day: all(poll(batch).state != "running" for batch in open_days[day]), sorted(open_days)
-    )
-    return list(ended)
+            open_days[date.fromisoformat(entry.payload["day"])] = entry
+    looks = {
+        day: poll(day.isoformat()) if entry.payload["requests"] else None for day, entry in sorted(open_days.items())
+    }
+    collect = []
+    for day, look in looks.items():
+        if look is not None and look.next != "done":
+            break
+        collect.append((day, open_days[day].key))
+    again = tuple((day, look) for day, look in looks.items() if look is not None and look.next == "again")
+    return Due(tuple(collect), again)
 
 
 def sensor_for(settings: Settings) -> dg.SensorDefinition:
@@ -41,10 +57,10 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="analysis_collection",
-        job=automation.collection,
+        jobs=[automation.collection, automation.resubmission],
         minimum_interval_seconds=60,
         default_status=automation.sensor_status(settings),
-        description="A day's batches ended: collect the answers and run what follows.",
+        description="A day's requests ended: collect the answers and run what follows. Some ended: bring it forward.",
     )
     @guarded
     def analysis_collection(
@@ -52,8 +68,13 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         if context.instance.get_runs_count(dg.RunsFilter(statuses=IN_PROGRESS)):
             return dg.SkipReason("a run is in progress: it may collect its days itself")
-        days = due_days(ledger.entries(["batch"]), ledger.entries(["collected"]), analyst.poll)
-        requests = [request(context, f"collect:{day}", day.isoformat()) for day in days]
+        due = due_days(ledger.entries(["batch"]), ledger.entries(["collected"]), analyst.poll)
+        requests = [
+            request(context, f"collect:{key}", day.isoformat(), job_name="collection") for day, key in due.collect
+        ] + [
+            request(context, f"again:{day}:{look.mark}", day.isoformat(), job_name="resubmission")
+            for day, look in due.again
+        ]
         return dg.SensorResult(run_requests=requests)
 
     return analysis_collection

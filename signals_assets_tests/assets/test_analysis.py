@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from signals_assets.core.analysis import AnalysisRequest
-from signals_assets.resources.analyst import BatchState, RulesAnalyst
+from signals_assets.resources.analyst import Progress, RulesAnalyst
 from signals_assets.resources.compute import SerialCompute
 from signals_assets.tables import Analysis, AnalysisRequestRow, SessionMetrics, WordSupport
 from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY
@@ -20,15 +20,15 @@ class CountingAnalyst(RulesAnalyst):
 
     worked = 0
 
-    def _write(self, batch_id: str, batch: list[AnalysisRequest]) -> None:
+    def _write(self, path: Path, batch: list[AnalysisRequest]) -> None:
         self.worked += 1
-        super()._write(batch_id, batch)
+        super()._write(path, batch)
 
 
 class SilentAnalyst(RulesAnalyst):
     """The rules, which must not be asked."""
 
-    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> list[BatchState]:
+    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> Progress:
         raise AssertionError(f"{label}: nothing was to be sent")
 
 
@@ -84,7 +84,7 @@ def test_collecting_what_was_never_sent_fails_clearly(tmp_path: Path):
     with Home(tmp_path / "home") as home:
         home.warehouse.replace(AnalysisRequestRow, FIRST_DAY, [])
         [said] = failures(home.materialize(FIRST_DAY, only=["analyses"], fails=True)).values()
-        assert f"{FIRST_DAY}: no batch was sent; materialize analysis_batches first" in said
+        assert f"{FIRST_DAY}: nothing was sent; materialize analysis_batches first" in said
 
 
 def test_words_are_counted_by_users_where_a_word_needs_several_and_not_where_one_suffices(lived: Home, tmp_path: Path):

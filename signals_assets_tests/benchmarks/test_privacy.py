@@ -12,6 +12,7 @@ import pytest
 from signals_assets.benchmarks import privacy
 from signals_assets.core.canaries import WORDS, canaries
 from signals_assets.core.sessions import from_json, to_json
+from signals_assets.core.taxonomy import seed
 from signals_assets.simulation import World
 from signals_assets.tables import AnalysisRequestRow, FrictionEvent, FrictionRate
 from signals_assets_tests.factories import make_session
@@ -136,7 +137,7 @@ def request(here: list[Any]) -> Any:
     privacy._inject(session, here, privacy.random.Random(0))
     for canary in here:
         privacy._in_user(session, canary, privacy.random.Random(0))
-    return privacy.AnalysisRequest("q_1", "s_1", session, "prompt", 0)
+    return privacy.AnalysisRequest("q_1", "s_1", session, "prompt", seed())
 
 
 @pytest.mark.parametrize("judge", sorted(privacy.REPLIES))

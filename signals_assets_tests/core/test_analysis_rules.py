@@ -10,6 +10,7 @@ from signals_assets.core.analysis_rules import CITATIONS, AnswerChunk, answer_ch
 from signals_assets.core.barrier import lexicon, rules
 from signals_assets.core.detectors import DETECTORS
 from signals_assets.core.detectors.facets import INTENTS
+from signals_assets.core.taxonomy import seed
 from signals_assets.core.text import wordset
 from signals_assets_tests.core.detectors.script import agent, call, edit, result, session, shell, user
 
@@ -104,7 +105,7 @@ def test_a_session_that_breaks_the_rules_is_failed_and_the_rest_goes_on(monkeypa
         return real(found, vocabulary=vocabulary)
 
     monkeypatch.setattr(analysis_rules, "rules_answer", stumble)
-    asked = tuple(AnalysisRequest(f"q{n}", f"s{n}", found, "p", 1) for n, found in enumerate((broken, fine)))
+    asked = tuple(AnalysisRequest(f"q{n}", f"s{n}", found, "p", seed()) for n, found in enumerate((broken, fine)))
     assert [answer.state for answer in answer_chunk(AnswerChunk(asked, frozenset))] == ["failed", "answered"]
 
 

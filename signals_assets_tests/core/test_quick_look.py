@@ -18,7 +18,7 @@ from signals_assets_tests.factories import row_values
 def options(**over):
     values = {
         "audience": "self", "key": b"key", "min_steps": 0, "min_confidence": 0.5, "prompt": "p",
-        "taxonomy_version": 1, "friction_types": seed().slugs("friction"), "delight_types": seed().slugs("delight"),
+        "taxonomy": seed(),
     }  # fmt: skip
     return Options(**(values | over))
 

@@ -1,11 +1,13 @@
 import os
 import pickle
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
 
 from signals_assets.core.analysis import AnalysisRequest
 from signals_assets.core.barrier import Refusal
+from signals_assets.core.taxonomy import seed
 from signals_assets.resources import analyst as door
 from signals_assets.resources.analyst import AnalystError, RulesAnalyst
 from signals_assets.resources.compute import SerialCompute
@@ -18,7 +20,7 @@ def vocabulary():
 
 def ask(number):
     found = session(user("show the header"), edit("a"), agent(), user("the header is still wrong, it does not show"))
-    return AnalysisRequest(f"q_{number}", f"s_{number}", found, "p", 1)
+    return AnalysisRequest(f"q_{number}", f"s_{number}", found, "p", seed())
 
 
 class CountingCompute(SerialCompute):
@@ -37,31 +39,34 @@ def rules(tmp_path):
 
 
 def test_every_request_has_an_answer_in_order(rules):
-    (state,) = rules.submit("day", (ask(n) for n in range(40)))
-    assert (state.state, state.requests, state.answered) == ("ended", 40, 40)
-    answers = list(rules.collect(state.batch_id))
+    progress = rules.submit("day", [ask(n) for n in range(40)])
+    assert (progress.next, progress.requests, progress.states) == ("done", 40, {"answered": 40})
+    answers = list(rules.collect("day"))
     assert [answer.request_id for answer in answers] == [f"q_{n}" for n in range(40)]
     assert answers[0].answer.friction[0].citation.endswith("about header.")
     assert answers[0].model == rules.model
 
 
-def test_the_same_requests_again_are_the_same_batch_and_compute_nothing(rules):
+def test_the_same_requests_again_compute_nothing_and_others_replace_them(rules):
     first = rules.submit("day", [ask(1), ask(2)])
     spent = rules._compute.chunks
     assert rules.submit("day", [ask(1), ask(2)]) == first
     assert rules._compute.chunks == spent
-    assert rules.submit("other day", [ask(1), ask(2)]) != first
+    assert rules.submit("day", [ask(1), ask(3)]).requests == 2
+    assert {answer.request_id for answer in rules.collect("day")} == {"q_1", "q_3"}
 
 
 def test_a_long_stream_is_cut_into_batches_that_fit_into_memory(rules, monkeypatch):
     monkeypatch.setattr(door, "BATCH_REQUESTS", 10)
-    states = rules.submit("day", (ask(n) for n in range(25)))
-    assert [state.requests for state in states] == [10, 10, 5]
-    assert len({state.batch_id for state in states}) == 3
+    assert rules.submit("day", (ask(n) for n in range(25))).requests == 25
+    batch_of = rules.batches("day")
+    assert sorted(Counter(batch_of.values()).values()) == [5, 10, 10]
+    assert set(batch_of) == {f"q_{n}" for n in range(25)}
 
 
-def test_nothing_is_asked_when_there_is_nothing_to_ask(rules):
-    assert rules.submit("day", []) == []
+def test_a_label_without_requests_is_done_and_empty(rules):
+    assert rules.submit("day", []).requests == 0
+    assert list(rules.collect("day")) == []
 
 
 def test_a_batch_that_was_cut_short_by_a_crash_is_no_batch(rules, tmp_path, monkeypatch):
@@ -71,14 +76,14 @@ def test_a_batch_that_was_cut_short_by_a_crash_is_no_batch(rules, tmp_path, monk
     monkeypatch.setattr(door, "_line", stop)
     with pytest.raises(KeyboardInterrupt):
         rules.submit("day", [ask(1)])
-    assert not list((tmp_path / "batches").glob("*.zst"))
+    assert not list((tmp_path / "batches").rglob("*.zst"))
     monkeypatch.undo()
-    assert rules.submit("day", [ask(1)])[0].answered == 1
+    assert rules.submit("day", [ask(1)]).states == {"answered": 1}
 
 
-def test_an_unknown_or_strange_batch_is_refused_by_name(rules):
-    with pytest.raises(AnalystError, match="submit the day again"):
-        rules.poll("b_unknown")
+def test_an_unknown_or_strange_label_is_refused_by_name(rules):
+    with pytest.raises(AnalystError, match="under unknown; submit it again"):
+        rules.poll("unknown")
     with pytest.raises(AnalystError, match="letters, digits"):
         list(rules.collect("../x"))
 
@@ -89,13 +94,13 @@ def test_the_rules_answer_no_free_questions(rules):
 
 
 def test_forgotten_requests_leave_their_batch_and_the_others_stay_with_its_age(rules, tmp_path):
-    (state,) = rules.submit("day", [ask(1), ask(2), ask(3)])
-    [path] = (tmp_path / "batches").glob("*.zst")
+    rules.submit("day", [ask(1), ask(2), ask(3)])
+    [path] = (tmp_path / "batches").rglob("*.zst")
     os.utime(path, (1_000_000, 1_000_000))
-    kept = [answer for answer in rules.collect(state.batch_id) if answer.request_id != "q_2"]
+    kept = [answer for answer in rules.collect("day") if answer.request_id != "q_2"]
     assert rules.forget(["q_2", "q_unknown"]) == 1
-    assert list(rules.collect(state.batch_id)) == kept
-    assert rules.poll(state.batch_id).requests == 2
+    assert list(rules.collect("day")) == kept
+    assert rules.poll("day").requests == 2
     assert path.stat().st_mtime == 1_000_000
     assert rules.forget(["q_2"]) == 0
 
@@ -103,7 +108,7 @@ def test_forgotten_requests_leave_their_batch_and_the_others_stay_with_its_age(r
 def test_batches_expire_by_their_age(rules, tmp_path):
     rules.submit("day", [ask(1)])
     rules.submit("later", [ask(2)])
-    old = min((tmp_path / "batches").glob("*.zst"))
+    [old] = (tmp_path / "batches" / "day").glob("*.zst")
     os.utime(old, (1_000_000, 1_000_000))
     before = datetime(2020, 1, 1, tzinfo=UTC)
     assert rules.expire(before, dry_run=True) == 1
