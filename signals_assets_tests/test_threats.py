@@ -836,7 +836,8 @@ REVIEWED = {
                          "payload.get('kind')", "payload.get('slug')", "state", "slug or '(no slug)'",
                          "payload.get('undoes')"},  # what a person typed at the command line
     "prompts.py": {"name", "self.id", "missing or 'none'", "unused or 'none'"},  # files and slots of prompts
-    "assets/analysis.py": {"waiting", "progress.requests"}, "resources/analyst.py": {"label"}, "resources/filing.py": {"key"}, "resources/tracker.py": {"key", "ticket.key"},
+    "assets/analysis.py": {"waiting", "progress.requests"}, "resources/analyst.py": {"label"},  # counts, days
+    "resources/filing.py": {"key"}, "resources/tracker.py": {"key", "ticket.key"},
     "resources/code_host.py": {"command", "draft.branch", "self._default()"},  # our own branches and git's verbs
     "resources/compute.py": {"getattr(function, '__name__', 'a function')"},
     "resources/keys.py": {"self._ring_path.name"},

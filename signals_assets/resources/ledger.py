@@ -10,17 +10,15 @@ earlier days, which makes a repeated or simulated day read exactly what it read 
 
 import itertools
 import json
-import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from signals_assets.resources.folders import private_folder
+from signals_assets.resources.database import Database
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -108,14 +106,8 @@ class LedgerError(RuntimeError):
 
 # --- SQLAlchemy --------------------------------------------------------------------------------------------------
 
-BUSY_MILLISECONDS: Final = 60_000
-"""How long a writer waits for another one; transactions here take milliseconds."""
-
 INSERT_ROWS: Final = 2_000
 """Rows per INSERT of `append_many`: bounds memory, since items are a stream."""
-
-_ADVISORY_LOCK: Final = 7_316_841_295
-"""PostgreSQL: the lock that makes writers queue, so that sequence numbers are in the order of commits."""
 
 
 class SqlLedger(Ledger):
@@ -126,31 +118,37 @@ class SqlLedger(Ledger):
     the ledger itself can be pickled and survives fork and spawn.
     """
 
-    _opened: "tuple[int, sa.Engine] | None"
-
     def __init__(self, url: str) -> None:
         """`url` is SQLAlchemy's, e.g. sqlite:////path/ledger.db. Nothing is opened yet."""
         if url in ("sqlite://", "sqlite:///:memory:"):
             raise LedgerError("a ledger in memory forgets; give SQLite a file, e.g. sqlite:////path/ledger.db")
-        self._url = url
+        self._database = Database(url, _tables, LedgerError)
         self._prepare()
 
-    def __getstate__(self) -> str:
-        return self._url
+    def __getstate__(self) -> Database:
+        return self._database
 
-    def __setstate__(self, url: str) -> None:
-        self._url = url
+    def __setstate__(self, database: Database) -> None:
+        self._database = database
         self._prepare()
+
+    def _prepare(self) -> None:
+        self._table = _tables().tables["entries"]
+        self._inside = threading.local()
 
     def __repr__(self) -> str:
-        return f"SqlLedger({self._url.partition(':')[0]})"
+        return f"SqlLedger({self._database.kind})"
+
+    def close(self) -> None:
+        """Close what this process holds open; the next use opens it again."""
+        self._database.close()
 
     @contextmanager
     def transaction(self) -> "Iterator[_SqlWriter]":
         """See `Ledger.transaction`. One at a time per thread: use the writer for everything within it."""
         if getattr(self._inside, "open", False):
             raise LedgerError("a transaction is open in this thread; write through its writer, not beside it")
-        with self._connection(writes=True) as connection:
+        with self._database.connection(writes=True) as connection:
             self._inside.open = True
             try:
                 yield _SqlWriter(connection, self._table)
@@ -159,12 +157,12 @@ class SqlLedger(Ledger):
 
     def entries(self, kinds: Sequence[str], *, before: date | None = None) -> list[Entry]:
         """See `Ledger.entries`; an entry written before any day was materialized precedes every day."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return _entries(connection, self._table, kinds, before)
 
     def find(self, kind: str, key: str) -> Entry | None:
         """See `Ledger.find`."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return _find(connection, self._table, kind, key)
 
     def append_many(self, kind: str, items: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
@@ -174,86 +172,43 @@ class SqlLedger(Ledger):
 
     def newest_day(self) -> date | None:
         """See `Ledger.newest_day`."""
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return _newest_day(connection, self._table)
 
     def kinds(self) -> list[str]:
         """See `Ledger.kinds`."""
         import sqlalchemy as sa
 
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             return sorted(connection.execute(sa.select(self._table.c.kind).distinct()).scalars())
 
     def amend(self, kind: str, key: str, payload: Mapping[str, Any]) -> bool:
         """See `Ledger.amend`; on SQLite the old payload is overwritten, too."""
         here = (self._table.c.kind == kind) & (self._table.c.key == key)
         values = {"payload": _row(kind, key, payload, None)["payload"]}
-        with self._connection(writes=True) as connection:
+        with self._database.connection(writes=True) as connection:
             found = connection.execute(self._table.update().where(here).values(values)).rowcount > 0
-        self._forget_log()
+        self._database.forget_log()
         return found
 
     def erase(self, kind: str, keys: Sequence[str]) -> int:
         """See `Ledger.erase`; on SQLite the freed pages and the write-ahead log are overwritten, too."""
         table, count = self._table, 0
-        with self._connection(writes=True) as connection:
+        with self._database.connection(writes=True) as connection:
             for key in dict.fromkeys(keys):
                 here = (table.c.kind == kind) & (table.c.key == key)
                 count += connection.execute(table.update().where(here).values(payload={})).rowcount
-        self._forget_log()
+        self._database.forget_log()
         return count
-
-    def _forget_log(self) -> None:
-        """SQLite: what was overwritten is gone from the write-ahead log as well."""
-        if self._url.startswith("sqlite"):
-            with self._engine().connect() as connection:
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def check(self) -> str:
         """See `Ledger.check`."""
         import sqlalchemy as sa
 
-        with self._connection() as connection:
+        with self._database.connection() as connection:
             count = connection.execute(sa.select(sa.func.count()).select_from(self._table)).scalar_one()
             version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
             return f"{connection.dialect.name} {version}: {count} entries"
-
-    def close(self) -> None:
-        """Close what this process holds open; the next use opens it again."""
-        with self._lock:
-            if self._opened is not None and self._opened[0] == os.getpid():
-                self._opened[1].dispose()
-            self._opened = None
-
-    # --- connections
-
-    def _prepare(self) -> None:
-        self._table = _table()
-        self._lock = threading.Lock()
-        self._inside = threading.local()
-        self._opened = None
-
-    def _engine(self) -> "sa.Engine":
-        """This process's engine: one inherited by fork is left to the parent, its connections untouched."""
-        with self._lock:
-            if self._opened is None or self._opened[0] != os.getpid():
-                if self._opened is not None:
-                    self._opened[1].dispose(close=False)
-                self._opened = (os.getpid(), _open(self._url, self._table))
-            return self._opened[1]
-
-    @contextmanager
-    def _connection(self, *, writes: bool = False) -> "Iterator[sa.Connection]":
-        """A connection in a transaction; errors of the database become `LedgerError` without values in them."""
-        import sqlalchemy as sa
-
-        try:
-            with self._engine().connect() as connection, connection.execution_options(writes=writes).begin():
-                if writes and connection.dialect.name == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-                yield connection
-        except sa.exc.SQLAlchemyError as error:
-            raise _refusal(self._url, error) from None
 
 
 class _SqlWriter:
@@ -294,13 +249,14 @@ class _SqlWriter:
         return _entries(self._connection, self._table, kinds, before)
 
 
-def _table() -> "sa.Table":
+def _tables() -> "sa.MetaData":
     import sqlalchemy as sa
 
     number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
-    return sa.Table(
+    tables = sa.MetaData()
+    sa.Table(
         "entries",
-        sa.MetaData(),
+        tables,
         sa.Column("seq", number, primary_key=True, autoincrement=True),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("key", sa.Text, nullable=False),
@@ -310,35 +266,7 @@ def _table() -> "sa.Table":
         sa.UniqueConstraint("kind", "key"),
         sqlite_autoincrement=True,  # a number is never given twice
     )
-
-
-def _open(url: str, table: "sa.Table") -> "sa.Engine":
-    """An engine whose table exists. SQLite: a connection per transaction, write-ahead log, explicit BEGIN."""
-    import sqlalchemy as sa
-
-    options: dict[str, Any] = {"hide_parameters": True}
-    if url.startswith("sqlite"):
-        private_folder(Path(sa.make_url(url).database or "").parent)
-        options["poolclass"] = sa.pool.NullPool
-        options["connect_args"] = {"timeout": BUSY_MILLISECONDS / 1000}
-    engine = sa.create_engine(url, **options)
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _on_sqlite_connect)
-        sa.event.listen(engine, "begin", _on_sqlite_begin)
-    with engine.connect().execution_options(writes=True) as connection, connection.begin():
-        table.metadata.create_all(connection)
-    return engine
-
-
-def _on_sqlite_connect(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # no BEGIN by the driver; see the next function
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "secure_delete = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _on_sqlite_begin(connection: "sa.Connection") -> None:
-    # A transaction that reads first and writes later could not be upgraded; so writers take the lock at once.
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+    return tables
 
 
 def _insert_or_ignore(dialect: str, table: "sa.Table") -> Any:
@@ -385,11 +313,3 @@ def _columns(table: "sa.Table") -> Any:
     import sqlalchemy as sa
 
     return sa.select(table.c.seq, table.c.kind, table.c.key, table.c.newest_day, table.c.payload)
-
-
-def _refusal(url: str, error: Exception) -> LedgerError:
-    """The kind of database and of error; the error's own words may quote values."""
-    return LedgerError(
-        f"the ledger ({url.partition(':')[0]}) refused: {type(error).__name__}; see SIGNALS_LEDGER_URL, whether the "
-        "database can be reached and written, and whether another writer holds it for long"
-    )
