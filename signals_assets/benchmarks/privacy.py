@@ -35,7 +35,7 @@ from unittest import mock
 
 import orjson
 
-from signals_assets.core.abstractions import AbstractionChunk, Abstractions, abstract_chunk, answer_texts, need_sentence
+from signals_assets.core.abstractions import AbstractionChunk, Abstractions, abstract_chunk, need_sentence
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer, AnswerEvent
 from signals_assets.core.analysis_rules import rules_answer
 from signals_assets.core.barrier import (
@@ -811,7 +811,7 @@ class _Home:
         return {
             "leaks": {name: {form: len(numbers) for form, numbers in forms.items()} for name, forms in found.items()},
             "where": dict(sorted(where.items(), key=lambda item: (_told(item[0]) != "encoded", -item[1]))[:60]),
-            "found_of_kind": self._shares({number for forms in found.values() for ns in forms.values() for number in ns}),
+            "found_of_kind": self._shares({number for forms in found.values() for number in chain(*forms.values())}),
             "controls": len(control),
             "chance_hits": chance,
             "searched_mb": round(characters / 1e6, 1),

@@ -22,13 +22,8 @@ from pydantic import ValidationError
 
 from signals_assets.core.analysis import Answer, AnswerEvent
 from signals_assets.core.barrier import (
-    CITATION,
-    LIMITS,
-    SUMMARY,
     Admission,
     Barrier,
-    Grams,
-    Refusal,
     Revise,
     Support,
     TextField,
@@ -37,7 +32,7 @@ from signals_assets.core.barrier import (
     without_clauses,
 )
 from signals_assets.core.barrier.lexicon import technology
-from signals_assets.core.barrier.rules import Shape, opens_with_verb, subject_first
+from signals_assets.core.barrier.rules import opens_with_verb, subject_first
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id, pseudonym
 from signals_assets.core.metrics import language_of
@@ -67,14 +62,6 @@ MOST_CONFIRMATIONS: Final = 1000
 ENGLISH: Final = "en"
 RULES: Final = "rules"
 """Name of the built-in rules' door, and the beginning of their version."""
-
-_FIELDS: Final[Mapping[TextField, tuple[Grams, Shape]]] = {
-    "summary": (SUMMARY, "sentence"),
-    "intent": (CITATION, "label"),
-    "citation": (CITATION, "sentence"),
-    "need": (CITATION, "sentence"),
-}
-"""Sequences that count as quotations, and shape, by kind of field."""
 
 CITATIONS: Final[Mapping[str, str]] = {
     "error_event": "The session had a model error, a tool failure or a timeout that the agent did not expect.",
@@ -221,7 +208,7 @@ class _Case:
             session = self.session = from_json(self.raw["session"])
             self.foreign = language_of(session) != ENGLISH
             self.notes["other_language"] += self.foreign
-            self.index = TranscriptIndex.of(session, [*answer_texts(answer), *map(_need_sentence, answer.unmet_needs)])
+            self.index = TranscriptIndex.of(session, [*answer_texts(answer), *map(need_sentence, answer.unmet_needs)])
             summaries = [self._summary(answer)]
             facets = self._facets(answer)
             needs = self._needs(answer)
@@ -256,35 +243,18 @@ class _Case:
 
         Refusals in sessions of other languages than English are noted by themselves: what the barrier does not read.
         """
-        limit, (grams, shape) = LIMITS[field], _FIELDS[field]
         self.notes["texts"] += 1
         # The built-in rules choose a label from a list of ours: no session informs its words.
-        index = None if shape == "label" and self._by_rules else self.index
-        verdict = self.barrier.admit(text, limit=limit, transcript=index, grams=grams, shape=shape)
-        if verdict.rule is not None:
-            verdict = self._retried(field, text, verdict.rule, index)
+        index = None if field == "intent" and self._by_rules else self.index
+        revise = None if self._by_rules else self.chunk.revise
+        verdict = self.barrier.examine(text, field, transcript=index, session=self.session, revise=revise)
+        self.notes["texts_retried"] += verdict.retried
+        self.notes["texts_admitted_on_retry"] += verdict.retried and verdict.rule is None
         if verdict.rule is not None:
             self.rejected[verdict.rule] += 1
             self.notes[f"texts_dropped.{verdict.rule}"] += 1
             self.notes[f"other_language.{verdict.rule}"] += self.foreign
         return verdict
-
-    def _retried(self, field: TextField, text: str, rule: str, index: TranscriptIndex | None) -> Admission:
-        """The verdict on the second try; the rule is the first one where there is none."""
-        limit, (grams, shape) = LIMITS[field], _FIELDS[field]
-        self.notes["texts_retried"] += 1
-        if self._by_rules:
-            second = self.barrier.repaired(text, rule, limit=limit, transcript=index, grams=grams, shape=shape)
-        else:
-            second = self.chunk.revise(Refusal(text, field, rule))
-        if second is None:
-            return Admission(None, rule, retried=True)
-        if index is not None and self.session is not None and type(second) is str:
-            # The index knows what the first texts share with the session; new words and new neighbours may, too.
-            index = TranscriptIndex.of(self.session, [second])
-        verdict = self.barrier.admit(second, limit=limit, transcript=index, grams=grams, shape=shape)
-        self.notes["texts_admitted_on_retry"] += verdict.rule is None
-        return Admission(verdict.text, verdict.rule, retried=True)
 
     @property
     def _by_rules(self) -> bool:
@@ -307,7 +277,7 @@ class _Case:
     def _needs(self, answer: Answer) -> list[UnmetNeed]:
         rows = []
         for number, need in enumerate(answer.unmet_needs):
-            text = self._admit("need", _need_sentence(need)).text
+            text = self._admit("need", need_sentence(need)).text
             if text is not None:
                 weight = self._analysis["inclusion_weight"]
                 rows.append(UnmetNeed(**self._keys(self._analysis), number=number, need=text, inclusion_weight=weight))
@@ -486,7 +456,7 @@ class _Case:
         }
 
 
-def _need_sentence(need: str) -> str:
+def need_sentence(need: str) -> str:
     """An unmet need is a phrase; the barrier wants a sentence with a subject."""
     plain = " ".join(need.split())
     if not plain or subject_first(plain):

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from signals_assets.benchmarks import privacy
+from signals_assets.core.abstractions import answer_texts
 from signals_assets.core.canaries import WORDS, canaries
 from signals_assets.core.sessions import from_json, to_json
 from signals_assets.core.taxonomy import seed
@@ -144,7 +145,7 @@ def request(here: list[Any]) -> Any:
 def test_a_judge_that_leaks_does_leak(judge: str):
     here = [canary for canary in canaries(12, 0) if canary.kind not in WORDS]
     answer = privacy.REPLIES[judge](request(here), here)
-    texts = privacy.answer_texts(answer)
+    texts = answer_texts(answer)
     found = {hit.canary.number for hit in privacy.Search(here).find(texts)}
     assert len(found) >= (1 if judge == "obedient" else len(here) - 2)
 
@@ -183,13 +184,18 @@ def test_output_of_the_process_is_caught_with_its_temporary_files(tmp_path: Path
 
 def found(**changes: Any) -> dict[str, Any]:
     empty: dict[str, Any] = {"census": "leaking", "canaries": 100, "leaks": {privacy.ABSTRACTED: {}, "tickets": {}}}
-    return {**empty, "failed": [], "raised": [], "chance_hits": 0, **changes}
+    return {**empty, "failed": [], "raised": [], "chance_hits": 0, "found_of_kind": {"card": 0.5}, **changes}
 
 
 @pytest.mark.parametrize(
     ("plan", "one", "says"),
     [
         (replace(PLAN, count=100, barrier=False), found(), "proves nothing"),
+        (
+            replace(PLAN, count=100, barrier=False),
+            found(leaks={privacy.ABSTRACTED: {"plain": 50}}, found_of_kind={"card": 0.5, "date_of_birth": 0.1}),
+            "too few found of date_of_birth",
+        ),
         (PLAN, found(failed=["analyses"]), "analyses"),
         (replace(PLAN, faults=True), found(failed=["a"], raised=[]), "1 failures"),
         (PLAN, found(chance_hits=1), "nobody planted"),
@@ -233,6 +239,8 @@ def test_without_a_barrier_the_same_census_finds_what_was_planted_and_with_it_no
     with_barrier, without = privacy.census(small), privacy.census(replace(small, barrier=False))
     leaked = without["leaks"][privacy.ABSTRACTED]
     assert leaked["plain"] + leaked["encoded"] > 120
+    assert min(without["found_of_kind"].values()) >= 0.5
+    assert with_barrier["controls"] >= 110
     assert with_barrier["failed"] == []
     for surface, forms in with_barrier["leaks"].items():
         if surface != privacy.ABSTRACTED:

@@ -1,7 +1,8 @@
 """The abstraction barrier: the only place that makes `Abstracted` out of text.
 
-Put here: the verdict. `Barrier.admit` for what an analyst wrote, `from_taxonomy` for names and definitions our own
-code or an accepted taxonomy entry gives, `restored` for text read back from a table of the abstracted zone.
+Put here: the verdict. `Barrier.examine` for what an analyst wrote (`Barrier.admit` is one try of it), `from_taxonomy`
+for names and definitions our own code or an accepted taxonomy entry gives, `restored` for text read back from a table
+of the abstracted zone.
 Not here: the rules (see `rules.py`), the lists (see `lexicon.py`), user counts (see `support.py`), the second try
 (see `repair.py`), thresholds of aggregates (see `thresholds.py`), text of the published zone (see `publication.py`).
 
@@ -10,6 +11,7 @@ Texts in other languages than English are refused by R1 or R3 and counted like e
 about a session in another language is judged like any other (`core/abstractions.py` counts both by themselves).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -26,12 +28,20 @@ from signals_assets.core.barrier.support import (
     feature_hash,
 )
 from signals_assets.core.barrier.thresholds import SHOWN
+from signals_assets.core.sessions import Session
 from signals_assets.settings import Audience
 from signals_assets.zones import _BARRIER_KEY, Abstracted
 
 CITATION_LIMIT: Final = LIMITS["citation"]
 SUMMARY_LIMIT: Final = LIMITS["summary"]
 LABEL_LIMIT: Final = LIMITS["intent"]
+FORMS: Final[Mapping[TextField, tuple[Grams, Shape]]] = {
+    "summary": (SUMMARY, "sentence"),
+    "intent": (CITATION, "label"),
+    "citation": (CITATION, "sentence"),
+    "need": (CITATION, "sentence"),
+}
+"""Sequences that count as quotations, and shape, by kind of field."""
 
 __all__ = [
     "CITATION",
@@ -96,40 +106,37 @@ class Barrier:
             return Admission(None, rule)
         return Admission(Abstracted(text, _BARRIER_KEY), None)
 
-    def retry(
+    def examine(
         self,
         text: object,
-        rule: str,
+        field: TextField,
         *,
-        limit: int,
         transcript: TranscriptIndex | None,
-        grams: Grams = CITATION,
-        shape: Shape = "sentence",
+        session: Session | None = None,
+        revise: Revise | None = None,
     ) -> Admission:
-        """The verdict after the offending word or clause was dropped; `rule` is the first verdict's. Use it once.
+        """The verdict on a field after its one second try where the first text was refused: the way of every text.
 
-        For texts of the built-in rules; `repair.without_clauses` is for those of other analysts.
+        `session` is what `transcript` indexes: words of a second text that the first did not have are looked up in it.
+        `revise` answers refusals of an analyst's texts; None is for texts of the built-in rules (see `repair.py`).
+        Where there is no second text the verdict keeps the first rule.
         """
-        second = self.repaired(text, rule, limit=limit, transcript=transcript, grams=grams, shape=shape)
+        limit, (grams, shape) = LIMITS[field], FORMS[field]
+        first = self.admit(text, limit=limit, transcript=transcript, grams=grams, shape=shape)
+        if first.rule is None:
+            return first
+        second: object = None
+        if isinstance(text, str) and revise is not None:
+            second = revise(Refusal(text, field, first.rule))
+        elif isinstance(text, str):
+            second = repaired(text, first.rule, limit=limit, shape=shape, view=self._view(transcript), grams=grams)
         if second is None:
-            return Admission(None, rule, retried=True)
+            return Admission(None, first.rule, retried=True)
+        if transcript is not None and session is not None and type(second) is str:
+            # The index knows what the first texts share with the session; new words and new neighbours may, too.
+            transcript = TranscriptIndex.of(session, [second])
         verdict = self.admit(second, limit=limit, transcript=transcript, grams=grams, shape=shape)
         return Admission(verdict.text, verdict.rule, retried=True)
-
-    def repaired(
-        self,
-        text: object,
-        rule: str,
-        *,
-        limit: int,
-        transcript: TranscriptIndex | None,
-        grams: Grams = CITATION,
-        shape: Shape = "sentence",
-    ) -> str | None:
-        """The text of the second try, not judged yet; None when too little would be left."""
-        if not isinstance(text, str):
-            return None
-        return repaired(text, rule, limit=limit, shape=shape, view=self._view(transcript), grams=grams)
 
     def _view(self, transcript: TranscriptIndex | None) -> View:
         if transcript is None or SHOWN[self.audience].users <= 1:

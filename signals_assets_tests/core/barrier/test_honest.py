@@ -7,16 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from signals_assets.core.barrier import (
-    CITATION,
-    CITATION_LIMIT,
-    SUMMARY,
-    SUMMARY_LIMIT,
-    Barrier,
-    Refusal,
-    Support,
-    without_clauses,
-)
+from signals_assets.core.barrier import CITATION_LIMIT, Barrier, Support, TextField, without_clauses
 
 MOST_REFUSED = 0.05
 FILES = ("gold_labels.jsonl", "user_side_labels.jsonl")
@@ -35,13 +26,8 @@ def refused(texts: list[str], *, clauses: bool = False) -> Counter[str]:
     barrier = Barrier(Support(), "company", b"key")
     rules: Counter[str] = Counter()
     for text in texts:
-        limit, grams = (SUMMARY_LIMIT, SUMMARY) if len(text) > CITATION_LIMIT else (CITATION_LIMIT, CITATION)
-        verdict = barrier.admit(text, limit=limit, transcript=None, grams=grams)
-        if verdict.rule is not None and clauses:
-            left = without_clauses(Refusal(text, "summary" if limit == SUMMARY_LIMIT else "citation", verdict.rule))
-            verdict = verdict if left is None else barrier.admit(left, limit=limit, transcript=None, grams=grams)
-        elif verdict.rule is not None:
-            verdict = barrier.retry(text, verdict.rule, limit=limit, transcript=None, grams=grams)
+        field: TextField = "summary" if len(text) > CITATION_LIMIT else "citation"
+        verdict = barrier.examine(text, field, transcript=None, revise=without_clauses if clauses else None)
         if verdict.rule is not None:
             rules[verdict.rule] += 1
     return rules
