@@ -12,18 +12,17 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import orjson
-
-Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
 
 MISTAKES = ("invented_steps", "wrong_types", "quotes", "contradictions")
 """What can be planted in an answer: a step that does not exist, a type outside the list, wording and an address of the
 session in a citation, an event that has no ground in the session."""
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Step:
     """One block of a rendered session."""
 
     index: int
@@ -110,10 +109,15 @@ def _words(content: str | Sequence[Mapping[str, Any]]) -> str:
 
 
 def between(text: str) -> str:
-    """What stands between the two lines that repeat each other, the second of them last; else the whole text."""
-    before, _, last = text.rstrip().rpartition("\n")
-    _, found, inside = f"\n{before}\n".partition(f"\n{last}\n")
-    return inside.strip("\n") if last and found else text
+    """The session in a message: what stands between the first two lines that repeat one line of "====..."."""
+    for found in _FENCE.finditer(text):
+        end = text.find(f"\n{found[1]}\n", found.end(1)) if not text.endswith(found[1]) else len(text) - len(found[1])
+        if end > found.end(1):
+            return text[found.end(1) : end].strip("\n")
+    return text
+
+
+_FENCE = re.compile(r"^(====\S+|====.*)$", re.MULTILINE)
 
 
 def steps(text: str) -> list[Step]:
@@ -356,7 +360,7 @@ class _Filler:
             return known
         if isinstance(known, list):
             return [value for value in known if value in items["enum"]]
-        count = max(schema.get("minItems", 0), _numbered(self._asked.user))
+        count = max(schema.get("minItems", 0), _asked_for(self._asked.user))
         count = min(count, schema.get("maxItems", count))
         return [self.fill(items, name) for _ in range(count)]
 
@@ -377,6 +381,10 @@ class _Filler:
         return schema
 
 
-def _numbered(text: str) -> int:
-    """How many numbered or bracketed items a request without a session lists."""
-    return len(re.findall(r"^\s*[\[(]?\d+[\].):]", text, re.MULTILINE))
+def _asked_for(text: str) -> int:
+    """How many things a request without a session lists: elements of a JSON list, else numbered lines."""
+    try:
+        items = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return len(re.findall(r"^\s*[\[(]?\d+[\].):]", text, re.MULTILINE))
+    return len(items) if isinstance(items, list) else 1
