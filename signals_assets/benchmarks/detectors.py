@@ -145,21 +145,45 @@ class _Rules:
     def read(self, session_id: str) -> Reading:
         """The detectors' reading; detections that are not counted are left out."""
         if session_id not in self._read:
-            session = self.sessions[session_id]
-            examined = examine(session, self.models(session))
-            moments: dict[str, list[Moment]] = defaultdict(list)
-            for event in examined.detected:
-                if event.confidence >= MIN_CONFIDENCE:
-                    moments[event.type].append(Moment(frozenset(event.steps), event.severity, event.confidence))
-            facets = examined.facets
-            self._read[session_id] = Reading(
-                moments,
-                facets.outcome,
-                facets.specification_drift,
-                facets.tool_call_confirmations,
-                _names(facets.programming_languages),
-            )
+            self._read[session_id] = self.view(self.sessions[session_id])
         return self._read[session_id]
+
+    def view(self, session: Session) -> Reading:
+        """The detectors' reading of any form of a known session, by the model that has not seen it."""
+        examined = examine(session, self.models(self.sessions[session.key]))
+        moments: dict[str, list[Moment]] = defaultdict(list)
+        for event in examined.detected:
+            if event.confidence >= MIN_CONFIDENCE:
+                moments[event.type].append(Moment(frozenset(event.steps), event.severity, event.confidence))
+        facets = examined.facets
+        return Reading(
+            moments,
+            facets.outcome,
+            facets.specification_drift,
+            facets.tool_call_confirmations,
+            _names(facets.programming_languages),
+        )
+
+
+Ruler = tuple[str, list[str], list[tuple[str, Reading]], Callable[[Session], Reading]]
+"""A file of labels: name, types to score, (session, sheet) in order, what the detectors say in the words of the labels
+of any form of one of its sessions."""
+
+
+def rulers(sessions: Iterable[Session], labels: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[Ruler]:
+    """The files of labels as rulers for other forms of the same sessions; sheets without their session are left out."""
+    by_id: dict[str, Session] = {}
+    for session in sessions:
+        by_id.setdefault(session.key, session)
+    rules = _Rules(by_id, [sheet for _, sheets in labels if LEARNED in _named(sheets) for sheet in sheets])
+    return [_ruler(name, [sheet for sheet in sheets if sheet["session_id"] in by_id], rules) for name, sheets in labels]
+
+
+def _ruler(name: str, sheets: Sequence[Mapping[str, Any]], rules: _Rules) -> Ruler:
+    read = [(str(sheet["session_id"]), _sheet(sheet)) for sheet in sheets]
+    named = {moment_type for _, sheet in read for moment_type in sheet.moments}
+    kind = _kind(_named(sheets))
+    return name, _types(named, kind), read, lambda session: _as_named(rules.view(session), kind)
 
 
 def _unseen(
