@@ -18,25 +18,35 @@ FAMILIES: Final[tuple[str, ...]] = (
 )  # fmt: skip
 """Every family a tool can be of: the only component names without a map."""
 
-_EXACT: Final[dict[str, str]] = {
-    "bash": "shell", "shell": "shell", "exec_command": "shell", "run_shell_command": "shell", "execute": "shell",
-    "write_stdin": "shell", "local_shell": "shell", "run_command": "shell", "terminal": "shell",
-    "run_in_terminal": "shell",
-    "edit": "file_edit", "write": "file_edit", "multiedit": "file_edit", "notebookedit": "file_edit",
-    "create": "file_edit",
-    "apply_patch": "file_edit", "write_file": "file_edit", "replace": "file_edit", "str_replace_editor": "file_edit",
-    "edit_file": "file_edit", "create_file": "file_edit", "write_to_file": "file_edit", "delete_file": "file_edit",
-    "read": "file_read", "read_file": "file_read", "view_image": "file_read", "ls": "file_read", "view": "file_read",
-    "list_directory": "file_read", "notebookread": "file_read", "read_many_files": "file_read", "list_dir": "file_read",
-    "grep": "search", "glob": "search", "lsp": "search", "toolsearch": "search", "search_file_content": "search",
-    "codebase_search": "search", "grep_search": "search", "file_search": "search",
-    "webfetch": "web", "websearch": "web", "fetchurl": "web", "google_web_search": "web", "web_fetch": "web",
-    "task": "subagent", "agent": "subagent", "taskoutput": "subagent", "spawn_agent": "subagent",
-    "exitplanmode": "plan", "enterplanmode": "plan", "update_plan": "plan", "todowrite": "plan", "taskcreate": "plan",
-    "taskupdate": "plan", "write_todos": "plan",
-    "askuserquestion": "question", "askuser": "question", "ask_question": "question", "request_user_input": "question",
-}  # fmt: skip
+_TOOLS: Final[dict[str, str]] = {
+    "shell": """
+        bash shell exec_command run_shell_command execute write_stdin local_shell run_command terminal run_in_terminal
+        run_terminal_cmd run_terminal_command powershell execute_command execute_bash runcommands exec
+    """,
+    "file_edit": """
+        edit write multiedit notebookedit create apply_patch write_file replace str_replace_editor edit_file create_file
+        write_to_file delete_file replace_string_in_file multi_replace_string_in_file insert_edit_into_file
+        replace_file_content multi_replace_file_content replace_in_file apply_diff insert_content search_replace patch
+        str_replace_based_edit_tool reapply edit_notebook create_new_file
+    """,
+    "file_read": """
+        read read_file view_image ls view list_directory notebookread read_many_files list_dir view_file open_file
+        get_file_contents fs_read readfolder read_notebook
+    """,
+    "search": """
+        grep glob lsp toolsearch search_file_content codebase_search grep_search file_search semantic_search
+        list_code_usages search_files list_files findfiles searchtext find_by_name list_code_definition_names
+        glob_file_search list
+    """,
+    "web": "webfetch websearch fetchurl google_web_search web_fetch",
+    "subagent": "task agent taskoutput spawn_agent",
+    "plan": "exitplanmode enterplanmode update_plan todowrite taskcreate taskupdate write_todos",
+    "question": "askuserquestion askuser ask_question request_user_input",
+}
+"""Family -> names that harnesses give to its tools, in lower case, without a version."""
+_FAMILY_OF: Final[dict[str, str]] = {name: known for known, names in _TOOLS.items() for name in names.split()}
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_VERSION: Final = re.compile(r"_v\d+\Z", re.IGNORECASE)
 
 
 @lru_cache(maxsize=4096)
@@ -44,8 +54,8 @@ def family(tool_name: str) -> str:
     """The family of a tool by its name: general words only, "unknown" for everything else."""
     if tool_name.startswith(("mcp__", "mcp:")):
         return "mcp"
-    low = tool_name.lower()
-    return _EXACT.get(low) or _EXACT.get(_CAMEL.sub("_", tool_name).lower()) or "unknown"
+    name = _VERSION.sub("", tool_name)
+    return _FAMILY_OF.get(name.lower()) or _FAMILY_OF.get(_CAMEL.sub("_", name).lower()) or "unknown"
 
 
 def component_of(

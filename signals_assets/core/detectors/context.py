@@ -10,7 +10,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, ClassVar, Final, Literal
 
 from signals_assets.core.components import family
@@ -50,22 +49,6 @@ _REPORTS_FAILURE: Final = re.compile(
     r"\b(?:fail(?:s|ed|ing|ure|ures)?|error|errors|broken|crash\w*|flaky)\b", re.IGNORECASE
 )
 _CHECKS: Final = frozenset({"lint", "test", "build"})
-_SHELLS: Final = frozenset(
-    {"run_terminal_cmd", "run_terminal_command", "powershell", "execute_command", "execute_bash", "runcommands", "exec"}
-)
-_EDITORS: Final = frozenset(
-    {
-        "replace_string_in_file", "multi_replace_string_in_file", "insert_edit_into_file", "replace_file_content",
-        "multi_replace_file_content", "replace_in_file", "apply_diff", "insert_content", "search_replace", "patch",
-        "str_replace_based_edit_tool", "reapply", "edit_notebook", "create_new_file",
-    }
-)  # fmt: skip
-_READING: Final = frozenset({"view_file", "open_file", "get_file_contents", "fs_read", "readfolder", "read_notebook"})
-_SEARCHING: Final = frozenset(
-    {"semantic_search", "list_code_usages", "search_files", "list_files", "findfiles", "searchtext", "find_by_name",
-     "list_code_definition_names", "glob_file_search", "list"}
-)  # fmt: skip
-_VERSION: Final = re.compile(r"_v\d+\Z")
 _FORGETS: Final = frozenset({"compact_boundary", "compact_summary", "compaction"})
 
 
@@ -283,16 +266,6 @@ class Context:
         return None
 
 
-@lru_cache(maxsize=4096)
-def family_of(tool_name: str) -> str:
-    """The family of a tool, names included that only one harness gives to a common tool."""
-    low = _VERSION.sub("", tool_name.lower())
-    for names, known in ((_SHELLS, "shell"), (_EDITORS, "file_edit"), (_READING, "file_read"), (_SEARCHING, "search")):
-        if low in names:
-            return known
-    return family(tool_name if low == tool_name.lower() else low)
-
-
 def read_call(index: int, step: Step) -> Call:
     """What detectors look at of a tool call: family, command, path, and a key that equal calls share."""
     name = step.tool_name or ""
@@ -300,7 +273,7 @@ def read_call(index: int, step: Step) -> Call:
     return Call(
         index=index,
         tool_name=name,
-        family=family_of(name),
+        family=family(name),
         by_user=step.by == "user",
         command=_command(arguments),
         path=next((str(arguments[key]) for key in _PATH_KEYS if arguments.get(key)), "")[:400],
