@@ -45,6 +45,8 @@ PREFIX: Final = "signals-"
 """Every input file of ours begins with it at the provider."""
 LISTED: Final = 5_000
 """Most entries of a provider's list that one look-up reads."""
+SKEW: Final = 3_600.0
+"""Seconds by which the provider's clock and ours may differ."""
 SYNCED: Final = 16
 """Results of a direct batch between two fsyncs: so many are lost at most when the machine (not the process) dies."""
 FIRST_PAUSE: Final = 0.5
@@ -139,8 +141,12 @@ class BatchBackend(ABC):
         """
 
     @abstractmethod
-    def find(self, key: str) -> str | None:
-        """The id of the batch that was created under `key` lately; None when there is none."""
+    def find(self, key: str, since: float | None = None) -> str | None:
+        """The id of the batch that was created under `key`; None when there is none.
+
+        `since`: when it was first tried (seconds since the epoch), so that no later batch is overlooked; without it
+        the provider's batches of the last days are looked at.
+        """
 
     @abstractmethod
     def status(self, batch_id: str) -> BatchStatus:
@@ -369,14 +375,26 @@ class _Served(BatchBackend):
             pause = _pause(self.server.pause, attempt, failure.retry_after)
             exhausted = attempt >= self.attempts or lost >= self.unanswered or pause > LONGEST_PAUSE
             if exhausted or not failure.passing:
-                return self._given_up(custom_id, failure)
+                return self._given_up(custom_id, failure, lost)
             if stop.wait(pause):  # no result: whoever goes on with the batch has tries left
                 raise failure.error(f"asking {self.name}")
         return ResultLine(custom_id, 200, answer, None if answer is not None else "no_body")
 
-    def _given_up(self, custom_id: str, failure: _Failure) -> ResultLine:
-        """The line of a request that failed; raises where others would fail for the same reason."""
-        if failure.busy or not failure.sent or failure.status in (401, 403, 404) or failure.code in _SPENT:
+    def _given_up(self, custom_id: str, failure: _Failure, lost: int) -> ResultLine:
+        """The line of a request that failed; raises where others would fail for the same reason.
+
+        Two are this request's own fault: a server that dies of it (its answer was lost, then nobody was there), and a
+        403 without the provider's words, which is a filter on the way that dislikes this text.
+        """
+        if not failure.sent and lost:
+            failure = _Failure("connection_lost")
+        own = failure.status == 403 and failure.code == "http_403"
+        if (
+            failure.busy
+            or not failure.sent
+            or failure.code in _SPENT
+            or (failure.status in (401, 403, 404) and not own)
+        ):
             raise failure.error(f"asking {self.name}")
         return ResultLine(custom_id, failure.status, None, failure.code)
 
@@ -455,10 +473,10 @@ class OpenAIBatches(_Served):
             self._dropped(file_id)
         raise failure.error("creating a batch")
 
-    def find(self, key: str) -> str | None:
+    def find(self, key: str, since: float | None = None) -> str | None:
         """See `BatchBackend.find`: the newest one that did not fail, else the newest failed one."""
         failed = None
-        for batch in self._batches(self._lookback):
+        for batch in self._batches(self._lookback if since is None else time.time() - since + SKEW):
             if (batch.metadata or {}).get(KEY) == key:
                 if batch.status != "failed":
                     return str(batch.id)
@@ -658,7 +676,7 @@ class DirectBatches(_Served):
                     self._unfinished(batch_id).replace(ended)
         return batch_id
 
-    def find(self, key: str) -> str | None:
+    def find(self, key: str, since: float | None = None) -> str | None:  # noqa: ARG002 - files are found at any age
         """See `BatchBackend.find`; an interrupted batch is None: creating it again goes on with it."""
         batch_id = content_id("direct", key)
         return batch_id if self._ended(batch_id).exists() or self._is_running(batch_id) else None

@@ -10,6 +10,8 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 import pytest
@@ -25,7 +27,6 @@ from signals_assets.resources.batches import (
     Server,
     Uncertain,
 )
-from signals_assets_tests.fakes import openai_server
 from signals_assets_tests.fakes.openai_answers import hash_of
 from signals_assets_tests.fakes.openai_server import OpenAIServer
 
@@ -102,6 +103,41 @@ def run(server, backend, folder, count=6, key="day/1"):
     batch_id = backend.create(key, written(folder, backend, count))
     server.state.settle()
     return batch_id
+
+
+@contextmanager
+def odd(answer):
+    """A server that answers as no server should: `answer` gives what to send, and after how many bytes to hang up.
+
+    Bytes are sent as they are, anything else as JSON. A third value is the status.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self):
+            content, cut, status = (*answer(self), 200)[:3]
+            raw = isinstance(content, bytes)
+            body = content if raw else orjson.dumps(content)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/octet-stream" if raw else "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(body[:cut])
+            self.close_connection = True
+
+        do_GET = do_POST = handle_any  # noqa: N815
+
+        def log_message(self, *given):
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listener:
+        thread = threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.server_address[1]}/v1"
+        listener.shutdown()
+        thread.join()
 
 
 def telling(caught):
@@ -425,26 +461,15 @@ def test_lines_that_are_no_results_are_counted_and_hide_no_other(server, openai,
     assert results.malformed == 6
 
 
-def test_a_download_that_breaks_off_starts_again(server, openai, tmp_path, monkeypatch):
-    batch_id = run(server, openai, tmp_path, 20)
-    send, broken = openai_server._Handler._send, []
-
-    def half(handler, status, answer):
-        if isinstance(answer, bytes | bytearray | memoryview) and not broken:
-            broken.append(handler.path)
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(answer)))
-            handler.end_headers()
-            handler.wfile.write(answer[: len(answer) // 2])
-            handler.close_connection = True
-        else:
-            send(handler, status, answer)
-
-    monkeypatch.setattr(openai_server._Handler, "_send", half)
-    results = openai.results(batch_id)
-    assert Counter(line.custom_id for line in results) == Counter(ids(20))
-    assert (len(broken), results.malformed) == (1, 0)
-    assert list((tmp_path / "restricted" / "scratch").iterdir()) == []
+def test_a_download_that_breaks_off_starts_again(tmp_path):
+    row = b'{"custom_id": "r0", "response": {"status_code": 200, "body": {"a": 1}}}\n'
+    ended = {"id": "batch_1", "status": "completed", "output_file_id": "file-2", "created_at": 0}
+    replies = [(ended, None), (row * 50, len(row) * 20 + 5), (row * 50, 0), (row * 50, None)]
+    with odd(lambda handler: replies.pop(0)) as url:
+        results = OpenAIBatches(Server("k", url, pause=0.001), tmp_path / "scratch").results("batch_1")
+    assert [line.custom_id for line in results] == ["r0"] * 50
+    assert (replies, results.malformed) == ([], 0)
+    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def test_a_large_output_is_never_whole_in_memory(server, openai, tmp_path):
@@ -463,30 +488,28 @@ def test_a_large_output_is_never_whole_in_memory(server, openai, tmp_path):
     assert peak < size / 4
 
 
-def test_a_large_input_is_never_whole_in_memory(server, openai, tmp_path, monkeypatch):
-    monkeypatch.setattr(server.state, "add_file", lambda *given: {"id": "file-1"})
+def test_a_large_input_is_never_whole_in_memory(tmp_path):
     path = tmp_path / "large.jsonl"
     path.write_bytes(b"x" * 40_000_000)
     taken = []
-    monkeypatch.setattr(openai_server._Handler, "_content", lambda handler: swallowed(handler, taken))
-    monkeypatch.setattr(openai_server._Handler, "_upload", lambda handler, state, content: {"id": "file-1"})
-    tracemalloc.start()
-    try:
-        assert openai._uploaded("day/1", path) == "file-1"
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+
+    def swallowed(handler):
+        left = int(handler.headers.get("Content-Length", 0))
+        taken.append(left)
+        while left:
+            left -= len(handler.rfile.read(min(left, 1 << 16)))
+        return {"id": "made_1"}, None
+
+    with odd(swallowed) as url:
+        openai = OpenAIBatches(Server("k", url), tmp_path / "scratch")
+        tracemalloc.start()
+        try:
+            assert openai.create("day/1", path) == "made_1"
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
     assert taken[0] > 40_000_000
     assert peak < 10_000_000
-
-
-def swallowed(handler, taken):
-    """Reads a request's body without keeping it."""
-    length = left = int(handler.headers["Content-Length"])
-    while left:
-        left -= len(handler.rfile.read(min(left, 1 << 16)))
-    taken.append(length)
-    return bytearray()
 
 
 def test_a_look_up_reads_all_pages_up_to_its_horizon(server, openai, tmp_path, monkeypatch):
@@ -505,6 +528,7 @@ def test_a_look_up_reads_all_pages_up_to_its_horizon(server, openai, tmp_path, m
     server.state.batches[wanted].view["created_at"] -= 8 * DAY
     monkeypatch.setattr(batches, "LISTED", 5_000)
     assert openai.find("wanted") is None
+    assert openai.find("wanted", since=time.time() - 8 * DAY) == wanted
 
 
 def test_a_repeated_failure_of_a_look_up_is_never_taken_for_no_batch(server, openai, tmp_path):
@@ -534,11 +558,18 @@ def test_orphans_are_our_old_uploads_that_no_running_batch_uses(server, openai, 
     assert openai.orphans() == 0
 
 
-def test_an_answer_that_is_no_batch_is_uncertain(server, openai, tmp_path, monkeypatch):
-    for nonsense in ({}, [], b"<html>"):
-        monkeypatch.setattr(openai_server._Handler, "_batch_create", lambda *given, nonsense=nonsense: nonsense)
+@pytest.mark.parametrize("nonsense", [{}, [], b"<html>", {"id": 7}, {"id": "two words"}])
+def test_an_answer_that_is_no_batch_is_uncertain(tmp_path, nonsense):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"{}")
+
+    def answer(handler):
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        return {"id": "file-1"} if "files" in handler.path else nonsense, None
+
+    with odd(answer) as url:
         with pytest.raises(Uncertain) as caught:
-            openai.create("day/1", written(tmp_path, openai, 1))
+            OpenAIBatches(Server("k", url), tmp_path / "scratch").create("day/1", path)
         assert caught.value.code == "unreadable_answer"
 
 
@@ -657,6 +688,41 @@ def test_a_refused_key_stops_the_batch_and_blames_no_line(server, direct, tmp_pa
     assert len(server.state.requests) <= 3 + 3
     (part,) = (tmp_path / "restricted" / "direct").glob("*.part")
     assert list(direct.results(part.stem)) == []
+
+
+def test_a_line_that_kills_the_server_is_not_the_end_of_the_others(server, direct, tmp_path, monkeypatch):
+    post, fatal, down = DirectBatches._post, text_of(2), threading.Event()
+
+    def dying(backend, body):
+        if down.is_set():
+            return None, batches._Failure("unreachable", sent=False)
+        if body["messages"][0]["content"] == fatal:
+            down.set()
+            return None, batches._Failure("connection_lost")
+        return post(backend, body)
+
+    monkeypatch.setattr(DirectBatches, "_post", dying)
+    lines = written(tmp_path, direct, 6)
+    with pytest.raises(BatchError) as caught:
+        direct.create("day/1", lines)
+    assert caught.value.code == "unreachable"
+    down.clear()  # somebody starts it again
+    found = {line.custom_id: line for line in direct.results(direct.create("day/1", lines))}
+    assert set(found) == ids(6)
+    assert found["r2"] == ResultLine("r2", None, None, "connection_lost")
+    assert set(server.paid_texts.values()) == {1}
+
+
+def test_a_filter_on_the_way_that_refuses_one_text_refuses_one_line(tmp_path):
+    def filtering(handler):
+        content = handler.rfile.read(int(handler.headers["Content-Length"]))
+        return (b"<html>", None, 403) if text_of(1).split()[0].encode() in content else ({"choices": [1]}, None)
+
+    with odd(filtering) as url:
+        direct = DirectBatches(Server("k", url, pause=0.001), tmp_path / "direct")
+        found = {line.custom_id: line for line in direct.results(direct.create("k", written(tmp_path, direct, 4)))}
+    assert found.pop("r1") == ResultLine("r1", 403, None, "http_403")
+    assert {line.status_code for line in found.values()} == {200}
 
 
 def test_throttling_slows_a_batch_down_and_costs_no_line(server, direct, tmp_path):
