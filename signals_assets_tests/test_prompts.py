@@ -1,4 +1,5 @@
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,26 @@ def test_a_prompt_is_named_by_task_version_and_checksum():
 def test_the_session_comes_last_between_delimiters():
     text = pinned("analyze_session", 1).render(types="T", delimiter="~~x~~", session="$types is kept as it is")
     assert text.endswith("~~x~~\n$types is kept as it is\n~~x~~\n")
+
+
+def test_a_prompt_that_a_days_requests_share_holds_no_session_and_no_delimiter():
+    assert set(pinned("analyze_session", 2).variables) == {"friction", "delight"}
+    assert pinned("revise_text", 1).variables == ()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.v*.md")), ids=lambda path: path.name)
+def test_every_prompt_says_that_what_it_is_given_is_data_and_no_instruction(path):
+    text = " ".join(path.read_text().split())
+    assert re.search(r"\bdata\b[^.]*\b(?:never|no)(?: an)? instructions?\b", text)
+
+
+def test_the_readme_lists_every_prompt_with_its_variables():
+    lines = (FOLDER / "README.md").read_text().splitlines()
+    for path in FOLDER.glob("*.v*.md"):
+        task, version = re.fullmatch(r"(\w+)\.v(\d+)", path.stem).groups()
+        (line,) = (line for line in lines if line.startswith(f"| `{path.stem}` |"))
+        variables = line.split("|")[2]
+        assert set(re.findall(r"`(\w+)`", variables)) == set(pinned(task, int(version)).variables)
 
 
 def test_missing_and_unused_variables_are_refused_by_name():

@@ -39,6 +39,7 @@ __all__ = [
     "revision_body",
     "revision_schema",
     "session_body",
+    "shown_steps",
 ]
 
 Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
@@ -54,11 +55,21 @@ _OPENAI: Final = re.compile(r"(?:ft:)?(?:gpt-\d|o\d|chatgpt-)")
 """Names of OpenAI's own models ("gpt-oss" is not one: others serve it)."""
 _REASONS: Final = re.compile(r"(?:gpt-[5-9]|o[34])(?![\w.-]*(?:chat|pro|search|preview))")
 """Those of them that take the effort above: chat models take none, the largest only higher ones."""
+_HEADER: Final = re.compile(r"^\[(\d+)\] (?:user|agent|call|result|event)\b", re.MULTILINE)
+"""How a step begins in a part's text; everything a session's author wrote is indented there."""
 
 
 def delimiter(request_id: str, secret: bytes) -> str:
     """The line before and after a session: the same for the same request, not to be guessed without the secret."""
     return f"===={hmac.new(secret, f'delimiter {request_id}'.encode(), hashlib.sha256).hexdigest()[:32]}"
+
+
+def shown_steps(part: "Part") -> frozenset[int]:
+    """Indices of the steps that a part shows something of: what an answer about it may name as evidence.
+
+    Not those that are only counted in a line of omitted ones.
+    """
+    return frozenset(int(number) for number in _HEADER.findall(part.text))
 
 
 def instructions(prompt: Prompt, taxonomy: Taxonomy) -> str:

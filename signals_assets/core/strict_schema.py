@@ -97,7 +97,8 @@ def _reference(node: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[str
 
 
 def _object(node: Mapping[str, Any]) -> Iterator[str]:
-    names, required = list(_mapping(node, "properties")), _list(node, "required")
+    names = dict.fromkeys(_mapping(node, "properties"))
+    required = dict.fromkeys(map(str, _list(node, "required")))
     if node.get("additionalProperties") is not False:
         yield "'additionalProperties' must be false"
     if not isinstance(node.get("properties"), Mapping):
