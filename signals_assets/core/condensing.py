@@ -45,25 +45,27 @@ ROOM_BESIDE: Final = 160
 """Tokens of a part for headers and lines of folded steps beside a piece of the user's words."""
 MOST_PER_CHARACTER: Final = 1.8
 """No text has more tokens per character, indentation included."""
+BESIDE: Final = 0.25
+"""Share of the budget that is left to everything else where the user's words alone take more than the budget."""
 FOLD: Final = -1
 """The step is named in a line with its neighbours only."""
 REPEATED: Final = 3
 """Calls with the same name and argument from which on a reader must see that they repeat."""
 SAME: Final = 160
 """Characters from which on an output that was shown before is named by its step."""
-LEAST_PER_CHARACTER: Final = 0.05
+LEAST_PER_CHARACTER: Final = 0.2
 """No text of a session has fewer tokens per character: below this a cut is needed beyond doubt."""
 BY_USER: Final = "... called by the user ..."
 UNKNOWN: Final = "unknown"
 
 CUTS: Final[tuple[tuple[str, int], ...]] = (
     ("material", 2000), ("call", 1200), ("output", 2000), ("material", 500), ("talk", 1500), ("output", 800),
-    ("call", 400), ("failure", 2500), ("repeat", 400), ("material", 0), ("talk", 500), ("claim", 3000),
-    ("output", 300), ("call", 160), ("failure", 1200), ("talk", 200), ("output", 0), ("claim", 1200), ("repeat", 120),
+    ("call", 400), ("failure", 2500), ("repeat", 400), ("material", 0), ("talk", 500), ("claim", 3000), ("stop", 1000),
+    ("output", 300), ("call", 160), ("failure", 1200), ("talk", 200), ("output", 0), ("claim", 1200), ("repeat", 80),
     ("call", FOLD), ("failing call", 160), ("failure", 500), ("material", FOLD), ("output", FOLD), ("claim", 500),
-    ("talk", FOLD), ("failure", 240), ("claim", 240), ("stop", 1000), ("failing call", 60), ("repeat", 40),
-    ("failure", 120), ("repeat", FOLD), ("failing call", FOLD), ("claim", 120), ("stop", 200), ("claim", FOLD),
-    ("failure", 0), ("stop", 0), ("failure", FOLD), ("stop", FOLD),
+    ("talk", FOLD), ("stop", 300), ("failure", 240), ("claim", 240), ("failing call", 80), ("stop", 80),
+    ("failure", 120), ("repeat", FOLD), ("failing call", FOLD), ("claim", 120), ("stop", 0), ("failure", 0),
+    ("claim", FOLD), ("failure", FOLD),
 )  # fmt: skip
 """What is cut, to how many characters, in this order. What can be had again or guessed goes first: what tools printed
 without failing. What a judge needs goes last: failures, stopped calls, the agent's words at the end of its turns."""
@@ -221,7 +223,7 @@ class _Maker:
         self._steps = session.steps
         self._last_words = _ends_of_turns(session.steps)
         self._open: dict[str, tuple[_Item, Call]] = {}
-        self._repeats: defaultdict[Any, list[_Item]] = defaultdict(list)
+        self._repeats: defaultdict[str, defaultdict[int, list[_Item]]] = defaultdict(lambda: defaultdict(list))
         self._feedback: defaultdict[int, list[Feedback]] = defaultdict(list)
         for given in session.feedback:
             self._feedback[len(session.steps) - 1 if given.step is None else given.step].append(given)
@@ -256,28 +258,34 @@ class _Maker:
         name = _word(step.tool_name)
         values = step.arguments or {}
         by_user = f"\n{BY_USER}" if call.by_user else ""
-        item = _Item(index, "call", f"[{index}] call {name}", by_user, values, named=f"call of {name}")
+        item = _Item(index, "call", f"[{index}] call {name}", by_user, values)
+        item.named = f"{'user call' if call.by_user else 'call'} of {name}"
         item.size = len(arguments(values, WHOLE)[0])
         if step.text:
             item.text += indented(lines_only(step.text))
         self._open[step.tool_call_id or f"{step.tool_name}#{index}"] = (item, call)
-        if not call.by_user and call.family not in ("shell", "file_edit"):
-            same = self._repeats[(step.tool_name, call.path) if call.path else call.key]
-            same.append(item)
-            if len(same) >= REPEATED:
-                for repeated in same if len(same) == REPEATED else (item,):
-                    repeated.kind = "repeat"
+        self._compare(item, call)
         return item
+
+    def _compare(self, item: _Item, call: Call) -> None:
+        """Find calls made before with the same arguments; after an edit of a file reading it again is no repeat."""
+        if call.family == "file_edit":
+            self._repeats.pop(call.path, None)
+        elif call.family != "shell" and not call.by_user:
+            same = self._repeats[call.path][call.key]
+            same.append(item)
+            for repeated in same if len(same) == REPEATED else same[REPEATED - 1 :][-1:]:
+                repeated.kind = "repeat"
 
     def _result(self, index: int, step: Step) -> _Item:
         text = lines_only(step.text or "")
         asked, call = self._answered(step) or (None, None)
         name = _word(step.tool_name or (call.tool_name if call else None))
         item = _Item(index, self._kind(step, text, call), f"[{index}] result {_word(step.status)} {name}:", text)
-        item.named = "result with an error" if item.kind == "failure" else f"result of {name}"
+        item.named = "failed result" if item.kind == "failure" else f"result of {name}"
         if asked is not None:
             asked.result = item
-            asked.named = f"call of {name} {_word(step.status)}"
+            asked.named += f" {_word(step.status)}"
             item.named = item.named if item.kind == "failure" else ""
             if item.kind in ("failure", "stop") and asked.kind == "call":
                 asked.kind = "failing call"
@@ -354,11 +362,13 @@ class _Plan:
         for item in items:
             self._of[item.kind].append(item)
         _link(items)
+        words = sum(weight(item.text) for item in self._of["user"])
+        self.budget = budget if words <= budget else words + BESIDE * budget
         cuts = self._beyond_doubt()
         self._cost = sum(item.render() for item in items)
         for kind, room in cuts:
             self._cut(kind, room)
-        if self.total > budget:
+        if self.total > self.budget:
             self._runs.shorten()
 
     @property
@@ -489,9 +499,9 @@ class _Runs:
             return f"{steps} omitted\n"
         ranked = sorted(held.items(), key=lambda entry: (-entry[1], entry[0]))
         ranked = [entry for entry in ranked if entry[0]] or [("other step", held.total())]
-        told = [_counted(name, number) for name, number in ranked[:MOST_NAMED]]
         others = sum(number for _, number in ranked[MOST_NAMED:])
-        return f"{steps} omitted: {', '.join(told + ([f'{others} others'] if others else []))}\n"
+        named = ranked[:MOST_NAMED] + ([("other", others)] if others else [])
+        return f"{steps} omitted: {', '.join(_counted(name, number) for name, number in named)}\n"
 
 
 MOST_NAMED: Final = 4
@@ -500,27 +510,35 @@ MOST_NAMED: Final = 4
 
 def _counted(name: str, number: int) -> str:
     """A number of what is called so: 12 calls of Read ok."""
-    noun, of, rest = name.partition(" ")
+    noun, of, rest = name.partition(" of ")
     return f"{number} {noun}{'' if number == 1 else 's'}{of}{rest}"
 
 
 # --- the session as the text's reader knows it
 
 
-def seen(part: Part | Sequence[Part], session: Session) -> Session:
+def seen(part: Part | Sequence[Part], session: Session, *, counts: bool = True) -> Session:
     """The session as a reader of these parts could know it: steps keep their index, omitted ones are empty events.
 
-    It is read from the text of the parts; of the session itself only id and number of steps are taken. Used to measure
+    It is read from the text of the parts; of the session itself only id and number of steps are taken. A line of
+    folded steps says what they were and how many, not where: calls and messages stand within the line's steps in the
+    order of the line, without arguments and text; with `counts` false they are empty events as well. Used to measure
     what condensing costs, and nowhere else.
     """
     known = Session(session.session_id, steps=[Step("event") for _ in session.steps], segment=session.segment)
     for shown in [part] if isinstance(part, Part) else part:
+        for folded in _FOLDED.finditer(shown.text) if counts else ():
+            _unfold(known, int(folded[1]), int(folded[2] or folded[1]), folded[3])
         for found, lines in _blocks(shown.text):
             _read(known, int(found[1]), found[2], found[3], lines)
     return known
 
 
 _HEADER: Final = re.compile(r"\[(\d+)\] (user|agent|call|result|event) ?(.*)")
+_FOLDED: Final = re.compile(r"^\[(\d+)(?:-(\d+))?\] omitted: (.*)", re.MULTILINE)
+_NAMED: Final = re.compile(r"(\d+) (?:(user )?calls? of (\S+?)(?: (\w+))?|agent messages?)(?=,|$)")
+UNSAID: Final = "…"
+"""A message of the agent of which no word is known."""
 _TWIN: Final = re.compile(r"same as \[(\d+)\]\Z")
 
 
@@ -558,6 +576,22 @@ def _read(known: Session, index: int, kind: str, rest: str, lines: Sequence[str]
     else:
         twin = _TWIN.search(more)
         step.name, step.text = _known(name), known.steps[int(twin[1])].text if twin else body
+
+
+def _unfold(known: Session, first: int, last: int, told: str) -> None:
+    """What the line of a row of folded steps tells of them."""
+    place = first
+    for found in _NAMED.finditer(told):
+        for _ in range(int(found[1])):
+            steps = [Step("assistant_message", text=UNSAID)]
+            if found[3]:
+                by, status = ("user" if found[2] else None), _known(found[4])
+                steps = [Step("tool_call", tool_name=_known(found[3]), by=by)]
+                steps += [Step("tool_result", tool_name=_known(found[3]), status=status)] if found[4] else []
+            if place + len(steps) > last + 1:
+                return
+            known.steps[place : place + len(steps)] = steps
+            place += len(steps)
 
 
 def _read_user(known: Session, index: int, what: str, rest: str, body: str | None) -> None:
