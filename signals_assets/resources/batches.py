@@ -29,13 +29,13 @@ from typing import IO, TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import orjson
 
+from signals_assets.core.asking import Endpoint
 from signals_assets.core.identity import content_id
 from signals_assets.resources.folders import private_folder
 
 if TYPE_CHECKING:
     import openai
 
-Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
 T = TypeVar("T")
 
 DAY: Final = 86_400.0
@@ -243,7 +243,9 @@ class _Failure:
     @property
     def busy(self) -> bool:
         """Whether the same request is welcome later."""
-        return (self.status == 429 and self.code not in _SPENT) or (self.status == 400 and self.code in _LIMITS)
+        if self.status == 429:
+            return self.code not in _SPENT
+        return self.status == 503 or (self.status == 400 and self.code in _LIMITS)  # 503: a model is being loaded
 
     @property
     def passing(self) -> bool:
@@ -505,13 +507,9 @@ class OpenAIBatches(_Served):
         """See `BatchBackend.delete`; includes uploads under the same key that never became a batch."""
         batch = self._ended(batch_id)
         named = [batch.input_file_id, batch.output_file_id, batch.error_file_id]
+        count = sum(self._dropped(file_id) for file_id in named if file_id)
         key = (batch.metadata or {}).get(KEY)
-        if key:
-            since = time.time() - batch.created_at + self._lookback
-            twins = [file.id for file in self._inputs(since) if file.filename == _file_name(key)]
-            used = self._used() if set(twins) - set(named) else set()
-            named += [file_id for file_id in twins if file_id not in used]
-        return sum(self._dropped(file_id) for file_id in dict.fromkeys(named) if file_id)
+        return count + (self._dropped_twins(key, batch.created_at) if key else 0)
 
     def orphans(self) -> int:
         """See `BatchBackend.orphans`: uploads older than a day."""
@@ -524,6 +522,13 @@ class OpenAIBatches(_Served):
         client = self.server.client()
         _ask("listing batches", lambda: client.batches.list(limit=1))
         return f"openai: batches answered at {client.base_url.host}"
+
+    def _dropped_twins(self, key: str, created_at: float) -> int:
+        """Delete uploads under a batch's key that no running batch uses (its own is gone already)."""
+        recent = self._inputs(time.time() - created_at + self._lookback)
+        twins = [file.id for file in recent if file.filename == _file_name(key)]
+        used = self._used() if twins else set()
+        return sum(self._dropped(file_id) for file_id in twins if file_id not in used)
 
     def _uploaded(self, key: str, lines: Path) -> str:
         client = self.server.client()

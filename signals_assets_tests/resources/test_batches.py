@@ -374,6 +374,14 @@ def test_a_lost_upload_is_repeated_and_its_twin_deleted_with_the_batch(server, o
     assert {line.custom_id for line in openai.results(other)} == ids(3)
 
 
+def test_a_batch_s_own_files_are_deleted_even_where_others_cannot_be_listed(server, openai, tmp_path):
+    batch_id = run(server, openai, tmp_path)
+    server.switch(lost_requests={"GET /files": 1.0})
+    with pytest.raises(BatchError):
+        openai.delete(batch_id)
+    assert server.state.files == {}
+
+
 def test_files_expire_at_the_provider_by_themselves(server, tmp_path):
     openai = OpenAIBatches(reached(server), tmp_path / "scratch", keep_days=2)
     run(server, openai, tmp_path)
@@ -711,6 +719,22 @@ def test_a_line_that_kills_the_server_is_not_the_end_of_the_others(server, direc
     assert set(found) == ids(6)
     assert found["r2"] == ResultLine("r2", None, None, "connection_lost")
     assert set(server.paid_texts.values()) == {1}
+
+
+def test_a_server_that_still_loads_its_model_is_busy_and_fails_no_line(tmp_path):
+    loading = [True]
+
+    def answer(handler):
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        return ({"error": {"code": 503, "type": "unavailable_error"}}, None, 503) if loading else ({"id": "1"}, None)
+
+    with odd(answer) as url:
+        direct = DirectBatches(Server("k", url, pause=0.001), tmp_path / "direct")
+        lines = written(tmp_path, direct, 4)
+        with pytest.raises(Busy):
+            direct.create("k", lines)
+        loading.clear()
+        assert {line.status_code for line in direct.results(direct.create("k", lines))} == {200}
 
 
 def test_a_filter_on_the_way_that_refuses_one_text_refuses_one_line(tmp_path):
