@@ -108,7 +108,10 @@ class _Handler(BaseHTTPRequestHandler):
         if "lost_requests" in hits:
             return 0, None
         self.lost = "lost_answers" in hits
+        start = time.perf_counter()
         answer = run(state, *args, content)
+        with state.lock:
+            state.busy_seconds += time.perf_counter() - start
         if not isinstance(answer, bytes | bytearray | memoryview):
             state.verify(operation, answer)
         return (0, None) if self.lost else (200, answer)

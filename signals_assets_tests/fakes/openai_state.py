@@ -191,6 +191,8 @@ class State:
         self.spec_violations: list[str] = []
         """Answers of this server that the specification forbids; always empty, which tests assert."""
         self.most_enqueued = 0
+        self.busy_seconds = 0.0
+        """Time spent on requests, uploads' transfer left out: what a benchmark subtracts."""
         self._tries: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
         self._prompts: dict[tuple[str, str], str] = {}
@@ -546,7 +548,8 @@ class State:
         asked = answers.question(body, endpoint)
         prompt = asked.prompt
         self._acceptable(asked, prompt)
-        key = custom_id or asked.text_hash
+        text = asked.text_hash
+        key = custom_id or text
         with self.lock:
             fate = self._fate(key) if fate is None else fate
             if fate in _LINE_ERRORS:
@@ -554,7 +557,7 @@ class State:
             said, honest = self._said(asked, key)
             given = shapes.reply(asked, said, fate, len(prompt) // 4 + 1, self._cached(asked, prompt))
             whole = not given.cut and fate not in ("missing", "truncated", "refused")
-            self._bill(custom_id, asked.text_hash, batch, asked.model, given, usable=whole and honest and not lost)
+            self._bill(custom_id, text, batch, asked.model, given, usable=whole and honest and not lost)
         view = self._shaped(asked, given, endpoint, body.get("service_tier") or "default")
         if checked:
             self.verify(f"POST {endpoint.removeprefix('/v1')}", view)
@@ -661,6 +664,7 @@ class State:
                 "files": [file.view for file in self.files.values()],
                 "enqueued": self.enqueued(),
                 "most_enqueued": self.most_enqueued,
+                "busy_seconds": self.busy_seconds,
                 "spec_violations": list(self.spec_violations),
             }
 
