@@ -550,10 +550,11 @@ def test_a_ticket_is_byte_for_byte_what_its_slots_render_again_and_has_no_foreig
     window = stage._causes(home.warehouse, day)
     wording = Wording.of(fold(home.ledger.entries(["taxonomy"])), home.settings)
     facts = cause_facts(window, home.settings.audience)[slots["cause_id"]]
+    then = date.fromisoformat(slots["tables_of"])
     diagnosis = diagnose(
-        facts, wording=wording, causes_window=window,
-        release_correlations=home.rows(ReleaseCorrelation, day), error_correlations=home.rows(ErrorCorrelation, day),
-        friction_rates=home.rows(FrictionRate, day), leading_indicators=home.rows(LeadingIndicator, day),
+        facts, wording=wording, causes_window=window, components=home.settings.components,
+        release_correlations=home.rows(ReleaseCorrelation, then), error_correlations=home.rows(ErrorCorrelation, then),
+        friction_rates=home.rows(FrictionRate, then), leading_indicators=home.rows(LeadingIndicator, then),
     )  # fmt: skip
     again = ticket_text(
         key=filing.key, generation=1, day=LAST_DAY, cause=facts, level=level, diagnosis=diagnosis, wording=wording,

@@ -120,7 +120,10 @@ def _causes(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
 
 
 class _Acting:
-    """What an acting run reads: the crossing's day and the published tables of that day."""
+    """What an acting run reads: levels and causes of the crossing's day, and the newest day's published tables.
+
+    A crossing is acted on days later at times, and what explains it is often shown only then.
+    """
 
     def __init__(
         self, context: dg.AssetExecutionContext, warehouse: Warehouse, ledger: Ledger, settings: Settings
@@ -133,6 +136,7 @@ class _Acting:
         self.newest_day = stored[-1]
         self.day = date.fromisoformat(tag) if tag else self.newest_day
         self.wording = Wording.of(fold(ledger.entries(["taxonomy"])), settings)
+        self.components = settings.components
         self.warehouse = warehouse.limited_to(())  # acting writes ledger rows and what it files, never a table
         self.window = _causes(warehouse, self.day)
         levels = warehouse.read(FrictionLevel, self.day).to_pylist()
@@ -143,8 +147,8 @@ class _Acting:
         self.causes: list[CauseFacts] = [facts[cause_id] for cause_id in named if cause_id in facts]
 
     def rows(self, model: type[Row]) -> list[dict[str, Any]]:
-        """The day's rows of a published table."""
-        rows: list[dict[str, Any]] = self.warehouse.read(model, self.day).to_pylist()
+        """The newest day's rows of a published table."""
+        rows: list[dict[str, Any]] = self.warehouse.read(model, self.newest_day).to_pylist()
         return rows
 
     def diagnoses(self) -> list[Diagnosis]:
@@ -158,6 +162,7 @@ class _Acting:
                 friction_rates=self.rows(FrictionRate),
                 leading_indicators=self.rows(LeadingIndicator),
                 causes_window=self.window,
+                components=self.components,
             )
             for cause in self.causes
         ]
@@ -196,8 +201,9 @@ def diagnoses(
             "type": diagnosis.type, "cause_id": diagnosis.cause_id, "component": diagnosis.component,
             "lever": diagnosis.lever, "statement": diagnosis.statement, "evidence": list(diagnosis.evidence),
             "change": diagnosis.change, "day": acting.day.isoformat(),
+            "tables_of": acting.newest_day.isoformat(),
         }  # fmt: skip
-        ledger.append("diagnosis", f"{diagnosis.cause_id}:{acting.day}", payload)
+        ledger.append("diagnosis", f"{diagnosis.cause_id}:{acting.day}:{acting.newest_day}", payload)
     named = sum(diagnosis.lever != "cannot say" for diagnosis in found)
     return dg.MaterializeResult(metadata=shown(diagnoses=len(found), lever_named=named, day=acting.day))
 

@@ -7,14 +7,17 @@ Not here: the statistics behind the tables (see `core/correlations.py`), the tic
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from signals_assets.core.barrier.thresholds import coarse, shown
+from signals_assets.core.barrier.thresholds import coarse, part_shown, rounded_interval, shown
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow, newest_rows
+from signals_assets.core.components import component_of
+from signals_assets.core.statistics import interval
 from signals_assets.core.wording import Wording, percent
+from signals_assets.settings import Audience
 
 Lever = Literal[
     "misread intent",
@@ -69,6 +72,8 @@ class Diagnosis:
     release: str | None = None
     released_on: date | None = None
     error: str | None = None
+    share: tuple[str, ...] = ()
+    """How much of the type's friction this component has, and for how much of it a component is known."""
 
 
 def diagnose(
@@ -80,14 +85,17 @@ def diagnose(
     friction_rates: Iterable[DataRow] = (),
     leading_indicators: Iterable[DataRow] = (),
     causes_window: Iterable[DataRow] = (),
+    components: Mapping[str, Sequence[str]] | None = None,
 ) -> Diagnosis:
     """Tie a cause to a lever, from the day's tables, or say that it cannot be said.
 
     Only a confirmed release, a backend error that coincides, or a concentration whose interval lies above 1 name a
-    lever; a suspected release is mentioned and names none. Tables are of one day; `causes_window` of the week.
+    lever; a suspected release is mentioned and names none, nor does an error of a service that belongs to another
+    component. Tables are of one day; `causes_window` of the week; `components` is the settings' map.
     """
+    causes_window = list(newest_rows(causes_window).values())
     release, release_words = _blamed_release(cause.type, release_correlations, wording)
-    error, error_words = _coinciding_error(cause.type, error_correlations, wording)
+    error, error_words = _coinciding_error(cause, error_correlations, wording, components or {})
     slices, slice_words = _concentrations(cause.type, friction_rates, wording)
     in_component, component_words = _component_lift(cause, causes_window, wording)
     lever = _lever(cause.type, wording.lever(cause.type), release, error, slices | in_component)
@@ -109,6 +117,7 @@ def diagnose(
         release=wording.label("version", release["version"]) if release else None,
         released_on=release["released_on"] if release else None,
         error=_error_label(error, wording) if error else None,
+        share=_component_share(cause, causes_window, wording),
     )
 
 
@@ -158,22 +167,34 @@ def _from_to(before: float | None, after: float | None) -> str:
 
 
 def _coinciding_error(
-    friction_type: str, rows: Iterable[DataRow], wording: Wording
+    cause: CauseFacts, rows: Iterable[DataRow], wording: Wording, components: Mapping[str, Sequence[str]]
 ) -> tuple[DataRow | None, list[str]]:
-    """The backend error that coincides most surely (largest lower bound of the ratio), and its sentence."""
+    """The backend error that coincides most surely (largest lower bound of the ratio), and its sentence.
+
+    One of the cause's own component comes first; one of another component is mentioned, and is no lever here.
+    """
     found = [
-        row
+        (_owner(cause, row, components), row)
         for row in rows
-        if row["type"] == friction_type and row["verdict"] == "coincides" and (row["low"] or 0.0) >= 1
+        if row["type"] == cause.type and row["verdict"] == "coincides" and (row["low"] or 0.0) >= 1
     ]
     if not found:
         return None, []
-    first = max(found, key=lambda row: (row["low"], row["template_id"]))
+    owner, first = max(found, key=lambda item: (item[0] is None, item[1]["low"], item[1]["template_id"]))
     words = (
         f"Backend error {_error_label(first, wording)} of service {wording.label('service', first['service'])} "
-        f"precedes it {_times(first['ratio'], first['low'], first['high'])} as often as by chance."
+        f"precedes {wording.name(cause.type)} {_times(first['ratio'], first['low'], first['high'])} as often as by "
+        "chance."
     )
-    return first, [words]
+    if owner is None:
+        return first, [words]
+    return None, [f"{words} It belongs to component {wording.label('component', owner)}, not to this one."]
+
+
+def _owner(cause: CauseFacts, row: DataRow, components: Mapping[str, Sequence[str]]) -> str | None:
+    """The component that the error's service belongs to, where that is known and is not the cause's."""
+    owner = component_of(components, (), service=row["service"])
+    return owner if "unknown" not in (owner, cause.component) and owner != cause.component else None
 
 
 def _error_label(row: DataRow, wording: Wording) -> str:
@@ -211,7 +232,7 @@ def _component_lift(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording
     Ratio of two shares of users with the log interval of Katz et al. (Biometrics 34, 1978).
     """
     users: dict[tuple[bool, bool], set[tuple[str | None, str]]] = defaultdict(set)
-    for row in newest_rows(rows).values():
+    for row in rows:
         of_type, here = row["type"] == cause.type, row["component"] == cause.component
         person = (row["user_id"], "" if row["user_id"] else row["session_id"])
         users[of_type, here].add(person)
@@ -228,6 +249,47 @@ def _component_lift(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording
     low, high = math.floor(2 * lift / spread) / 2, math.ceil(2 * lift * spread) / 2
     times = _times(min(max(coarse(lift), low), high), low, high)
     return {"component"}, [f"It concentrates in component {label}: {times} as often as other friction."]
+
+
+def _component_share(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording) -> tuple[str, ...]:
+    """The component's share of the sessions with the type, its interval by users, and how many name a component.
+
+    A share is told where enough users are in it and enough are outside it (`part_shown`). Sessions whose friction is in
+    several components count for each.
+    """
+    with_type: dict[tuple[str | None, str], set[str]] = defaultdict(set)
+    here, known = set(), set()
+    for row in rows:
+        if row["type"] == cause.type:
+            with_type[row["user_id"], "" if row["user_id"] else row["session_id"]].add(row["session_id"])
+            here.update([row["session_id"]] if row["component"] == cause.component else [])
+            known.update([row["session_id"]] if row["component"] != "unknown" else [])
+    if wording.audience == "public" or not with_type:
+        return ()
+    share, coverage = _share(with_type, here, wording.audience), _share(with_type, known, wording.audience)
+    if cause.component == "unknown":
+        part = share or "part"
+        return (f"No component is known for {part} of the sessions with this friction: this ticket is about those.",)
+    label = wording.label("component", cause.component)
+    told = f"Component {label} has {share} of the sessions with this friction."
+    hidden = f"Which share of this friction component {label} has is not told: too few people are in it or outside it."
+    return (told if share else hidden, f"A component is known for {coverage or 'all or nearly all'} of them.")
+
+
+def _share(sessions_of: Mapping[tuple[str | None, str], set[str]], chosen: set[str], audience: Audience) -> str | None:
+    """The share of users' sessions that are among the chosen, with its 95 % interval; None where it may not be told."""
+    inside = sum(not sessions.isdisjoint(chosen) for sessions in sessions_of.values())
+    outside = sum(not sessions <= chosen for sessions in sessions_of.values())
+    if not part_shown(audience, inside, outside):
+        return None
+    import numpy as np
+
+    weight = np.array([len(sessions) for sessions in sessions_of.values()], dtype=np.float64)
+    events = np.array([[len(sessions & chosen) for sessions in sessions_of.values()]], dtype=np.float64)
+    found = interval(weight, events, float(weight.sum()))
+    exact = (float(found.rate[0]), float(found.low[0]), float(found.high[0]))
+    rate, low, high = rounded_interval(exact, int(weight.sum()), len(sessions_of), audience)
+    return f"{percent(rate)} (95 % interval {percent(low)} to {percent(high)})"
 
 
 _OUTCOMES: Final[dict[str, str]] = {

@@ -111,11 +111,16 @@ def ticket_text(
     definition = wording.definition(cause.type)
     sections = [
         ("What users experience", markdown(definition)),
-        ("How many, since when", "\n".join(_extent(cause, level, wording, severe_share))),
+        ("How many, since when", "\n".join(_extent(cause, level, diagnosis, wording, severe_share))),
         ("Suspected", "\n".join(_suspects(diagnosis))),
         (
             "Diagnosis",
-            "\n".join([f"Lever: **{diagnosis.lever}**. {diagnosis.statement}\n", *_bullets(diagnosis.evidence)]),
+            "\n".join(
+                [
+                    f"Lever: **{diagnosis.lever}**. {diagnosis.statement} Read from the tables of {day.isoformat()}.\n",
+                    *_bullets(diagnosis.evidence),
+                ]
+            ),
         ),
         ("Smallest change suggested", diagnosis.change),
         ("Done when", _acceptance(name, level)),
@@ -135,14 +140,23 @@ def ticket_text(
     )
 
 
-def _extent(cause: CauseFacts, level: DataRow, wording: Wording, severe_share: float | None) -> list[str]:
+def _extent(
+    cause: CauseFacts, level: DataRow, diagnosis: Diagnosis, wording: Wording, severe_share: float | None
+) -> list[str]:
+    """Sizes are the cause's, the rate is the type's whatever the component, the share says how the two fit together."""
     users, sessions = band(cause.users, wording.audience), band(cause.sessions, wording.audience)
     if wording.audience == "public":
         users, sessions = f"At least {TICKET['public'].users}", f"{TICKET['public'].sessions}"
-    lines = [f"{users} users and {sessions} sessions in the last {WINDOW_DAYS} days."]
+    where = "without a known component" if cause.component == "unknown" else "in this component"
+    week = f"the {WINDOW_DAYS} days to {level['day'].isoformat()}"
+    lines = [f"{users} users and {sessions} sessions {where} in {week}."]
     if level["level"] is not None:
         low = level["lower_bound"] or 0.0
-        lines.append(f"{percent(level['level'])} of all sessions have this friction (at least {percent(low)}).")
+        lines.append(
+            f"{percent(level['level'])} of all sessions have this friction, whatever the component (at least "
+            f"{percent(low)}; its ceiling is {percent(level['ceiling'])})."
+        )
+    lines += diagnosis.share
     since = level["episode"].rpartition("@")[2]
     if since:
         lines.append(f"Over its threshold since {markdown(since)}.")
@@ -157,7 +171,10 @@ def _suspects(diagnosis: Diagnosis) -> list[str]:
         lines.append(f"Release {markdown(diagnosis.release)} of {diagnosis.released_on.isoformat()}.")
     if diagnosis.error:
         lines.append(f"Backend error {markdown(diagnosis.error)}.")
-    return _bullets(lines or ["No release and no backend error stands out."], escape=False)
+    nothing = "No release and no backend error stands out"
+    return _bullets(
+        lines or [f"{nothing}{'' if diagnosis.component == 'unknown' else ' for this component'}."], escape=False
+    )
 
 
 def _bullets(lines: Iterable[str], *, escape: bool = True) -> list[str]:
@@ -168,8 +185,9 @@ def _acceptance(name: str, level: DataRow) -> str:
     target = level["closing_level"] if level["closing_level"] is not None else level["ceiling"] * RECOVERY_SHARE
     sessions = math.ceil(10 / max(target, 0.01) / 50) * 50
     return (
-        f"The share of sessions with this friction ({markdown(name)}) is under {percent(target)} "
-        f"on the next {sessions} sessions of the fixed version. Name this ticket's key in branch or title."
+        f"The share of all sessions with this friction ({markdown(name)}, whatever the component) is under "
+        f"{percent(target)} on the next {sessions} sessions of the fixed version. Name this ticket's key in branch or "
+        "title."
     )
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import dagster as dg
 
 from signals_assets.resources.filing import AUDIT_KIND, broken_link
-from signals_assets.tables import Cause, FrictionEvent, FrictionLevel, TicketRow
+from signals_assets.tables import Cause, ErrorCorrelation, FrictionEvent, FrictionLevel, TicketRow
 from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY, NEXT_DAY
+from signals_assets_tests.factories import row_values
 from signals_assets_tests.home import Home, failures
 
 REPHRASING = dg.RunRequest(partition_key="repeated_rephrasing")
@@ -90,3 +91,22 @@ def test_a_ticket_is_a_row_from_the_day_after_it_was_filed(crossing: Callable[..
     [row] = home.rows(TicketRow, NEXT_DAY)
     assert (row["ticket_key"], row["type"], row["state"]) == (home.tickets()[0].stem, "repeated_rephrasing", "open")
     assert row["filed_on"] == LAST_DAY
+
+
+def test_what_is_shown_only_after_the_crossing_stands_in_the_ticket(crossing: Callable[..., Home]):
+    home = crossing("repeated_rephrasing")
+    [request] = home.tick("friction_threshold").run_requests
+    assert request.tags["signals/day"] == LAST_DAY.isoformat()
+    home.materialize(NEXT_DAY)
+    shown_later = row_values(
+        ErrorCorrelation, day=NEXT_DAY, type="repeated_rephrasing", verdict="coincides", ratio=3.0, low=2.0, high=5.0
+    )
+    home.warehouse.replace(ErrorCorrelation, NEXT_DAY, [ErrorCorrelation(**shown_later)])
+    assert home.run(request).success
+    [diagnosis] = home.ledger.entries(["diagnosis"])
+    [ticket] = [path.read_text() for path in home.tickets()]
+    assert (diagnosis.payload["day"], diagnosis.payload["tables_of"]) == (LAST_DAY.isoformat(), NEXT_DAY.isoformat())
+    assert diagnosis.payload["lever"] == "backend"
+    assert f"Read from the tables of {NEXT_DAY}." in ticket
+    assert "- Backend error " in ticket
+    assert f"in the 7 days to {LAST_DAY}" in ticket

@@ -1,5 +1,7 @@
 from datetime import date
 
+import pytest
+
 from signals_assets.core.causes import CauseFacts
 from signals_assets.core.diagnosis import diagnose
 from signals_assets.core.taxonomy import seed
@@ -107,6 +109,63 @@ def test_an_error_text_that_nobody_listed_stays_opaque():
     rows = [error(template="user jane@example.com failed", service="janes-service")]
     found = diagnose(cause("error_event"), wording=WORDING, error_correlations=rows)
     assert "jane" not in repr(found)
+
+
+MAP = {"checkout": ["pay", "billing"], "editor": ["Edit"]}
+
+
+def test_an_error_of_another_component_s_service_is_mentioned_and_is_no_lever():
+    given = {"error_correlations": [error()], "components": MAP, "wording": WORDING}
+    own, other = diagnose(cause("error_event", "checkout"), **given), diagnose(cause("error_event", "editor"), **given)
+    assert (own.lever, own.error) == ("backend", "connection refused")
+    assert (other.lever, other.error) == ("cannot say", None)
+    [said] = other.evidence
+    assert said.startswith(own.evidence[0])
+    assert said.endswith(", not to this one.")
+    assert "checkout" not in said, "nobody listed the name"
+
+
+def test_an_error_of_the_own_component_comes_before_a_surer_one_of_another():
+    rows = [error(), error(service="edit-api", template_id="error_1", low=1.2, high=2.0, ratio=1.5)]
+    mapped = {"checkout": ["billing"], "editor": ["edit-api"]}
+    found = diagnose(cause("error_event", "editor"), wording=WORDING, error_correlations=rows, components=mapped)
+    assert found.lever == "backend"
+    assert "1.5 times" in found.evidence[0]
+
+
+@pytest.mark.parametrize(("component", "service"), [("unknown", "billing"), ("editor", "unheard-of")])
+def test_where_a_component_is_not_known_an_error_counts_for_all(component, service):
+    rows = [error(service=service)]
+    found = diagnose(cause("error_event", component), wording=WORDING, error_correlations=rows, components=MAP)
+    assert found.lever == "backend"
+
+
+def test_the_component_s_share_of_the_friction_is_told_with_interval_and_coverage():
+    window = [event(i, "error_event", "shell") for i in range(120)]
+    window += [event(i, "error_event", "search") for i in range(120, 140)]
+    window += [event(i, "error_event", "unknown") for i in range(140, 200)]
+    window += [event(i, "correction", "shell") for i in range(400)]
+    share, coverage = diagnose(cause("error_event", "shell"), wording=WORDING, causes_window=window).share
+    # Wilson on 200 users (53.1 to 66.5 %, 63.3 to 75.9 %, 24.1 to 36.7 %), outwards on a grid of 2.5 points.
+    assert share == "Component shell has 60 % (95 % interval 52 % to 68 %) of the sessions with this friction."
+    assert coverage == "A component is known for 70 % (95 % interval 62 % to 78 %) of them."
+    [unknown] = diagnose(cause("error_event", "unknown"), wording=WORDING, causes_window=window).share
+    assert unknown.startswith("No component is known for 30 % (95 % interval 22 % to 38 %) of the sessions")
+
+
+@pytest.mark.parametrize("others", [0, 1, 4])
+def test_a_share_with_few_people_outside_it_is_not_told_and_nobody_looks_like_few(others):
+    window = [event(i, "error_event", "shell") for i in range(40)]
+    window += [event(i, "error_event", "search") for i in range(40, 40 + others)]
+    share, coverage = diagnose(cause("error_event", "shell"), wording=WORDING, causes_window=window).share
+    assert "not told" in share
+    assert "%" not in share + coverage
+
+
+def test_the_public_is_told_no_share():
+    window = [event(i, "error_event", ("shell", "search")[i % 2]) for i in range(100)]
+    public = Wording(seed(), audience="public")
+    assert diagnose(cause("error_event", "shell"), wording=public, causes_window=window).share == ()
 
 
 def test_concentration_in_an_intent_needs_intervals_that_do_not_overlap():

@@ -76,7 +76,9 @@ def test_a_ticket_says_what_how_many_since_when_why_and_when_it_is_done():
     ticket = rendered(release_correlations=[release_row()])
     assert ticket.title == "Context churn in file read"
     for part in (
-        "20-49 users and 50-99 sessions",
+        "20-49 users and 50-99 sessions in this component in the 7 days to 2026-03-09.",
+        "31 % of all sessions have this friction, whatever the component (at least 26 %; its ceiling is 35 %).",
+        "Read from the tables of 2026-03-09.",
         "Over its threshold since 2026-03-08.",
         "Release 1.4.0 of 2026-03-09.",
         "Lever: **harness or prompt**.",
