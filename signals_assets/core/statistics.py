@@ -69,6 +69,12 @@ class Cohort:
         """The same cells, only these types."""
         return Cohort(self.user, self.day, self.sessions, self.weight, self.events[rows])
 
+    @property
+    def worth(self) -> float:
+        """How many sessions of equal weight these are worth (Kish); as many as they are where weights are equal."""
+        squares = float((self.weight**2 / self.sessions).sum())
+        return float(self.weight.sum()) ** 2 / squares if squares else 0.0
+
     def merged(self) -> "Cohort":
         """One cell per user and day, in that order: how counts were split over rows must not matter."""
         if not len(self.user):
@@ -146,7 +152,7 @@ def compare(before: Cohort, after: Cohort) -> list[Comparison]:
     types = before.events.shape[0]
     if not len(before.user) or not len(after.user):
         return [_nothing(before, after)] * types
-    before, after = before.merged().tempered(), after.merged().tempered()
+    before, after, worth = before.merged().tempered(), after.merged().tempered(), after.worth
     if np.array_equal(np.unique(before.user), np.unique(after.user)) and len(np.unique(before.user)) == 1:
         units_before, units_after = before.day, after.day
     else:
@@ -158,7 +164,7 @@ def compare(before: Cohort, after: Cohort) -> list[Comparison]:
         before, after, (units_before, units_after), (strata_before, strata_after), binomial_floor=True
     )
     day_variance, day_df = _day_variance(before, after, contrast, units_before, strata_before)
-    return _results(before, after, contrast, day_variance, day_df)
+    return _results(before, after, contrast, day_variance, day_df, worth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +325,7 @@ def _day_imbalance(before: Cohort, after: Cohort, shares: Floats, strata: Intege
 
 
 def _results(
-    before: Cohort, after: Cohort, contrast: Contrast, day_variance: Floats, day_df: float
+    before: Cohort, after: Cohort, contrast: Contrast, day_variance: Floats, day_df: float, worth: float
 ) -> list[Comparison]:
     from scipy.special import ndtri, stdtr, stdtrit
 
@@ -334,7 +340,7 @@ def _results(
     reach = stdtrit(df, 0.975) * error
     sessions_before, sessions_after = float(before.sessions.sum()), float(after.sessions.sum())
     pooled = (before.events.sum(axis=1) + after.events.sum(axis=1)) / (before.weight.sum() + after.weight.sum())
-    expected = pooled * sessions_after
+    expected = pooled * worth
     testable = min(contrast.units_before, contrast.units_after) >= 2 and len(np.unique(before.day)) >= MIN_BASELINE_DAYS
     return [
         Comparison(
@@ -459,7 +465,7 @@ class Intervals:
         return float(self.rate[row]), float(self.low[row]), float(self.high[row])
 
 
-def interval(weight: Floats, events: Floats, sessions: float) -> Intervals:
+def interval(weight: Floats, events: Floats, sessions: float, worth: float | None = None) -> Intervals:
     """Rates and their 95 % intervals by user, within [0, 1] and sensible at 0 and 1.
 
     `weight` (users,): weighted sessions, all positive; `events` (types, users): the weighted sessions with the event;
@@ -472,14 +478,16 @@ def interval(weight: Floats, events: Floats, sessions: float) -> Intervals:
 
     total = float(weight.sum())
     rate = events.sum(axis=1) / total
-    n, t = np.full(len(rate), sessions), 1.959963984540054
+    worth = sessions if worth is None else worth
+    n, t = np.full(len(rate), worth), 1.959963984540054
     if len(weight) > 1:
         influence = (events - rate[:, None] * weight) / _left(total, weight)
         binomial = rate * (1 - rate) / sessions
         kish = effective_number(weight)
         assumed = 1 + ASSUMED_CORRELATION * max(sessions / kish - 1, 0.0)
-        inflation = np.divide((influence**2).sum(axis=1), binomial, out=np.ones_like(rate), where=binomial > 1e-12)
-        n = n / np.maximum(inflation, assumed)
+        unequal = np.full_like(rate, sessions / worth)
+        inflation = np.divide((influence**2).sum(axis=1), binomial, out=unequal, where=binomial > 1e-12)
+        n = sessions / np.maximum(inflation, assumed)
         t = float(stdtrit(max(kish - 1, 1.0), 0.975))
     centre = (rate + t**2 / (2 * n)) / (1 + t**2 / n)
     reach = t / (1 + t**2 / n) * np.sqrt(rate * (1 - rate) / n + t**2 / (4 * n**2))
