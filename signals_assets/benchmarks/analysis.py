@@ -8,7 +8,7 @@ The condensed session is the one that a reader of the text could know (`seen`): 
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,10 +16,14 @@ import numpy as np
 
 from signals_assets.core.agreement import Bootstrap, gain, match
 from signals_assets.core.condensing import Part, condense, seen
-from signals_assets.core.readings import Pair, Reading, scores
+from signals_assets.core.readings import Moment, Pair, Reading, scores
 from signals_assets.core.sessions import Session
 
 Result = dict[str, Any]
+Readings = Mapping[str, Reading]
+"""What the detectors say, by session."""
+Forms = tuple[Readings, Readings, Readings]
+"""Of whole sessions, of condensed ones, and of these without the steps that the text only counts."""
 
 WHOLE: Final = "whole"
 """No budget: what remains is what the format of the text itself costs."""
@@ -59,8 +63,13 @@ def run(sessions: Sequence[Session], rulers: Sequence[Ruler], *, quick: bool = F
     for name, tokens in BUDGETS:
         parts, shown = _condensed(list(by_id.values()), tokens)
         views = {key: seen(found, by_id[key]) for key, found in parts.items()}
+        strict = {key: seen(found, by_id[key], counts=False) for key, found in parts.items()}
         labels = [
-            _compared(ruler, before, _readings(ruler, views.__getitem__), resamples, seed)
+            _compared(
+                ruler,
+                (before, _readings(ruler, views.__getitem__), _readings(ruler, strict.__getitem__)),
+                Bootstrap(len(before), resamples, seed),
+            )
             for ruler, before in zip(chosen, whole, strict=True)
         ]
         budgets.append({"budget": name, **shown, "labels": labels})
@@ -98,20 +107,16 @@ def _readings(ruler: Ruler, view: Callable[[str], Session]) -> dict[str, Reading
     return {key: ruler.read(view(key)) for key in dict.fromkeys(key for key, _ in ruler.sheets)}
 
 
-def _compared(
-    ruler: Ruler, before: dict[str, Reading], after: dict[str, Reading], resamples: int, seed: int
-) -> Result:
+def _compared(ruler: Ruler, forms: Forms, bootstrap: Bootstrap) -> Result:
     """Recall of one file of labels on whole and on condensed sessions: by type, and over all types."""
     figures = [
-        scores([Pair(key, sheet, found[key]) for key, sheet in ruler.sheets], ruler.types, 1, seed)
-        for found in (before, after)
+        scores([Pair(key, sheet, found[key]) for key, sheet in ruler.sheets], ruler.types, 1, 0) for found in forms[:2]
     ]
-    bootstrap = Bootstrap(len(before), resamples, seed)
     return {
         "labels": ruler.name,
         "sheets": len(ruler.sheets),
-        "sessions": len(before),
-        "all": {level: _all(ruler, before, after, level, bootstrap) for level in LEVELS},
+        "sessions": len(forms[0]),
+        "all": {level: _all(ruler, forms, level, bootstrap) for level in LEVELS},
         "types": {
             name: {
                 level: {
@@ -131,34 +136,32 @@ def _compared(
     }
 
 
-def _all(
-    ruler: Ruler, before: dict[str, Reading], after: dict[str, Reading], level: str, bootstrap: Bootstrap
-) -> Result:
+def _all(ruler: Ruler, forms: Forms, level: str, bootstrap: Bootstrap) -> Result:
     """Recall over all types together, and what is lost of it, with its interval over sessions."""
     hits = _moment_hits if level == "moments" else _session_hits
-    places = {key: place for place, key in enumerate(before)}
-    counts = np.zeros((len(places), 3))
+    places = {key: place for place, key in enumerate(forms[0])}
+    counts = np.zeros((len(places), 4))
     for key, sheet in ruler.sheets:
         for name in ruler.types:
-            kept, true = hits(sheet, before[key], name)
-            counts[places[key]] += (kept, true, hits(sheet, after[key], name)[0])
-    whole, true, condensed = (int(total) for total in counts.sum(axis=0))
+            wanted = sheet.moments.get(name, [])
+            kept = [hits(wanted, form[key].moments.get(name, [])) for form in forms]
+            counts[places[key]] += (kept[0], len(wanted) if level == "moments" else bool(wanted), *kept[1:])
+    whole, true, condensed, strict = (int(total) for total in counts.sum(axis=0))
     return {
         "true": true,
         "recall_whole": _share(whole, true),
         "recall_condensed": _share(condensed, true),
-        **bootstrap.figure("lost", counts, gain),
+        **bootstrap.figure("lost", counts[:, :3], gain),
+        "lost_strictly": _share(whole - strict, true),
     }
 
 
-def _moment_hits(sheet: Reading, found: Reading, name: str) -> tuple[int, int]:
-    wanted = [moment.steps for moment in sheet.moments.get(name, [])]
-    return len(match(wanted, [moment.steps for moment in found.moments.get(name, [])])), len(wanted)
+def _moment_hits(wanted: Sequence[Moment], found: Sequence[Moment]) -> int:
+    return len(match([moment.steps for moment in wanted], [moment.steps for moment in found]))
 
 
-def _session_hits(sheet: Reading, found: Reading, name: str) -> tuple[int, int]:
-    wanted = bool(sheet.moments.get(name))
-    return int(wanted and bool(found.moments.get(name))), int(wanted)
+def _session_hits(wanted: Sequence[Moment], found: Sequence[Moment]) -> int:
+    return int(bool(wanted) and bool(found))
 
 
 def _gates(budgets: Sequence[Result]) -> list[Result]:

@@ -18,11 +18,11 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["correlations", "detectors", "discovery", "privacy"]))
+@click.argument("name", type=click.Choice(["analysis", "correlations", "detectors", "discovery", "privacy"]))
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--sessions", multiple=True, type=_FILE, help="detectors, privacy: sessions.")
-@click.option("--labels", multiple=True, type=_FILE, help="detectors, privacy: label sheets; each by itself.")
+@click.option("--sessions", multiple=True, type=_FILE, help="analysis, detectors, privacy: sessions.")
+@click.option("--labels", multiple=True, type=_FILE, help="analysis, detectors, privacy: label sheets.")
 @click.option("--rewards", type=_FILE, help="detectors: lines of session_id and true reward (0 or 1).")
 @click.option(
     "--disagreements",
@@ -42,17 +42,20 @@ def command(
     data: Path | None,
     json_file: str | None,
 ) -> None:
-    """Run one benchmark: correlations, detectors, discovery or privacy.
+    """Run one benchmark: analysis, correlations, detectors, discovery or privacy.
 
-    detectors without --sessions and discovery without --data run on made-up data, which proves plumbing only.
+    analysis measures what condensing a session for a language model costs in labelled moments, and what it saves; it
+    ends with an error when more recall is lost than it may.
+    analysis and detectors without --sessions, discovery without --data run on made-up data: that proves plumbing only.
     privacy plants made-up private values in simulated sessions (and in copies of yours), and ends with an error when
     a gate does not hold or when its census without a barrier finds too little.
     """
-    if name != "privacy" and bool(sessions) != bool(labels or rewards):
+    if name not in ("analysis", "privacy") and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
     if disagreements and sessions and not labels:
         raise click.UsageError("--disagreements are with labels: give --labels too")
     result, tables = {
+        "analysis": lambda: _analysis(quick, seed, sessions, labels),
         "correlations": lambda: _correlations(quick, seed),
         "detectors": lambda: _detectors(quick, seed, sessions, labels, rewards, disagreements),
         "discovery": lambda: _discovery(quick, seed, data),
@@ -66,6 +69,86 @@ def command(
     broken += result.get("unproven", ())
     if broken:
         raise click.ClickException("; ".join(broken))
+
+
+def _analysis(
+    quick: bool, seed: int, sessions: tuple[Path, ...], labels: tuple[Path, ...]
+) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.analysis import JUDGED, Ruler, run
+    from signals_assets.benchmarks.detectors import rulers
+    from signals_assets.core.readers import Rejected
+    from signals_assets.resources.session_source import read_paths
+
+    source = "given sessions" if sessions else "simulation (proves plumbing only)"
+    with tempfile.TemporaryDirectory() as folder:
+        if not sessions:
+            sessions, labels = _simulated(Path(folder), quick, seed)
+        items = list(read_paths(sessions))
+        read = [item for item in items if not isinstance(item, Rejected)]
+        sheets = [(path.name, records(path, ("session_id", "friction"))) for path in labels]
+    result = run(read, [Ruler(*ruler) for ruler in rulers(read, sheets)], quick=quick, seed=seed)
+    parameters = {
+        "source": source,
+        "seed": seed,
+        "quick": quick,
+        "sessions": len(read),
+        "unreadable": len(items) - len(read),
+        "resamples": result.pop("resamples"),
+    }
+    budgets = result["budgets"]
+    shown = [{key.replace("_", " "): value for key, value in row.items() if key != "labels"} for row in budgets]
+    tables: list[Table] = [("What is sent, by budget of tokens per session", shown, _SHOWN_NOTE)]
+    for place, block in enumerate(budgets[0]["labels"]):
+        by_budget = [(row["budget"], row["labels"][place]) for row in budgets]
+        title = f"{block['labels']}: {block['sheets']} sheets of {block['sessions']} sessions"
+        tables.append((f"{title}, all types", _lost_rows(by_budget), _LOST_NOTE))
+        judged = dict(by_budget)[JUDGED]
+        tables.append((f"{block['labels']}: moments by type at {JUDGED}", _lost_types(judged), ""))
+    return {"parameters": parameters, **result}, [*tables, ("Gates", result["gates"], "")]
+
+
+_SHOWN_NOTE: Final = "Tokens are estimated. Over budget: the user's words alone take more. MB of texts and arguments."
+_LOST_NOTE: Final = (
+    "Recall of labelled moments by the same detectors on whole sessions and on what a reader of the text can know. In "
+    "brackets: 95 % by bootstrap over sessions. Strictly: steps that are only counted in the text are taken as unknown."
+)
+
+
+def _lost_rows(by_budget: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Recall of one file of labels by budget, on sessions and on moments."""
+    return [
+        {
+            "budget": budget,
+            "on": level,
+            "labelled": figures["true"],
+            "recall whole": _two(figures["recall_whole"]),
+            "recall condensed": _two(figures["recall_condensed"]),
+            "lost": _with_interval(figures, "lost"),
+            "lost strictly": _two(figures["lost_strictly"]),
+            "outcome whole": _two(block["outcome_whole"]),
+            "outcome condensed": _two(block["outcome_condensed"]),
+        }
+        for level in ("sessions", "moments")
+        for budget, block in by_budget
+        for figures in (block["all"][level],)
+    ]
+
+
+def _lost_types(block: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Recall and precision of each labelled type on moments, whole and condensed."""
+    return [
+        {
+            "type": name,
+            "labelled": figures["moments"]["true"],
+            **{
+                f"{figure} {form}": _two(figures["moments"][f"{figure}_{form}"])
+                for figure in ("recall", "precision")
+                for form in ("whole", "condensed")
+            },
+        }
+        for name, figures in block["types"].items()
+        if figures["moments"]["true"]
+    ]
 
 
 def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
