@@ -117,7 +117,7 @@ def between(text: str) -> str:
     return text
 
 
-_FENCE = re.compile(r"^(====\S+|====.*)$", re.MULTILINE)
+_FENCE = re.compile(r"^(====.*)$", re.MULTILINE)
 
 
 def steps(text: str) -> list[Step]:

@@ -6,9 +6,9 @@ for everything that can go wrong. In a thread of the test:
     with OpenAIServer(Faults(polls=3)) as server:
         client = OpenAI(base_url=server.url, api_key="any")
 
-or as a process of its own, which survives the death of its client: `python -m
-signals_assets_tests.fakes.openai_server --port 0 --faults '{"refused": 0.01}'` prints one line of JSON with the URL.
-What a benchmark wants to know of such a process stands at `/_/report`, `/_/settle`, `/_/finish/<batch>`, `/_/faults`.
+or as a process of its own, which survives the death of its client, with `OpenAIProcess(refused=0.01)` in the same way,
+or by hand: `python -m signals_assets_tests.fakes.openai_server --port 0 --faults '{"refused": 0.01}'` prints one line
+of JSON with the URL. What was paid stands at `/_/report` there (see the routes for more).
 """
 
 import argparse
@@ -16,6 +16,7 @@ import json
 import re
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -23,9 +24,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.request import Request, urlopen
 
 import orjson
 
@@ -226,7 +229,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Drops the connection at once."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Says nothing."""
@@ -296,7 +298,7 @@ class _Listener(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no news; anything else is a fault of this server."""
-        if not isinstance(sys.exception(), ConnectionError | ValueError):
+        if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
@@ -348,6 +350,50 @@ class OpenAIServer:
     def paid_twice(self, by: Literal["custom_id", "text"] = "text") -> dict[str, int]:
         """See `State.paid_twice`."""
         return self.state.paid_twice(by)
+
+
+class OpenAIProcess:
+    """The server as a process of its own, which outlives clients that are killed. Faults by name, as JSON values."""
+
+    def __init__(self, **faults: Any) -> None:
+        self._command = [sys.executable, "-m", __name__, "--faults", json.dumps(faults)]
+        self.url = ""
+
+    def __enter__(self) -> "OpenAIProcess":
+        root = Path(__file__).resolve().parents[2]
+        self._process = subprocess.Popen(self._command, cwd=root, stdout=subprocess.PIPE)
+        assert self._process.stdout is not None
+        self.url = json.loads(self._process.stdout.readline())["url"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.communicate()
+
+    def report(self) -> dict[str, Any]:
+        """See `State.report`."""
+        return self._asked("GET", "report")
+
+    def settle(self) -> dict[str, Any]:
+        """Brings all batches to their end; the report, and "paid_twice" by "custom_id" and by "text"."""
+        return self._asked("POST", "settle")
+
+    def finish(self, batch_id: str) -> dict[str, Any]:
+        """See `State.finish`."""
+        return self._asked("POST", f"finish/{batch_id}")
+
+    def switch(self, **faults: Any) -> None:
+        """Changes how the server behaves from now on."""
+        self._asked("PUT", "faults", faults)
+
+    def _asked(self, method: str, path: str, given: Any = None) -> dict[str, Any]:
+        url = f"{self.url.removesuffix('/v1')}/_/{path}"
+        body = None if given is None else orjson.dumps(given)
+        with urlopen(Request(url, method=method, data=body)) as answer:
+            told: dict[str, Any] = orjson.loads(answer.read())
+            return told
 
 
 def main() -> None:

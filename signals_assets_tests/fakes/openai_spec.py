@@ -157,21 +157,28 @@ def _references(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shape(value: Any, *, loose: bool, key: str = "") -> Any:
-    """A value with short stand-ins for texts; in answers (loose) also for numbers and ids."""
+    """A value with stand-ins for what decides nothing: texts; in answers (loose) also numbers, names and repeats."""
     if isinstance(value, Mapping):
+        if loose and key == "metadata":
+            return {"key": "value"}
         return {name: _shape(item, loose=loose, key=name) for name, item in value.items()}
     if isinstance(value, list):
-        items = value[:1] if value and isinstance(value[0], float) else value
-        return [_shape(item, loose=loose, key=key) for item in items]
+        return _items(value, loose, key)
     if isinstance(value, str) and key == "embedding":
         return [1]  # the document knows vectors as numbers only, not the packed form
-    if isinstance(value, str) and key in _TEXTS:
-        return "text"
-    if loose and isinstance(value, str) and (key == "id" or key.endswith("_id")):
-        return "id"
-    if loose and isinstance(value, int | float) and not isinstance(value, bool):
-        return 1
-    return value
+    if isinstance(value, str):
+        named = loose and (key in ("id", "filename", "model", "message") or key.endswith("_id"))
+        return "text" if named or key in _TEXTS else value
+    return 1 if loose and isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _items(values: list[Any], loose: bool, key: str) -> list[Any]:
+    if not loose:
+        return [_shape(value, loose=loose, key=key) for value in values]
+    if values and isinstance(values[0], float):
+        return [1]
+    shapes = (_shape(value, loose=loose, key=key) for value in values)
+    return list({orjson.dumps(shape): shape for shape in shapes}.values())
 
 
 def _metadata(body: Any) -> str | None:

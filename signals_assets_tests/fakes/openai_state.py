@@ -545,7 +545,10 @@ class State:
             raise ApiError(404, "model_not_found", message, "model")
         if embedding:
             return self._embed(body, custom_id, batch)
-        asked = answers.question(body, endpoint)
+        try:
+            asked = answers.question(body, endpoint)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ApiError(400, "invalid_request", "The body does not have the shape of this endpoint.") from error
         prompt = asked.prompt
         self._acceptable(asked, prompt)
         text = asked.text_hash
