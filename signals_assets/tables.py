@@ -599,8 +599,8 @@ class UserDay(Row):
     sessions: int = Field(description="Sessions (kind session), or sessions with at least one such event.")
     weight: float = Field(description="The same, weighted by inclusion.")
     events: int = Field(0, description="Events.")
-    high: int = Field(0, description="Sessions with at least one event of high severity.")
-    medium: int = Field(0, description="Sessions whose worst such event is of medium severity.")
+    high: float = Field(0.0, description="Weighted sessions with at least one event of high severity.")
+    medium: float = Field(0.0, description="Weighted sessions whose worst such event is of medium severity.")
     taxonomy_version: int = Field(description="Taxonomy version of the labels.")
 
 

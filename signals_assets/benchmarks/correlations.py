@@ -268,7 +268,7 @@ def _table(cells: Mapping[str, np.ndarray]) -> Any:
     count = np.concatenate([part[3] for part in parts])
     size = len(place)
     days = pa.array((cells["day"][place] + origin).astype(np.int32)).cast(pa.date32())
-    zeros = pa.array(np.zeros(size, dtype=np.int64))
+    zeros = pa.array(np.zeros(size))
 
     def words(values: np.ndarray, form: str) -> Any:
         names = pa.array([form.format(code) for code in range(int(values.max()) + 1)])

@@ -31,7 +31,8 @@ def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], day
             continue
         users, index = np.unique(cells.columns["user"], return_inverse=True)
         events = np.array([add_up(index, row, len(users)) for row in cells.events])
-        estimates = interval(add_up(index, cells.weight, len(users)), events, float(cells.sessions.sum()))
+        worth = cells.worth(np.ones(len(cells.weight), dtype=bool))
+        estimates = interval(add_up(index, cells.weight, len(users)), events, float(cells.sessions.sum()), worth)
         for row, item in enumerate(chosen):
             concerned = cells.events[row] > 0
             found[item.type] = LevelInput(

@@ -9,7 +9,7 @@ Every function returns its rows and a `Coverage`: what was withheld for too few 
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal, cast
 
@@ -135,11 +135,12 @@ def _rates(
         group = _size(window, cells, mask)
         represented = rounded_low(_represented(cells, everyone, slice_kind, mask), group.sessions, audience)
         estimates = interval(*_by_user(cells, mask))
+        worth = _worth(cells, mask)
         for row, item in enumerate(types):
             if slice_name not in concerned[row]:
                 skipped["small_numerator"] += 1
                 continue
-            rate, low, high = rounded_interval(estimates.of(row), group.sessions, group.users, audience)
+            rate, low, high = rounded_interval(estimates.of(row), worth, group.users, audience)
             rows.append(
                 FrictionRate(
                     day=day,
@@ -225,10 +226,10 @@ def _rest(cells: Cells, kept: Sequence[_Slice]) -> NDArray[np.bool_]:
 def _severe_share(counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], audience: Audience) -> float | None:
     """Share of the sessions concerned whose worst event was high; None where too few users had one, and where none."""
     severe = mask & (cells.high[row] > 0)
-    count = float(cells.events[row, mask].sum())
-    if not count or not concerned_shown(audience, counts.users(cells.columns["user"][severe])):
+    weight, sessions = float(cells.events[row, mask].sum()), round(float(cells.concerned[row, mask].sum()))
+    if not weight or not concerned_shown(audience, counts.users(cells.columns["user"][severe])):
         return None
-    return rounded_rate(float(cells.high[row, mask].sum()) / count, round(count), audience)
+    return rounded_rate(float(cells.high[row, mask].sum()) / weight, sessions, audience)
 
 
 def _size(counts: Counts, cells: Cells, mask: NDArray[np.bool_]) -> Size:
@@ -253,12 +254,18 @@ def _slices(counts: Counts, cells: Cells, slice_kind: str) -> list[tuple[str, ND
     return [(words[code], column == code) for code in np.unique(column) if code >= 0 and words[code] != UNKNOWN]
 
 
-def _by_user(cells: Cells, mask: NDArray[np.bool_]) -> tuple[Any, Any, float]:
+def _worth(cells: Cells, mask: NDArray[np.bool_]) -> int:
+    """What the sessions are worth, for the grid and the ends of published rates: unequal weights make both coarser."""
+    return round(cells.worth(mask))
+
+
+def _by_user(cells: Cells, mask: NDArray[np.bool_]) -> tuple[Any, Any, float, float]:
     users, index = np.unique(cells.columns["user"][mask], return_inverse=True)
     events = np.zeros((cells.events.shape[0], len(users)))
     for row in range(len(events)):
         events[row] = add_up(index, cells.events[row, mask], len(users))
-    return add_up(index, cells.weight[mask], len(users)), events, float(cells.sessions[mask].sum())
+    weight, sessions = add_up(index, cells.weight[mask], len(users)), float(cells.sessions[mask].sum())
+    return weight, events, sessions, cells.worth(mask)
 
 
 def _represented(cells: Cells, everyone: Cells, slice_kind: str, mask: NDArray[np.bool_]) -> float:
@@ -599,11 +606,8 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
         if intent not in concerned:
             continue
         group = _size(now, cells, mask)
-        weight, events, sessions = _by_user(
-            Cells(cells.columns, cells.sessions, cells.weight, friction[None, :], cells.high, cells.medium), mask
-        )
-        estimate = interval(weight, events, sessions)
-        rate, low, high = rounded_interval(estimate.of(0), group.sessions, group.users, audience)
+        estimate = interval(*_by_user(replace(cells, events=friction[None, :]), mask))
+        rate, low, high = rounded_interval(estimate.of(0), _worth(cells, mask), group.users, audience)
         share = float(cells.weight[mask].sum()) / total
         rows.append(
             IntentTrend(
@@ -613,8 +617,8 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
                 friction_rate=rate,
                 low=low,
                 high=high,
-                success_rate=_outcome_rate(now, cells, 1, mask, group, audience),
-                abandoned_rate=_outcome_rate(now, cells, 2, mask, group, audience),
+                success_rate=_outcome_rate(now, cells, 1, mask, audience),
+                abandoned_rate=_outcome_rate(now, cells, 2, mask, audience),
                 change=(rounded_rate(share - earlier[intent], group.sessions, audience) if intent in earlier else None),
                 users=band(group.users, audience),
                 sessions=band(group.sessions, audience),
@@ -624,13 +628,11 @@ def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[lis
     return rows, Coverage(asked=len(slices), answered=len(rows), skipped=skipped)
 
 
-def _outcome_rate(
-    counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], group: Size, audience: Audience
-) -> float | None:
+def _outcome_rate(counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], audience: Audience) -> float | None:
     if not concerned_shown(audience, counts.users(cells.columns["user"][mask & (cells.events[row] > 0)])):
         return None
     rate = float(cells.events[row, mask].sum() / cells.weight[mask].sum())
-    return rounded_rate(rate, group.sessions, audience)
+    return rounded_rate(rate, _worth(cells, mask), audience)
 
 
 def _shares(window: Counts, audience: Audience) -> dict[str, float]:

@@ -137,16 +137,17 @@ class _Total:
     sessions: int = 0
     weight: float = 0.0
     events: int = 0
-    high: int = 0
-    medium: int = 0
+    high: float = 0.0
+    medium: float = 0.0
     known_on: date = date.min
 
     def add(self, session: _Session, source: Source, events: int, worst: int) -> None:
+        weight = 1.0 if source == "detector" else session.weight
         self.sessions += 1
-        self.weight += 1.0 if source == "detector" else session.weight
+        self.weight += weight
         self.events += events
-        self.high += worst == 3
-        self.medium += worst == 2
+        self.high += weight if worst == 3 else 0.0
+        self.medium += weight if worst == 2 else 0.0
         self.known_on = max(self.known_on, session.known_on)
 
 
@@ -433,7 +434,7 @@ class Counts:
         sizes = [_size(self, name) for name in by]
         keys, index = np.unique(_joined(exposure, by, sizes), return_inverse=True)
         size = len(keys)
-        events, high, medium = (np.zeros((len(types), size)) for _ in range(3))
+        events, high, medium, concerned = (np.zeros((len(types), size)) for _ in range(4))
         of_source = self["source"] == self.code("source", source)
         joined = _joined(self, by, sizes)
         for row, (kind, type_) in enumerate(types):
@@ -441,16 +442,18 @@ class Counts:
             chosen &= np.isin(joined, keys)
             place = np.searchsorted(keys, joined[chosen])
             events[row] = add_up(place, self["weight"][chosen], size)
-            per_session = self["weight"][chosen] / np.maximum(self["sessions"][chosen], 1)
-            high[row] = add_up(place, self["high"][chosen] * per_session, size)
-            medium[row] = add_up(place, self["medium"][chosen] * per_session, size)
+            high[row] = add_up(place, self["high"][chosen], size)
+            medium[row] = add_up(place, self["medium"][chosen], size)
+            concerned[row] = add_up(place, self["sessions"][chosen], size)
         return Cells(
             columns=_split(keys, by, sizes),
             sessions=add_up(index, exposure["sessions"], size),
             weight=add_up(index, exposure["weight"], size),
+            squares=add_up(index, exposure["weight"] ** 2 / np.maximum(exposure["sessions"], 1), size),
             events=events,
             high=high,
             medium=medium,
+            concerned=concerned,
         )
 
     def met(self, types: Iterable[tuple[str, str]], source: Source) -> set[tuple[str, str]]:
@@ -474,14 +477,25 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Sums by some columns: `columns` the values per cell, `events`, `high`, `medium` of shape (types, cells)."""
+    """Sums by some columns: `columns` the values per cell; `events`, `high`, `medium`, `concerned`: (types, cells).
+
+    `weight`, `events`, `high` and `medium` are weighted by inclusion, `sessions` and `concerned` (sessions with the
+    event) are counts. `squares`: the weights squared, as if those of one row of `user_days` were equal.
+    """
 
     columns: Mapping[str, Integers]
     sessions: Floats
     weight: Floats
+    squares: Floats
     events: Floats
     high: Floats
     medium: Floats
+    concerned: Floats
+
+    def worth(self, mask: NDArray[np.bool_]) -> float:
+        """How many sessions of equal weight the chosen cells are worth (Kish); all of them where weights are equal."""
+        squares = float(self.squares[mask].sum())
+        return float(self.weight[mask].sum()) ** 2 / squares if squares else 0.0
 
     def cohort(self, mask: NDArray[np.bool_]) -> Cohort:
         """The chosen cells as a cohort; needs the columns `user` and `about`."""

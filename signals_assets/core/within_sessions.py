@@ -617,19 +617,22 @@ def _indicator(
     reach = float(stdtrit(contrast.df, 0.975)) * error
     sessions = int(exposed.sum())
     both = exposed & question.hit
-    expected = sessions * (rate_with + rate_without) / 2
+    worth = round(after.worth)  # unequal weights make published rates coarser
+    expected = after.worth * (rate_with + rate_without) / 2
     p = 2 * float(stdtr(contrast.df, -abs(rate_with - rate_without) / error))
     row = LeadingIndicator(
         day=day,
         indicator=question.indicator,
         outcome=question.outcome,
-        rate_with=rounded_rate(rate_with, sessions, audience),
-        rate_without=rounded_rate(rate_without, sessions, audience),
-        difference=rounded_rate(rate_with - rate_without, sessions, audience),
-        low=rounded_low(max(rate_with - rate_without - reach, -1.0), sessions, audience),
-        high=rounded_high(min(rate_with - rate_without + reach, 1.0), sessions, audience),
-        lead_steps=_median(question.lead_steps, both, audience),
-        lead_minutes=_median(None if question.lead_seconds is None else question.lead_seconds / 60, both, audience),
+        rate_with=rounded_rate(rate_with, worth, audience),
+        rate_without=rounded_rate(rate_without, worth, audience),
+        difference=rounded_rate(rate_with - rate_without, worth, audience),
+        low=rounded_low(max(rate_with - rate_without - reach, -1.0), worth, audience),
+        high=rounded_high(min(rate_with - rate_without + reach, 1.0), worth, audience),
+        lead_steps=_median(question.lead_steps, both, question.weight, audience),
+        lead_minutes=_median(
+            None if question.lead_seconds is None else question.lead_seconds / 60, both, question.weight, audience
+        ),
         users=band(len(np.unique(table.person[exposed])), audience),
         sessions=band(sessions, audience),
     )
@@ -647,13 +650,16 @@ def _cohort(table: _Table, group: NDArray[np.bool_], hit: NDArray[np.bool_], wei
     )
 
 
-def _median(values: Floats | None, mask: NDArray[np.bool_], audience: Audience) -> float | None:
-    """Median of the finite values, coarse: it is one session's own number. To one digit for `self`."""
+def _median(values: Floats | None, mask: NDArray[np.bool_], weight: Floats, audience: Audience) -> float | None:
+    """Weighted median of the finite values, coarse: it is one session's own number. To one digit for `self`."""
     if values is None:
         return None
-    chosen = values[mask]
-    chosen = chosen[np.isfinite(chosen)]
-    if not len(chosen):
+    chosen = mask & np.isfinite(values)
+    if not chosen.any():
         return None
-    median = float(np.median(chosen))
+    order = np.argsort(values[chosen], kind="stable")
+    ordered, reached = values[chosen][order], np.cumsum(weight[chosen][order])
+    half = reached[-1] / 2  # where a value ends just there, the middle between it and the next, as without weights
+    ends = [np.searchsorted(reached, half * (1 + side)) for side in (-1e-9, 1e-9)]
+    median = float(ordered[ends].mean())
     return round(median, 1) if audience == "self" else coarse(median)

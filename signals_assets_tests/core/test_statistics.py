@@ -231,6 +231,13 @@ def test_intervals_at_zero_start_at_zero_and_narrow_with_users():
     assert 0 < many.high[0] < few.high[0] < 1
 
 
+def test_what_nobody_met_is_less_sure_where_weights_are_unequal():
+    few = interval(np.full(20, 4.0), np.zeros((1, 20)), 80)
+    unequal = interval(np.full(20, 4.0), np.zeros((1, 20)), 80, 20.0)
+    assert unequal.high[0] > 2 * few.high[0]
+    assert interval(np.array([10.0]), np.array([[3.0]]), 20, 10.0).low[0] == pytest.approx(0.1078, abs=2e-4)
+
+
 def test_users_who_are_all_or_nothing_get_a_wider_interval_than_users_alike():
     weight = np.full(20, 10.0)
     alike, divided = np.full(20, 5.0), np.where(np.arange(20) < 10, 10.0, 0.0)

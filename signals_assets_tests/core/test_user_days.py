@@ -76,6 +76,29 @@ def test_a_session_with_three_events_counts_once_with_its_worst_severity():
     assert (row.sessions, row.events, row.high, row.medium, row.weight) == (2, 4, 1, 1, 2.0)
 
 
+def test_severity_is_weighted_session_by_session_not_by_the_mean_of_a_row():
+    rows = counted(
+        metrics=[session("a"), session("b")],
+        analyses=[analysis("a", weight=1.0), analysis("b", weight=9.0)],
+        friction=[event("a", source="analyst", severity="high"), event("b", source="analyst", severity="medium")],
+    )
+    [row] = found(rows, "analyst", "friction", "error_event")
+    assert (row.sessions, row.weight, row.high, row.medium) == (2, 10.0, 1.0, 9.0)
+    cells = Counts.of([row.model_dump() for row in rows]).cells("analyst", [("friction", "error_event")], ("user",))
+    assert (cells.high[0, 0], cells.medium[0, 0], cells.concerned[0, 0]) == (1.0, 9.0, 2.0)
+
+
+def test_sessions_of_unequal_weight_are_worth_fewer():
+    rows = counted(
+        metrics=[session("a"), session("b", "u2")],
+        analyses=[analysis("a", weight=1.0), analysis("b", weight=9.0)],
+    )
+    counts = Counts.of([row.model_dump() for row in rows])
+    everyone = np.ones(2, dtype=bool)
+    assert counts.cells("analyst", [], ("user",)).worth(everyone) == 100 / 82  # Kish: the sum's square over squares
+    assert counts.cells("detector", [], ("user",)).worth(everyone) == 2
+
+
 def test_type_all_counts_a_session_with_several_types_once():
     rows = counted(metrics=[session("a")], friction=[event("a"), event("a", "correction")])
     [row] = found(rows, "detector", "friction", "all")
