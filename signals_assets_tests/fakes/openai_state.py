@@ -104,6 +104,8 @@ class Faults:
     window: int = 272_000
     max_lines: int = 50_000
     max_bytes: int = 200_000_000
+    bytes_per_look: int = 50_000_000
+    """Lines executed in one look at a batch that is due: a larger one takes several, and no look takes long."""
     check_every: int = 1
     """Lines of a batch whose body is checked against the specification: each, or every n-th."""
 
@@ -165,16 +167,21 @@ class _Batch:
     content: Bytes
     polls: int = 0
     holds_queue: bool = True
-    cancelled: bool = False
+    partial: str = ""
+    """Why not all lines are executed ("expired", "cancelled"), or nothing."""
     spans: list[tuple[str, int, int]] = field(default_factory=list)
     """Of each line: custom id, start, end in the input file."""
     tokens: int = 0
     usage: Counter[str] = field(default_factory=Counter)
+    done: int = 0
+    """Lines that were run."""
+    rows: dict[str, list[bytes]] = field(default_factory=lambda: {"output": [], "error": []})
 
     def release(self) -> None:
         """Nothing more will be executed: leaves the queue and lets the input go."""
         self.holds_queue = False
         self.content = b""
+        self.rows.clear()
 
 
 class State:
@@ -326,7 +333,7 @@ class State:
             if batch.view["status"] == "validating":
                 self._validate(batch)
             if batch.view["status"] != "failed":
-                batch.cancelled = True
+                batch.partial = "cancelled"
                 batch.view |= {"status": "cancelling", "cancelling_at": int(self.now())}
             return self._shown(batch)
 
@@ -334,7 +341,7 @@ class State:
         """Brings a batch to its end, whatever its pace."""
         with self.lock:
             batch = self._batch(batch_id)
-            self._move(batch, 3)
+            self._move(batch, 3, math.inf)
             return self._shown(batch)
 
     def settle(self) -> None:
@@ -364,16 +371,16 @@ class State:
             passed = batch.polls / max(faults.polls, 1)
         else:
             return
-        self._move(batch, min(3, int(3 * passed)))
+        self._move(batch, min(3, int(3 * passed)), faults.bytes_per_look)
 
-    def _move(self, batch: _Batch, stage: int) -> None:
-        """On to stage 1 (in_progress), 2 (finalizing) or 3 (ended)."""
+    def _move(self, batch: _Batch, stage: int, budget: float) -> None:
+        """On to stage 1 (in_progress), 2 (finalizing) or 3 (ended, if so many bytes of lines are enough for it)."""
         if batch.view["status"] in ENDED or stage < 1:
             return
         if batch.view["status"] == "validating":
             self._validate(batch)
-        if batch.cancelled or (batch.view["status"] != "failed" and stage == 3):
-            self._execute(batch)
+        if batch.view["status"] == "cancelling" or (batch.view["status"] != "failed" and stage == 3):
+            self._execute(batch, budget)
         elif batch.view["status"] == "in_progress" and stage == 2:
             batch.view |= {"status": "finalizing", "finalizing_at": int(self.now())}
 
@@ -386,6 +393,7 @@ class State:
             batch.holds_queue = self.faults.failed_hold_queue and errors[0]["code"] == "token_limit_exceeded"
         else:
             counts = {"total": len(batch.spans), "completed": 0, "failed": 0}
+            batch.partial = "expired" if self._hits("expired", batch.number) else ""
             batch.view |= {"status": "in_progress", "in_progress_at": int(self.now()), "request_counts": counts}
 
     def _file_errors(self, batch: _Batch) -> list[dict[str, Any]]:
@@ -437,33 +445,41 @@ class State:
         )
         return [_blame("token_limit_exceeded", message)]
 
-    def _execute(self, batch: _Batch) -> None:
-        """Runs the lines and writes the files."""
-        partial = "cancelled" if batch.cancelled else "expired" if self._hits("expired", batch.number) else ""
-        failing = self._hits("all_failed", batch.number)
-        files: dict[str, list[bytes]] = {"output": [], "error": []}
-        for number, (custom_id, start, end) in enumerate(batch.spans):
-            if partial and self._share(batch.number, custom_id) < self.faults.expired_share:
-                message = f"This request could not be executed before the batch was {partial}."
-                error = {"code": f"batch_{partial}", "message": message}
-                files["error"].append(self._row(custom_id, error=error))
-                continue
-            body = orjson.loads(memoryview(batch.content)[start:end])["body"]
-            fate = "broken" if failing else self._fate(custom_id)
-            status, answer = self._line(body, batch, custom_id, fate, number % self.faults.check_every == 0)
-            if not (fate == "missing" and status == 200):
-                rows = [self._row(custom_id, status, answer)] * (1 + self._hits("duplicated", custom_id))
-                files["output" if status in (0, 200) else "error"].extend(rows)
-        failed = len(files["error"])
-        files["output"].extend(self._stranger(batch, number) for number in range(self.faults.unknown_ids))
-        ended = partial or "completed"
+    def _execute(self, batch: _Batch, budget: float) -> None:
+        """Runs lines, at most so many bytes of them, and writes the files after the last."""
+        while batch.done < len(batch.spans) and budget > 0:
+            custom_id, start, end = batch.spans[batch.done]
+            budget -= end - start
+            self._run(batch, custom_id, memoryview(batch.content)[start:end])
+            batch.done += 1
+        failed = len(batch.rows["error"])
+        batch.view["request_counts"] |= {"completed": batch.done - failed, "failed": failed}
+        if batch.done == len(batch.spans):
+            self._close(batch)
+
+    def _run(self, batch: _Batch, custom_id: str, line: memoryview) -> None:
+        """Adds the rows of one line."""
+        if batch.partial and self._share(batch.number, custom_id) < self.faults.expired_share:
+            message = f"This request could not be executed before the batch was {batch.partial}."
+            error = {"code": f"batch_{batch.partial}", "message": message}
+            batch.rows["error"].append(self._row(custom_id, error=error))
+            return
+        fate = "broken" if self._hits("all_failed", batch.number) else self._fate(custom_id)
+        checked = batch.done % self.faults.check_every == 0
+        status, answer = self._line(orjson.loads(line)["body"], batch, custom_id, fate, checked)
+        if not (fate == "missing" and status == 200):
+            rows = [self._row(custom_id, status, answer)] * (1 + self._hits("duplicated", custom_id))
+            batch.rows["output" if status in (0, 200) else "error"].extend(rows)
+
+    def _close(self, batch: _Batch) -> None:
+        batch.rows["output"].extend(self._stranger(batch, number) for number in range(self.faults.unknown_ids))
+        ended = batch.partial or "completed"
         batch.view |= {
             "status": ended,
             "finalizing_at": batch.view["finalizing_at"] or int(self.now()),
             f"{ended}_at": int(self.now()),
-            "output_file_id": self._write(batch, "output", files["output"]),
-            "error_file_id": self._write(batch, "error", files["error"]),
-            "request_counts": {"total": len(batch.spans), "completed": len(batch.spans) - failed, "failed": failed},
+            "output_file_id": self._write(batch, "output"),
+            "error_file_id": self._write(batch, "error"),
             "usage": shapes.batch_usage(batch.usage),
         }
         batch.release()
@@ -495,7 +511,8 @@ class State:
         row = {"id": self._id("batch_req_"), "custom_id": custom_id, "response": None if error else response}
         return orjson.dumps(row | {"error": error})
 
-    def _write(self, batch: _Batch, kind: str, rows: list[bytes]) -> str | None:
+    def _write(self, batch: _Batch, kind: str) -> str | None:
+        rows = batch.rows[kind]
         if not rows:
             return None
         random.Random(repr((self.faults.seed, batch.number, kind))).shuffle(rows)

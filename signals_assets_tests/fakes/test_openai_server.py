@@ -181,6 +181,17 @@ def test_without_a_pace_only_the_test_ends_a_batch(serve):
     assert ended(server, client, batch)[0].status == "completed"
 
 
+def test_a_large_batch_takes_several_looks_and_counts_on_the_way(serve):
+    _, client = serve(polls=1, bytes_per_look=4 * len(json.dumps(line(0))))
+    batch = create(client)
+    done = []
+    while batch.status != "completed":
+        batch = client.batches.retrieve(batch.id)
+        done.append(batch.request_counts.completed)
+    assert done == [4, 8, 10]
+    assert len(rows(client, batch.output_file_id)) == 10
+
+
 def test_batches_are_listed_newest_first_in_pages(serve):
     _, client = serve()
     ids = [create(client, 1, metadata={"signals_key": str(n)}).id for n in range(5)]
