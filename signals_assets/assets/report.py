@@ -12,6 +12,7 @@ import dagster as dg
 
 from signals_assets.automation import daily_asset
 from signals_assets.core import pictures
+from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
 from signals_assets.core.report import build
@@ -83,20 +84,17 @@ def daily_report(
             tables[model.table] = warehouse.read(model, window(day, HISTORY)).to_pylist()
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         names = {item.slug: item.name for item in taxonomy.types}
-        report = build(
-            day,
-            tables,
-            names=names,
-            audience=settings.audience,
-            coverage=_coverage(warehouse, day),
-        )
+        covered = _coverage(warehouse, day)
+        report = build(day, tables, names=names, audience=settings.audience, coverage=covered)
         drawn = _pictures(tables, day, names) if day == days[-1] else {}  # drawing costs more than the whole page
         page = f"{day}:{content_id('page', report.html)}"
         if day not in written or ledger.find("page", page):
             notifier.post(day, report.html, report.blocks, drawn)
             ledger.append("page", page, {})
         picture(context, DailyReport.table, day, drawn)
-        store(context, warehouse, DailyReport, day, report.rows, Coverage(asked=len(tables), answered=len(tables)))
+        coverage = Coverage(asked=len(tables), answered=len(tables))
+        cost = {f"cost/{what}": count for what, count in covered["cost"].items()}
+        store(context, warehouse, DailyReport, day, report.rows, coverage, **cost)
         ledger.day_materialized(day)
 
 
@@ -114,7 +112,7 @@ def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
     """Of the day: sessions read and set aside, eligible, selected, answered, and what it cost."""
     raw = warehouse.read(RawSession, day, columns=["day", "user_id"])
     asked = warehouse.read(AnalysisRequestRow, day, columns=["day", "eligible", "selected"]).to_pylist()
-    answers = warehouse.read(Analysis, day, columns=["day", "state", "input_tokens", "cost_usd"]).to_pylist()
+    answers = warehouse.read(Analysis, day, columns=["day", "state", *COLUMNS]).to_pylist()
     quarantined = warehouse.read(Quarantined, day, columns=["day", "count"]).column("count").to_pylist()
     states: dict[str, int] = {}
     for row in answers:
@@ -131,8 +129,5 @@ def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
             "selected": sum(row["selected"] for row in asked),
             **{f"state.{state}": count for state, count in sorted(states.items())},
         },
-        "cost": {
-            "input_tokens": sum(row["input_tokens"] for row in answers),
-            "micro_usd": round(1_000_000 * sum(row["cost_usd"] for row in answers)),
-        },
+        "cost": cost_of(answers),
     }

@@ -30,6 +30,7 @@ from signals_assets.core.charts import (
     release_marks,
     span,
 )
+from signals_assets.core.cost import cost_words
 from signals_assets.core.svg import esc, percent, points, short_day
 from signals_assets.settings import Audience
 from signals_assets.tables import TABLES, DailyReport
@@ -114,7 +115,7 @@ def build(
     `tables`: rows by table name, as stored; `friction_rates` and `release_correlations` with the four weeks before,
     others of the day (other days are left out). A table that is not there is an empty section that says so.
     `names`: taxonomy type, or accepted cluster, -> its name. `coverage`: stage -> `Coverage.as_dict()`, or other
-    counts by name, which are shown to tens (as they are for the audience `self`).
+    counts by name, which are shown to tens (as they are for the audience `self`); stage `cost` holds `cost_of`.
     """
     if audience == "public":  # nothing but what left with noise
         tables, coverage = {"friction_rates": tables.get("friction_rates", ())}, {}
@@ -130,14 +131,22 @@ def build(
 
 
 def _rounded(coverage: Mapping[str, Mapping[str, int]], audience: Audience) -> dict[str, dict[str, int]]:
-    """What stages counted, to tens; prices (micro-dollars, tokens) to a digit."""
+    """What stages counted, to tens; what asking a model cost (tokens, millionths of a dollar) to a digit."""
     return {
         stage: {
-            what: round(coarse(count, audience)) if stage == "cost" and audience != "self" else about(count, audience)
+            what: _rounded_cost(what, count, audience) if stage == "cost" else about(count, audience)
             for what, count in counts.items()
         }
         for stage, counts in coverage.items()
     }
+
+
+def _rounded_cost(what: str, count: int, audience: Audience) -> int:
+    """Sessions and per cent to tens, any at all to ten at least: a model was asked; tokens and prices to a digit."""
+    if audience == "self" or not count:
+        return count
+    counted = what in ("sessions", "unpriced", "percent_seen")
+    return max(about(count, audience), 10) if counted else round(coarse(count, audience))
 
 
 # --- the headline ----------------------------------------------------------------------------------------------
@@ -691,15 +700,26 @@ def _covered(at: _Day) -> Section:
     section = ("coverage", "Coverage and cost")
     if not at.coverage:
         return Section(*section, "No stage has reported what it covered.")
-    full = {stage for stage, counts in at.coverage.items() if {"asked", "answered"} <= counts.keys()}
-    lines = [_covered_line(stage, counts) for stage, counts in at.coverage.items() if stage in full]
+    cost = at.coverage.get("cost")
+    stages = {stage: counts for stage, counts in at.coverage.items() if stage != "cost"}
+    full = {stage for stage, counts in stages.items() if {"asked", "answered"} <= counts.keys()}
+    lines = [_covered_line(stage, counts) for stage, counts in stages.items() if stage in full]
     heads = ["Stage", "Asked", "Share", "Answered", "Refused", "Rejected", "Failed", "Skipped"]
-    others = [[_stage_name(stage), esc(_counted(counts))] for stage, counts in at.coverage.items() if stage not in full]
+    others = [[_stage_name(stage), esc(_counted(counts))] for stage, counts in stages.items() if stage not in full]
     body = _table(heads, lines) if lines else ""
     body += _table(["Stage", "Counted"], others) if others else ""
+    body += _cost(cost) if cost is not None else ""
     lead = "What each stage was asked, and what became of it. Nothing is left out silently."
     lead += "" if at.audience == "self" else " Counts are rounded to tens."
     return Section(*section, lead, body)
+
+
+def _cost(cost: Mapping[str, int]) -> str:
+    """What asking a model cost, from the sums as they may be shown."""
+    lines = [[esc(what), esc(much)] for what, much in cost_words(cost)]
+    if not lines:
+        return '<p class="note">The built-in rules answered: nothing was sent to a model, and nothing was paid.</p>'
+    return _table(["What the analyst cost", "On this day"], lines)
 
 
 def _covered_line(stage: str, counts: Mapping[str, int]) -> list[str]:

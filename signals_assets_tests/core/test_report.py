@@ -255,6 +255,23 @@ def test_counts_of_another_form_than_asked_and_answered_are_shown_to_tens() -> N
     assert "asked 10, state refused 0" in words
 
 
+def test_what_asking_a_model_cost_is_told_in_rounded_sums_and_the_rules_cost_nothing() -> None:
+    cost = {
+        "sessions": 103, "unpriced": 0, "input_tokens": 812_345, "cached_tokens": 204_000, "output_tokens": 41_000,
+        "micro_usd": 1_234_567, "micro_usd_per_session": 11_986, "percent_seen": 81,
+    }  # fmt: skip
+    words = text_of(report({}, cost=cost).html)
+    for said in ("Sessions asked about 100", "Input tokens 700,000", "Price of the day $1", "per session $0.01"):
+        assert said in words
+    assert "1.23" not in words
+    assert "$1.235" in text_of(report({}, "self", cost=cost).html)
+    few = text_of(report({}, cost=cost | {"sessions": 2, "unpriced": 2, "micro_usd": 0}).html)
+    assert "Sessions asked about 10" in few
+    assert "not known" in few
+    free = text_of(report({}, cost=dict.fromkeys(cost, 0)).html)
+    assert "nothing was sent to a model, and nothing was paid" in free
+
+
 def test_the_audiences_thresholds_are_told() -> None:
     assert "fewer than 5 users or 8 sessions, or 2 organisations" in text_of(report({}).html)
     assert "fewer than 1 users or 1 sessions (audience self)" in text_of(report({}, "self").html)
