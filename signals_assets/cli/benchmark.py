@@ -18,7 +18,9 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["analysis", "correlations", "detectors", "discovery", "privacy"]))
+@click.argument(
+    "name", type=click.Choice(["analysis", "correlations", "detectors", "discovery", "privacy", "sampling"])
+)
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--sessions", multiple=True, type=_FILE, help="analysis, detectors, privacy: sessions.")
@@ -42,7 +44,7 @@ def command(
     data: Path | None,
     json_file: str | None,
 ) -> None:
-    """Run one benchmark: analysis, correlations, detectors, discovery or privacy.
+    """Run one benchmark: analysis, correlations, detectors, discovery, privacy or sampling.
 
     analysis measures what condensing a session for a language model costs in labelled moments, and what it saves; it
     ends with an error when more recall is lost than it may.
@@ -60,6 +62,7 @@ def command(
         "detectors": lambda: _detectors(quick, seed, sessions, labels, rewards, disagreements),
         "discovery": lambda: _discovery(quick, seed, data),
         "privacy": lambda: _privacy(quick, seed, sessions, labels),
+        "sampling": lambda: _sampling(quick, seed),
     }[name]()
     write_json(json_file, result)
     click.echo("parameters: " + ", ".join(f"{key}={value}" for key, value in result["parameters"].items()))
@@ -168,6 +171,16 @@ def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         for method, figures in scenario["methods"].items()
     ]
     return result, [("False discoveries and power", rows, "")]
+
+
+def _sampling(quick: bool, seed: int) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.sampling import run
+
+    result = run(quick=quick, seed=seed)
+    rows = [{name: round(value, 4) if isinstance(value, float) else value for name, value in row.items()}
+            for row in result["ways"]]  # fmt: skip
+    note = "Shares of the rate, of intervals, of the budget. Covered: nominally 0.95. The other ways keep no strata."
+    return result, [("Bias, intervals and cost of a sample under a token budget", rows, note)]
 
 
 def _detectors(
