@@ -18,14 +18,13 @@ The user's words are never cut. Everything else is reduced in the order of `CUTS
 beginning, until the budget holds.
 """
 
+import json
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-
-import orjson
 
 from signals_assets.core.detectors.context import Call, read_call
 from signals_assets.core.detectors.failures import failure, stopped
@@ -49,6 +48,8 @@ BESIDE: Final = 0.25
 """Share of the budget that is left to everything else where the user's words alone take more than the budget."""
 FOLD: Final = -1
 """The step is named in a line with its neighbours only."""
+CHARACTERS_BACK: Final = 2.5
+"""Characters that a token left over buys, on the safe side."""
 REPEATED: Final = 3
 """Calls with the same name and argument from which on a reader must see that they repeat."""
 SAME: Final = 160
@@ -423,6 +424,18 @@ class _Plan:
                 item.room = room
                 if item.size > room:
                     self._cost += item.render()
+                    self._give_back(item)
+
+    def _give_back(self, item: _Item) -> None:
+        """The last step to be cut takes what its cut has freed beyond need."""
+        left = self.budget - self.total
+        if left < 0 or item.twin is not None:
+            return
+        room, item.room = item.room, item.room + int(left * CHARACTERS_BACK)
+        self._cost += item.render()
+        if self.total > self.budget:
+            item.room = room
+            self._cost += item.render()
 
     def _fold(self, item: _Item) -> None:
         if item.folded or item.kept:
@@ -567,7 +580,7 @@ def _read(known: Session, index: int, kind: str, rest: str, lines: Sequence[str]
     elif kind == "agent":
         step.kind, step.text = "assistant_message", body
     elif kind == "call":
-        step.kind, step.tool_name, step.arguments = "tool_call", _known(name), orjson.loads(more)
+        step.kind, step.tool_name, step.arguments = "tool_call", _known(name), json.loads(more)
         step.text, step.by = body, "user" if BY_USER in lines else None
     elif kind == "result":
         tool, _, twin = more.partition(":")[0], "", _TWIN.search(more)

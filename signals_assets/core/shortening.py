@@ -89,7 +89,12 @@ def weight(text: str) -> float:
 
 
 def lines_only(text: str) -> str:
-    """The text with every kind of line break as a newline, so that no reader sees more lines than are indented."""
+    """The text with every kind of line break as a newline, so that no reader sees more lines than are indented.
+
+    Halves of characters, which no encoding can send, become question marks.
+    """
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
     return _BREAK.sub("\n", text) if any(mark in text for mark in _BREAKS) else text
 
 

@@ -285,7 +285,7 @@ def _command(arguments: Mapping[str, Any]) -> str:
     for key in _COMMAND_KEYS:
         value = arguments.get(key)
         if value:
-            return (value if isinstance(value, str) else " ".join(map(str, value)))[:1000]
+            return (" ".join(map(str, value)) if isinstance(value, list | tuple) else str(value))[:1000]
     raw = arguments.get("_raw")
     if isinstance(raw, str):
         found = _RAW_COMMAND.search(raw[:1000])
