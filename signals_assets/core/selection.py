@@ -4,8 +4,9 @@ Put here: eligibility, strata, the sample under the day's token budget, inclusio
 Not here: what is asked and answered (see `core/analysis.py`).
 
 The sample is drawn so that the chance of every session is known before anything is drawn; its weight is one over that
-chance, so weighted sums estimate all eligible sessions without bias (Horvitz and Thompson 1952). Taking sessions in
-random order until the budget is used up has no such weights: cheap draws go on for longer than dear ones.
+chance, so weighted sums estimate all eligible sessions without bias (Horvitz and Thompson 1952). Where sessions are
+taken in random order until the budget is used up nobody knows that chance, for cheap draws go on for longer than dear
+ones; over hundreds of sessions that bias is too small to measure, but it has no bound.
 
 - Chances are the same within a stratum and follow from the tokens of the strata and the budget alone.
 - The draw is systematic: sessions stand in a row by stratum and size, each as wide as its chance, and a comb with teeth
