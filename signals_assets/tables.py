@@ -348,7 +348,9 @@ class Facet(SessionRow):
     key = ("session_id", "facet", "value")
 
     facet: str = Field(description="Facet name from the taxonomy.")
-    value: str = Field(description="Enum value, allow-listed name, admitted intent, true/false, or a bounded number.")
+    value: Abstracted = Field(
+        description="Admitted intent, or a value of a closed list: outcome, technology, true/false, number up to 1000."
+    )
     source: Source = Field(description="Who measured it.")
     inclusion_weight: float = Field(1.0, description="Weight in rates over eligible sessions.")
 

@@ -28,6 +28,7 @@ from signals_assets.core.barrier import (
     Support,
     TextField,
     TranscriptIndex,
+    from_list,
     from_taxonomy,
     without_clauses,
 )
@@ -284,29 +285,30 @@ class _Case:
         return rows
 
     def _facets(self, answer: Answer) -> list[Facet]:
-        values = [
+        listed = [
             ("outcome", answer.outcome),
-            ("primary_intent", self._intent(answer.primary_intent)),
             *(("programming_languages", name) for name in self._technologies(answer.programming_languages)),
             *(("frameworks", name) for name in self._technologies(answer.frameworks)),
             ("tool_call_confirmations", str(min(answer.tool_call_confirmations, MOST_CONFIRMATIONS))),
             ("specification_drift", str(answer.specification_drift).lower()),
         ]
+        values = [("primary_intent", self._intent(answer.primary_intent))]
+        values += [(facet, from_list(value)) for facet, value in listed]
         keys, weight = self._keys(self._analysis), self._analysis["inclusion_weight"]
         return [
             Facet(**keys, facet=facet, value=value, source="analyst", inclusion_weight=weight)
             for facet, value in values
         ]
 
-    def _intent(self, intent: str) -> str:
+    def _intent(self, intent: str) -> Abstracted:
         plain = " ".join(intent.lower().split()).rstrip(".")
         if not plain:
-            return OTHER
+            return from_list(OTHER)
         if len(plain.split()) > INTENT_WORDS:
             self.rejected["intent_words"] += 1
-            return OTHER
+            return from_list(OTHER)
         text = self._admit("intent", plain).text
-        return text.text if text is not None and len(text.text.split()) <= INTENT_WORDS else OTHER
+        return text if text is not None and len(text.text.split()) <= INTENT_WORDS else from_list(OTHER)
 
     def _technologies(self, names: Iterable[str]) -> list[str]:
         known = []

@@ -277,9 +277,9 @@ def wide_facets(facets: Sequence[Facet]) -> dict[str, Any]:
     single: dict[str, str] = {}
     for row in facets:
         if row.facet in listed:
-            listed[row.facet].append(row.value)
+            listed[row.facet].append(row.value.text)
         else:
-            single[row.facet] = row.value
+            single[row.facet] = row.value.text
     return {
         "session_id": facets[0].session_id,
         "primary_intent": single["primary_intent"],

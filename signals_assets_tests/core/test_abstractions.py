@@ -62,7 +62,7 @@ def event(type_="error_event", steps=(1,), citation="", **over):
 
 
 def facets_of(result):
-    return {(row.facet, row.value) for row in result.facets}
+    return {(row.facet, row.value.text) for row in result.facets}
 
 
 def test_a_session_that_was_not_analysed_has_only_its_detectors_events():

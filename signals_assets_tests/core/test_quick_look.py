@@ -11,6 +11,7 @@ from signals_assets.core.barrier.support import day_vocabulary
 from signals_assets.core.quick_look import CountChunk, LookChunk, Options, moments, stored_session, wide_facets
 from signals_assets.core.taxonomy import seed
 from signals_assets.tables import Facet
+from signals_assets.zones import _unpickled
 from signals_assets_tests.core.detectors.script import agent, edit, session, shell, user
 from signals_assets_tests.factories import row_values
 
@@ -91,7 +92,7 @@ def test_facets_of_a_session_become_one_row_of_lists_a_number_and_a_flag():
         ("programming_languages", "Python"), ("tool_call_confirmations", "7"), ("specification_drift", "true"),
     ]  # fmt: skip
     wide = wide_facets(
-        [Facet(**row_values(Facet, session_id="one", facet=name, value=value)) for name, value in values]
+        [Facet(**row_values(Facet, session_id="one", facet=name, value=_unpickled(value))) for name, value in values]
     )
     assert wide == {
         "session_id": "one", "primary_intent": "bug fix", "outcome": "partial",

@@ -1,8 +1,8 @@
 """The abstraction barrier: the only place that makes `Abstracted` out of text.
 
-Put here: the verdict. `Barrier.examine` for what an analyst wrote (`Barrier.admit` is one try of it), `from_taxonomy`
-for names and definitions our own code or an accepted taxonomy entry gives, `restored` for text read back from a table
-of the abstracted zone.
+Put here: the verdict. `Barrier.examine` for what an analyst wrote (`Barrier.admit` is one try of it), `from_list` for
+values of closed lists, `from_taxonomy` for names and definitions our own code or an accepted taxonomy entry gives,
+`restored` for text read back from a table of the abstracted zone.
 Not here: the rules (see `rules.py`), the lists (see `lexicon.py`), user counts (see `support.py`), the second try
 (see `repair.py`), thresholds of aggregates (see `thresholds.py`), text of the published zone (see `publication.py`).
 
@@ -58,6 +58,7 @@ __all__ = [
     "Support",
     "TextField",
     "TranscriptIndex",
+    "from_list",
     "from_taxonomy",
     "restored",
     "without_clauses",
@@ -160,6 +161,16 @@ def from_taxonomy(text: str, *, limit: int = SUMMARY_LIMIT) -> Abstracted:
     if rule is not None:
         raise ValueError(f"taxonomy text refused by {rule}; word it with general vocabulary of the lexicon")
     return Abstracted(text, _BARRIER_KEY)
+
+
+def from_list(value: str) -> Abstracted:
+    """A facet's value of a closed list: an outcome or another core word, a technology, true/false, a number up to 1000.
+
+    Raises ValueError, without the value, for anything else: a text goes through `Barrier.examine`.
+    """
+    if not rules.listed(value):
+        raise ValueError("a value that is on no closed list; let the barrier judge it as text")
+    return Abstracted(value, _BARRIER_KEY)
 
 
 def restored(text: str) -> Abstracted:

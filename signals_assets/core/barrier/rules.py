@@ -30,7 +30,13 @@ from http import HTTPStatus
 from itertools import pairwise
 from typing import Final, Literal
 
-from signals_assets.core.barrier.lexicon import core_words, load, text_technologies, text_technologies_lower
+from signals_assets.core.barrier.lexicon import (
+    core_words,
+    load,
+    technologies,
+    text_technologies,
+    text_technologies_lower,
+)
 from signals_assets.core.barrier.support import CITATION, Feature, Grams, features, tokens
 
 RULES: Final = ("R0", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8")
@@ -124,6 +130,10 @@ class View:
 NO_TRANSCRIPT: Final = View()
 
 
+_FLAGS: Final = frozenset({"true", "false"})
+_COUNT: Final = re.compile(r"0|[1-9][0-9]{0,2}|1000")
+
+
 def first_failure(
     text: object, *, limit: int, shape: Shape = "sentence", view: View = NO_TRANSCRIPT, grams: Grams = CITATION
 ) -> str | None:
@@ -152,6 +162,13 @@ def first_failure(
 def admissible_alone(text: object) -> bool:
     """Whether a text passes every rule that asks no transcript (R0 to R4, the spelling words of R7)."""
     return first_failure(text, limit=LONGEST, shape="definition") is None
+
+
+def listed(text: object) -> bool:
+    """Whether a text is a value of a closed list: a word of the core, a technology, true or false, a number to 1000."""
+    if type(text) is not str:
+        return False
+    return text in core_words() or text in technologies() or text in _FLAGS or _COUNT.fullmatch(text) is not None
 
 
 def storable(text: str, limit: int) -> bool:

@@ -16,13 +16,15 @@ from signals_assets.core.barrier import (
     Refusal,
     Support,
     TranscriptIndex,
+    from_list,
     from_taxonomy,
     restored,
     without_clauses,
 )
 from signals_assets.core.barrier.support import feature_hash
+from signals_assets.tables import Facet
 from signals_assets.zones import Abstracted
-from signals_assets_tests.factories import make_session, make_step
+from signals_assets_tests.factories import make_session, make_step, row_values
 
 KEY = b"key of the test"
 HONEST = "The user expressed frustration after the third failed tool call."
@@ -132,6 +134,28 @@ def test_taxonomy_text_is_checked_too_and_errors_hold_no_text():
     with pytest.raises(ValueError, match="R3") as raised:
         from_taxonomy("The zorblatt type")
     assert "zorblatt" not in str(raised.value)
+
+
+@pytest.mark.parametrize("value", ["success", "partial", "other", "Python", "C++", ".NET", "true", "0", "17", "1000"])
+def test_a_value_of_a_closed_list_is_admitted_and_survives_a_pickle(value):
+    assert from_list(value).text == value
+    assert pickle.loads(pickle.dumps(from_list(value))) == from_list(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["zorblatt", "python", "1001", "007", "-1", "4111", "true ", "", "the user", "Anna", None, 7, True, "²"]
+)
+def test_a_value_on_no_list_is_refused_without_being_named(value):
+    with pytest.raises(ValueError, match="on no closed list") as raised:
+        from_list(value)
+    assert not value or str(value) not in str(raised.value).split()
+
+
+def test_a_facet_takes_no_plain_text():
+    given = {"facet": "primary_intent", "source": "analyst"}
+    assert Facet(**row_values(Facet, value=from_list("other"), **given)).value.text == "other"
+    with pytest.raises(ValueError, match="Abstracted"):
+        Facet(**row_values(Facet, value="other", **given))
 
 
 def test_stored_text_comes_back_and_foreign_text_does_not():
