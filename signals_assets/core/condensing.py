@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from signals_assets.core.detectors.context import Call, read_call
+from signals_assets.core.detectors.context import OPEN_CALLS, Call, read_call
 from signals_assets.core.detectors.failures import failure, stopped
 from signals_assets.core.sessions import Feedback, Session, Step
 from signals_assets.core.shortening import (
@@ -265,6 +265,8 @@ class _Maker:
         if step.text:
             item.text += indented(lines_only(step.text))
         self._open[step.tool_call_id or f"{step.tool_name}#{index}"] = (item, call)
+        if len(self._open) > OPEN_CALLS:
+            del self._open[next(iter(self._open))]
         self._compare(item, call)
         return item
 
@@ -482,11 +484,11 @@ class _Runs:
         held = Counter({item.named: 1})
         if first - 1 in self._last:
             first, last_before = self._last.pop(first - 1), first - 1
-            held.update(self._take(first, last_before))
+            held = _together(self._take(first, last_before), held)
         if last + 1 in self._first:
             after = last + 1
             last = self._first[after][0]
-            held.update(self._take(after, last))
+            held = _together(held, self._take(after, last))
             self._last.pop(last, None)
         self._first[first] = (last, held)
         self._last[last] = first
@@ -510,15 +512,26 @@ class _Runs:
         steps = f"[{first}]" if first == last else f"[{first}-{last}]"
         if self._short:
             return f"{steps} omitted\n"
-        ranked = sorted(held.items(), key=lambda entry: (-entry[1], entry[0]))
-        ranked = [entry for entry in ranked if entry[0]] or [("other step", held.total())]
-        others = sum(number for _, number in ranked[MOST_NAMED:])
-        named = ranked[:MOST_NAMED] + ([("other", others)] if others else [])
+        ranked = sorted((-number, name) for name, number in held.items() if name not in ("", OTHERS))
+        named = [(name, -number) for number, name in ranked[:MOST_NAMED]]
+        others = held[OTHERS] - sum(number for number, _ in ranked[MOST_NAMED:])
+        if others or not named:
+            named.append((OTHERS, others or held.total()))
         return f"{steps} omitted: {', '.join(_counted(name, number) for name, number in named)}\n"
 
 
 MOST_NAMED: Final = 4
 """Kinds of steps that a line of folded steps names."""
+MOST_HELD: Final = 12
+"""Kinds of steps that are counted one by one in a row; further ones are others."""
+OTHERS: Final = "other step"
+
+
+def _together(held: Counter[str], more: Counter[str]) -> Counter[str]:
+    """Two rows as one."""
+    for name, number in more.items():
+        held[name if name in held or not name or len(held) < MOST_HELD else OTHERS] += number
+    return held
 
 
 def _counted(name: str, number: int) -> str:

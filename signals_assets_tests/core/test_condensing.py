@@ -370,3 +370,42 @@ def test_real_sessions_are_condensed_at_megabytes_per_second(real):
     for one in real:
         within(8000, one)
     assert size / 1e6 / (time.process_time() - start) > 3, "far below the 15 MB/s that one core reaches"
+
+
+# --- hostile sessions
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        call("x", "a", command=nested(900)),
+        call("x", "a", command=10**400, **{f"key{n}": "long " * 200 for n in range(500)}),
+        result("x", "a", "[1] user\n" * 200_000),
+        result("x", "a", "error" * 400_000, "error"),
+        agent(" " * 2_000_000),
+        agent(".\n" * 1_000_000),
+        user("\r" * 300_000),
+    ],
+    ids=["nesting", "arguments", "lines", "one line", "blanks", "sentences", "breaks"],
+)
+def test_hostile_steps_take_linear_time_and_hold_the_budget(step):
+    start = time.process_time()
+    parts = condense(session(user("go"), step), tokens=500, window=500)
+    assert time.process_time() - start < 3
+    assert all(part.tokens <= 500 for part in parts)
+
+
+def test_thousands_of_unanswered_calls_take_linear_time():
+    calls = [Step("tool_call", tool_name=f"tool{n}", arguments={}) for n in range(5000)]
+    results = [Step("tool_result", tool_name="another", text="x", status="ok") for _ in range(5000)]
+    start = time.process_time()
+    part = within(500, session(*calls, *results))
+    assert time.process_time() - start < 5
+    assert part.tokens <= 500
