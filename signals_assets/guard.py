@@ -101,8 +101,8 @@ def _place(error: BaseException) -> str:
 # --- the last net ------------------------------------------------------------------------------------------------
 
 CLIENTS: Final = (
-    "aiohttp", "asyncio", "boto3", "botocore", "google", "hpack", "httpcore", "httpx", "openai", "requests",
-    "sqlalchemy.engine", "sqlalchemy.pool", "urllib3",
+    "aiohttp", "asyncio", "boto3", "botocore", "google", "hpack", "httpcore", "httpcore2", "httpx", "httpx2",
+    "openai", "requests", "sqlalchemy.engine", "sqlalchemy.pool", "urllib3",
 )  # fmt: skip
 """Libraries that log addresses, headers, bodies or SQL parameters below WARNING."""
 

@@ -74,6 +74,21 @@ def pinned(task: str, version: int = 1) -> Prompt:
     return Prompt(task, version, raw.decode(), checksum)
 
 
+def released(prompt_id: str) -> Prompt:
+    """The prompt that an id stands for, e.g. "analyze_session.v2@1a2b3c".
+
+    Raises PromptError when there is none, or the released text is not the one that the id was made from.
+    """
+    name, _, digits = prompt_id.partition("@")
+    task, _, version = name.rpartition(".v")
+    if not task or not version.isdigit():
+        raise PromptError(f"{name[:60]!r} is no prompt id; they read <task>.v<number>@<digits>")
+    prompt = pinned(task, int(version))
+    if prompt.checksum[:6] != digits:
+        raise PromptError(f"{name}: the released text is {prompt.id}, not the one that was asked for")
+    return prompt
+
+
 def _folder() -> Traversable:
     """The repository's folder where the package runs from a checkout, else the copy inside the package."""
     beside = Path(__file__).resolve().parents[1] / "prompts"

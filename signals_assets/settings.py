@@ -73,6 +73,31 @@ class TicketSettings(BaseModel):
     kill_switch: bool = Field(False, description="True stops all filing.")
 
 
+class ModelSettings(BaseModel):
+    """The language model that is asked about sessions, and how. Used by the analysts openai and openai-compatible."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    model: str = Field("gpt-5.2", description="Name of the model, as the provider knows it.")
+    base_url: str | None = Field(None, description="Where the server is; needed for openai-compatible.")
+    api_key: SecretStr | None = Field(None, description="Default: OPENAI_API_KEY.")
+    organization: str | None = Field(None, description="OpenAI's organisation id, where the key has several.")
+    project: str | None = Field(None, description="OpenAI's project id, where the key has several.")
+    session_tokens: int = Field(32_000, ge=500, description="Longer sessions are condensed to so many tokens.")
+    window: int | None = Field(None, ge=4_000, description="Input tokens of a request; default: the model's.")
+    output_tokens: int = Field(8_000, ge=500, description="Most tokens of an answer, reasoning included.")
+    enqueued_tokens: int = Field(
+        0, ge=0, description="Input tokens the provider takes in flight (see your account); 0: learned from refusals."
+    )
+    concurrency: int = Field(4, ge=1, description="Requests at one time to an openai-compatible server.")
+    timeout_seconds: float = Field(600, gt=0)
+    input_price: float | None = Field(
+        None, ge=0, description="US dollars per million input tokens; default: the price table."
+    )
+    output_price: float | None = Field(None, ge=0, description="US dollars per million output tokens.")
+    cached_input_price: float | None = Field(None, ge=0, description="US dollars per million cached input tokens.")
+
+
 class UserFrom(BaseModel):
     """Where the user of a session comes from when its format knows none."""
 
@@ -114,6 +139,7 @@ class Settings(BaseSettings):
     warehouse: Literal["parquet", "bigquery"] = "parquet"
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in home.")
     analyst: Literal["rules", "openai", "openai-compatible"] = "rules"
+    language_model: ModelSettings = Field(default_factory=ModelSettings)
     embedder: Literal["sentence-transformers", "openai", "none"] = "sentence-transformers"
     embedding_model: str = Field("all-MiniLM-L6-v2", description="Model name, or a folder with its weights.")
     compute: Literal["processes", "serial", "dask"] = "processes"

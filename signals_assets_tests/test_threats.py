@@ -836,7 +836,12 @@ REVIEWED = {
     "core/taxonomy.py": {"action or 'no action'", "action", "item.kind", "item.slug", "payload.get('action')", "kind",
                          "payload.get('kind')", "payload.get('slug')", "state", "slug or '(no slug)'",
                          "payload.get('undoes')"},  # what a person typed at the command line
-    "prompts.py": {"name", "self.id", "missing or 'none'", "unused or 'none'"},  # files and slots of prompts
+    "prompts.py": {"name", "name[:60]", "self.id", "prompt.id", "missing or 'none'",
+                   "unused or 'none'"},  # files and slots of prompts
+    "core/asking.py": {"violations[0]", "taxonomy.version"},  # places in a schema of ours
+    "resources/batches.py": {"number", "self.name", "file_id", "batch_id", "doing", "failure.code"},  # codes, ids
+    "resources/language_model.py": {"label", "self.name", "error", "sum(waiting.values())"},  # errors of batches.py
+    "resources/database.py": {"self.kind", "type(error).__name__"},
     "assets/analysis.py": {"waiting", "progress.requests"}, "resources/analyst.py": {"label"},  # counts, days
     "resources/filing.py": {"key"}, "resources/tracker.py": {"key", "ticket.key"},
     "resources/code_host.py": {"command", "draft.branch", "self._default()"},  # our own branches and git's verbs

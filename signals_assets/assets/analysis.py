@@ -2,7 +2,7 @@
 
 Writes  analysis_batches, analyses, word_support; the ledger (batches sent and collected)
 Reads   raw_sessions, session_metrics, detections (same day)
-Thinking: core/selection.py, core/analysis.py, core/barrier/support.py      Prompt: prompts/analyze_session.v1.md
+Thinking: core/selection.py, core/analysis.py, core/barrier/support.py      Prompt: prompts/analyze_session.v2.md
 Door:   analyst. Batches are a transport: the truth is one row per session.
 """
 
@@ -18,11 +18,13 @@ from signals_assets.automation import LANGUAGE_MODEL_POOL, daily_asset
 from signals_assets.checks import share
 from signals_assets.core import analysis as thinking
 from signals_assets.core.abstractions import answer_texts, parsed_answer
+from signals_assets.core.analysis_rules import RULES
 from signals_assets.core.barrier.support import SupportChunk, count_chunk, day_vocabulary, support_rows
 from signals_assets.core.barrier.thresholds import SHOWN
+from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
-from signals_assets.core.selection import Selection, select
+from signals_assets.core.selection import MOST_TOKENS, PROMPT_TOKENS, Selection, select
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of
@@ -42,7 +44,7 @@ from signals_assets.tables import (
     WordSupport,
 )
 
-PROMPT = pinned("analyze_session", 1)
+PROMPT = pinned("analyze_session", 2)
 ROWS_PER_CHUNK = 32
 
 
@@ -71,6 +73,7 @@ def analysis_batches(
             daily_token_budget=settings.selection.daily_token_budget,
             seed=settings.selection.seed,
             day=day,
+            most_tokens=_most_tokens(settings),
         )
         asked = [question.request_id(item.session_id) for item in selections if item.selected]
         progress = analyst.submit(_label(day), _Questions(warehouse, selections, question)) if asked else None
@@ -101,6 +104,13 @@ class _Questions:
         days = self.warehouse.stream(RawSession, self.question.day, columns=columns, rows_per_batch=ROWS_PER_CHUNK)
         for batch in days:
             yield from batch.to_pylist()
+
+
+def _most_tokens(settings: Settings) -> int:
+    """What asking about a long session takes: a language model reads it condensed."""
+    if settings.analyst == RULES:
+        return MOST_TOKENS
+    return PROMPT_TOKENS + settings.language_model.session_tokens
 
 
 def _label(day: date) -> str:
@@ -134,7 +144,9 @@ def analyses(
             analyst.collect(_label(day)) if asked else (),
             taxonomy_version=taxonomy.version,
         )
-        store(context, warehouse, Analysis, day, rows, coverage, **thinking.spent(rows))
+        cost = cost_of(row.model_dump(include=set(COLUMNS)) for row in rows)
+        shown = {f"cost/{name}": value for name, value in cost.items()}
+        store(context, warehouse, Analysis, day, rows, coverage, **shown)
         ledger.append("collected", sent[-1].key, {"day": day.isoformat()})
 
 

@@ -137,7 +137,7 @@ def _options(settings: Settings, audience: Audience, min_steps: int) -> Options:
         key=secrets.token_bytes(32) if key is None else key.get_secret_value().encode(),
         min_steps=min_steps,
         min_confidence=settings.min_confidence,
-        prompt=pinned("analyze_session", 1).id,
+        prompt=pinned("analyze_session", 2).id,
         taxonomy=seed(),
         components=settings.components,
     )

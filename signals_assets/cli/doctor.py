@@ -12,7 +12,11 @@ OTHERS = (
     ("records", "a folder", "SIGNALS_RECORDS=folder with releases.jsonl, error_logs.jsonl, ..."),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
     ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql+psycopg://..."),
-    ("analyst", "rules, openai, openai-compatible", "openai: not part of this version"),
+    (
+        "analyst",
+        "rules, openai, openai-compatible",
+        "pip install 'signals-assets[openai]'; OPENAI_API_KEY, or SIGNALS_LANGUAGE_MODEL__BASE_URL of your server",
+    ),
     ("embedder", "sentence-transformers, none, openai", "openai: not part of this version"),
     ("compute", "processes, serial, dask", "dask: not part of this version"),
     ("tracker", "files, linear", "linear: not part of this version"),

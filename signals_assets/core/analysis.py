@@ -5,9 +5,8 @@ Not here: which sessions are asked about (see `core/selection.py`), the rules th
 `core/analysis_rules.py`), transport (see `resources/analyst.py`), admission of text (see `core/barrier`).
 """
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
@@ -226,22 +225,3 @@ def _analysis(row: Mapping[str, Any], answer: AnalysisAnswer | None, taxonomy_ve
         steps_seen=found.steps_seen,
         steps_total=found.steps_total,
     )
-
-
-def spent(rows: Sequence[Analysis]) -> dict[str, Any]:
-    """Tokens and money of a day's answers, and how much of the sessions they are about: for metadata and report.
-
-    `cost_usd` is missing where the price of any answer is unknown; a sum of the known ones would look like a price.
-    """
-    costs = [row.cost_usd for row in rows]
-    steps = sum(row.steps_total for row in rows)
-    found: dict[str, Any] = {
-        "input_tokens": sum(row.input_tokens for row in rows),
-        "cached_tokens": sum(row.cached_tokens for row in rows),
-        "output_tokens": sum(row.output_tokens for row in rows),
-        "share_of_steps_seen": round(sum(row.steps_seen for row in rows) / steps, 4) if steps else 1.0,
-    }
-    if None not in costs:
-        cost = math.fsum(value for value in costs if value is not None)
-        found |= {"cost_usd": round(cost, 6), "cost_usd_per_session": round(cost / len(rows), 6) if rows else 0.0}
-    return found

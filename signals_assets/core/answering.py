@@ -29,7 +29,7 @@ from signals_assets.core.barrier import LIMITS
 from signals_assets.core.taxonomy import Taxonomy
 
 if TYPE_CHECKING:
-    from signals_assets.core.condensing import Part
+    pass
 
 Endpoint = Literal["/v1/responses", "/v1/chat/completions"]
 State = Literal["answered", "refused", "invalid", "incomplete", "filtered"]
@@ -129,7 +129,13 @@ def read_revision(body: Mapping[str, Any], *, endpoint: Endpoint, count: int) ->
     return [_plain(text, LONGEST["summary"]) for text in texts]
 
 
-def merged(answers: Sequence[tuple[Answer, "Part"]]) -> Answer:
+def read_text(body: Any, *, endpoint: Endpoint) -> str | None:
+    """The words of a response to a free question, else None. Never raises."""
+    said = _said(body, endpoint)
+    return _plain(said.text, LONGEST["summary"]) or None if said.state == "answered" and not said.refused else None
+
+
+def merged(answers: Sequence[Answer]) -> Answer:
     """One answer about a session from the answers about its parts, in the order of the parts' numbers.
 
     summary        the first sentence of the first part (what the user came for) and the last sentence of the last one
@@ -142,7 +148,7 @@ def merged(answers: Sequence[tuple[Answer, "Part"]]) -> Answer:
 
     One answer stays as it is. Raises ValueError for none at all.
     """
-    ordered = [answer for answer, _ in sorted(answers, key=lambda pair: pair[1].number)]
+    ordered = list(answers)
     if not ordered:
         raise ValueError("nothing to merge: give the answers of at least one part")
     if len(ordered) == 1:

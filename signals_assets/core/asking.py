@@ -34,6 +34,7 @@ __all__ = [
     "instructions",
     "lint",
     "merged",
+    "question_body",
     "read_answer",
     "read_revision",
     "revision_body",
@@ -136,6 +137,18 @@ def revision_body(
     )
 
 
+def question_body(question: str, *, model: str, endpoint: Endpoint, max_output_tokens: int) -> dict[str, Any]:
+    """One free question, answered in words; `question` holds admitted text only."""
+    return _body(
+        model,
+        endpoint,
+        instructions="Answer in one short line, without quotation marks and without an explanation.",
+        message=question,
+        cache_key="question",
+        max_output_tokens=max_output_tokens,
+    )
+
+
 def answer_schema(taxonomy: Taxonomy) -> dict[str, Any]:
     """The schema of an answer in the strict subset. Raises ValueError when a taxonomy is too large for it.
 
@@ -220,10 +233,10 @@ def _body(
     *,
     instructions: str,
     message: str,
-    name: str,
-    schema: dict[str, Any],
     cache_key: str,
     max_output_tokens: int,
+    name: str = "",
+    schema: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One request for either endpoint. Other servers get nothing but what they need: some refuse what they do not know.
 
@@ -231,13 +244,14 @@ def _body(
     """
     bare = model.rpartition("/")[2]
     reasons = _REASONS.match(bare) is not None
+    form = {"name": name, "strict": True, "schema": schema}
     shared = {"store": False, "prompt_cache_key": cache_key}
     if endpoint == "/v1/responses":
         return {
             "model": model,
             "instructions": instructions,
             "input": [{"role": "user", "content": message}],
-            "text": {"format": {"type": "json_schema", "name": name, "strict": True, "schema": schema}},
+            **({"text": {"format": {"type": "json_schema", **form}}} if schema else {}),
             "max_output_tokens": max_output_tokens,
             **({"reasoning": {"effort": EFFORT}} if reasons else {}),
             **shared,
@@ -246,7 +260,7 @@ def _body(
     return {
         "model": model,
         "messages": [{"role": "system", "content": instructions}, {"role": "user", "content": message}],
-        "response_format": {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}},
+        **({"response_format": {"type": "json_schema", "json_schema": form}} if schema else {}),
         "max_completion_tokens" if ours else "max_tokens": max_output_tokens,
         **({"reasoning_effort": EFFORT} if reasons else {}),
         **(shared if ours else {}),

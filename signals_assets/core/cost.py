@@ -7,8 +7,8 @@ sum (see `core/barrier/thresholds.py`): the caller rounds the sums, and everythi
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-RULES: Final = "rules"
-"""The analyst that is no model: nothing is sent."""
+from signals_assets.core.analysis_rules import RULES
+
 COLUMNS: Final = (
     "analyst", "input_tokens", "cached_tokens", "output_tokens", "cost_usd", "steps_seen", "steps_total",
 )  # fmt: skip

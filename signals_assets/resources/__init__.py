@@ -84,7 +84,7 @@ def _warehouse(settings: Settings, _: Doors) -> Any:
 def _ledger(settings: Settings, _: Doors) -> Any:
     from signals_assets.resources.ledger import SqlLedger
 
-    return SqlLedger(settings.ledger_url or f"sqlite:///{(settings.restricted / 'ledger.db').absolute()}")
+    return SqlLedger(ledger_url(settings))
 
 
 def _compute(settings: Settings, _: Doors) -> Any:
@@ -100,9 +100,64 @@ def _compute(settings: Settings, _: Doors) -> Any:
 def _analyst(settings: Settings, doors: Doors) -> Any:
     from signals_assets.resources.analyst import RulesAnalyst
 
-    if settings.analyst != "rules":
-        raise _unknown("analyst", settings.analyst, "use rules")
-    return RulesAnalyst(settings.restricted / "batches", doors["compute"])
+    if settings.analyst == "rules":
+        return RulesAnalyst(settings.restricted / "batches", doors["compute"])
+    from signals_assets.resources.language_model import LanguageModelAnalyst, limits_of, prices_of
+    from signals_assets.resources.requests import RequestLog
+
+    asked = settings.language_model
+    return LanguageModelAnalyst(
+        batches_for(settings),
+        RequestLog(ledger_url(settings)),
+        settings.restricted / "analyst",
+        doors["compute"],
+        model=asked.model,
+        secret=doors["pseudonym_key"].bytes,
+        audience=settings.audience,
+        limits=limits_of(asked),
+        prices=prices_of(asked),
+    )
+
+
+def batches_for(settings: Settings, *, directly: bool = False) -> Any:
+    """Where a language model's requests run; `directly` asks OpenAI one by one instead of in batches.
+
+    Raises DoorError naming the setting that is missing.
+    """
+    from signals_assets.resources.batches import DirectBatches, OpenAIBatches, Server
+
+    asked, compatible = settings.language_model, settings.analyst == "openai-compatible"
+    key = asked.api_key.get_secret_value() if asked.api_key else os.environ.get("OPENAI_API_KEY", "")
+    if compatible and not asked.base_url:
+        raise DoorError(
+            "analyst = 'openai-compatible' needs language_model.base_url, e.g. "
+            "SIGNALS_LANGUAGE_MODEL__BASE_URL=http://localhost:11434/v1"
+        )
+    if not compatible and not key:
+        raise DoorError(
+            "analyst = 'openai' needs a key: set OPENAI_API_KEY or SIGNALS_LANGUAGE_MODEL__API_KEY, or "
+            "SIGNALS_ANALYST=rules"
+        )
+    server = Server(
+        api_key=key or "none",  # servers of the house ask for none, the client for some
+        base_url=asked.base_url,
+        organization=asked.organization,
+        project=asked.project,
+        timeout=asked.timeout_seconds,
+    )
+    folder = settings.restricted / "analyst"
+    days = settings.retention_days
+    if compatible:
+        return DirectBatches(server, folder / "direct", concurrency=asked.concurrency, keep_days=days)
+    if directly:
+        own: Any = {"name": "openai", "endpoint": "/v1/responses", "tier": "flex"}
+        return DirectBatches(server, folder / "direct", concurrency=asked.concurrency, keep_days=days, **own)
+    return OpenAIBatches(server, folder / "scratch", keep_days=days)
+
+
+def ledger_url(settings: Settings) -> str:
+    """SQLAlchemy's URL of the ledger, which the requests to the analyst share."""
+    return settings.ledger_url or f"sqlite:///{(settings.restricted / 'ledger.db').absolute()}"
 
 
 def _embedder(settings: Settings, _: Doors) -> Any:

@@ -130,6 +130,8 @@ class BatchBackend(ABC):
     endpoint: Endpoint
     tier: str
     """`batch`, `flex`, `sync` or `local`: what the price depends on."""
+    immediate: bool = False
+    """Whether `create` returns with every result there (else it takes hours, and looks at it are cheap)."""
     settles_after: float
     """Seconds after `Uncertain` from which on a `find` without a result can be believed."""
 
@@ -649,6 +651,7 @@ class DirectBatches(_Served):
     A server that is gone or refuses the key ends `create` with an error; what was answered until then stays.
     """
 
+    immediate = True
     settles_after = 0.0
 
     def __init__(

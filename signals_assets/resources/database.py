@@ -93,6 +93,17 @@ class Database:
             return self._opened[1]
 
 
+def insert_or_ignore(dialect: str, table: "sa.Table") -> Any:
+    """An INSERT that leaves rows whose unique keys exist as they are."""
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        return postgresql_insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+    return sqlite_insert(table).on_conflict_do_nothing()
+
+
 def _open(url: str, tables: "sa.MetaData") -> "sa.Engine":
     """An engine whose tables exist. SQLite: a connection per transaction, write-ahead log, explicit BEGIN."""
     import sqlalchemy as sa

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from signals_assets.resources.database import Database
+from signals_assets.resources.database import Database, insert_or_ignore
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -233,7 +233,7 @@ class _SqlWriter:
 
         newest = _newest_day(self._connection, self._table)
         stream = iter(items)
-        insert = _insert_or_ignore(self._connection.dialect.name, self._table)
+        insert = insert_or_ignore(self._connection.dialect.name, self._table)
         count = sa.select(sa.func.count()).where(self._table.c.kind == kind)
         before = self._connection.execute(count).scalar_one()
         while rows := [_row(kind, key, payload, newest) for key, payload in itertools.islice(stream, INSERT_ROWS)]:
@@ -267,16 +267,6 @@ def _tables() -> "sa.MetaData":
         sqlite_autoincrement=True,  # a number is never given twice
     )
     return tables
-
-
-def _insert_or_ignore(dialect: str, table: "sa.Table") -> Any:
-    if dialect == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-        return postgresql_insert(table).on_conflict_do_nothing(index_elements=["kind", "key"])
-    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-    return sqlite_insert(table).on_conflict_do_nothing(index_elements=["kind", "key"])
 
 
 def _row(kind: str, key: str, payload: Mapping[str, Any], newest: date | None) -> dict[str, Any]:

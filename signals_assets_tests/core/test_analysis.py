@@ -8,7 +8,6 @@ from signals_assets.core.analysis import (
     analysis_rows,
     batch_rows,
     requests,
-    spent,
 )
 from signals_assets.core.selection import select
 from signals_assets.core.sessions import to_json
@@ -68,23 +67,3 @@ def test_an_analyst_that_knows_requests_by_their_ids_only_is_believed_and_one_th
     analysed, coverage = analysis_rows(rows, [nameless, wrong], taxonomy_version=1)
     assert [(row.state, row.answer is None) for row in analysed] == [("answered", False), ("rejected", True)]
     assert coverage.notes["answers_of_another_session"] == 1
-
-
-def test_what_a_day_cost_is_said_and_an_unknown_price_is_not_called_a_price():
-    metrics = [metric(1), metric(2)]
-    rows = [row.model_dump() for row in batch_rows(metrics, choose(metrics), QUESTION)]
-    amounts = {"input_tokens": 100, "cached_tokens": 20, "output_tokens": 5, "steps_seen": 3, "steps_total": 4}
-    answers = [
-        AnalysisAnswer(row["request_id"], None, "answered", Answer(), "m", cost_usd=0.25, **amounts) for row in rows
-    ]
-    found = spent(analysis_rows(rows, answers, taxonomy_version=1)[0])
-    assert found == {
-        "input_tokens": 200,
-        "cached_tokens": 40,
-        "output_tokens": 10,
-        "share_of_steps_seen": 0.75,
-        "cost_usd": 0.5,
-        "cost_usd_per_session": 0.25,
-    }
-    unknown = [replace(answers[0], cost_usd=None), answers[1]]
-    assert "cost_usd" not in spent(analysis_rows(rows, unknown, taxonomy_version=1)[0])

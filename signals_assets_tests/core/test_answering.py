@@ -375,7 +375,7 @@ def moment(*steps, of="error_event", severity="low", confidence=0.5, citation="T
 
 def test_one_answer_stays_as_it_is():
     answer = Answer(summary="The user left. The session ended.", friction=[moment(5), moment(1)])
-    assert merged([(answer, part(1, 1))]) is answer
+    assert merged([answer]) is answer
 
 
 def test_nothing_cannot_be_merged():
@@ -394,7 +394,7 @@ def test_facets_of_parts_are_merged_by_their_meaning_whatever_order_they_come_in
         outcome="success", programming_languages=["python", "SQL"], tool_call_confirmations=3,
         unmet_needs=["A reminder", "a picture"],
     )  # fmt: skip
-    whole = merged([(last, part(2)), (first, part(1))])
+    whole = merged([first, last])
     assert whole.summary == "The user asked for a form. The session ended with success."
     assert (whole.primary_intent, whole.outcome) == ("new feature", "success")
     assert (whole.programming_languages, whole.unmet_needs) == (["Python", "SQL"], ["a reminder", "a picture"])
@@ -403,16 +403,16 @@ def test_facets_of_parts_are_merged_by_their_meaning_whatever_order_they_come_in
 
 def test_the_outcome_is_the_last_that_is_clear():
     answers = [Answer(outcome=outcome) for outcome in ("success", "abandoned", "unclear")]
-    assert merged([(answer, part(n, 3)) for n, answer in enumerate(answers, 1)]).outcome == "abandoned"
-    assert merged([(Answer(), part(1)), (Answer(), part(2))]).outcome == "unclear"
+    assert merged(answers).outcome == "abandoned"
+    assert merged([Answer(), Answer()]).outcome == "unclear"
 
 
 def test_a_merged_summary_fits_the_barriers_limit_or_is_the_last_parts():
     long = "The user asked for " + "many things and " * 20 + "more."
-    whole = merged([(Answer(summary=long), part(1)), (Answer(summary=f"The user went on. {long}"), part(2))])
+    whole = merged([Answer(summary=long), Answer(summary=f"The user went on. {long}")])
     assert whole.summary == f"The user went on. {long}" or len(whole.summary) <= LIMITS["summary"]
     same = Answer(summary="The session ended.")
-    assert merged([(same, part(1)), (same, part(2))]).summary == "The session ended."
+    assert merged([same, same]).summary == "The session ended."
 
 
 def test_events_of_parts_are_united_and_those_that_overlap_are_one():
@@ -420,7 +420,7 @@ def test_events_of_parts_are_united_and_those_that_overlap_are_one():
         friction=[moment(8, 9, confidence=0.6, citation="first"), moment(2)], delight=[moment(3, of="time_saved")]
     )
     last = Answer(friction=[moment(9, 10, severity="high", confidence=0.9, citation="surer"), moment(9, of="other")])
-    whole = merged([(first, part(1)), (last, part(2))])
+    whole = merged([first, last])
     assert [(found.type, found.steps) for found in whole.friction] == [
         ("error_event", [2]), ("error_event", [8, 9, 10]), ("other", [9]),
     ]  # fmt: skip
@@ -431,7 +431,7 @@ def test_events_of_parts_are_united_and_those_that_overlap_are_one():
 
 def test_two_moments_of_one_part_are_never_made_one():
     answer = Answer(friction=[moment(4, 5), moment(5, 6)])
-    assert len(merged([(answer, part(1)), (Answer(), part(2))]).friction) == 2
+    assert len(merged([answer, Answer()]).friction) == 2
 
 
 @PATIENT
@@ -442,10 +442,7 @@ def test_two_moments_of_one_part_are_never_made_one():
     )
 )
 def test_merging_loses_no_step_of_a_type_and_invents_none(parts):
-    answers = [
-        (Answer(friction=[moment(*sorted(steps), of=of) for of, steps in events]), part(number))
-        for number, events in enumerate(parts, 1)
-    ]
+    answers = [Answer(friction=[moment(*sorted(steps), of=of) for of, steps in events]) for events in parts]
     expected = {(of, step) for events in parts for of, steps in events for step in steps}
     found = merged(answers).friction if answers else []
     assert {(one.type, step) for one in found for step in one.steps} == expected

@@ -4,7 +4,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from signals_assets.resources import DoorError, doors_or_reasons, resources_for
+from signals_assets.resources import DoorError, batches_for, doors_or_reasons, resources_for
 from signals_assets.resources.compute import ProcessCompute, SerialCompute
 from signals_assets.resources.embedder import NoEmbedder, SentenceTransformerEmbedder
 from signals_assets.settings import Settings
@@ -14,8 +14,8 @@ DOORS = [
     "code_host", "notifier",
 ]  # fmt: skip
 OPENS = {
-    "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules"}, "compute": {"processes", "serial"},
-    "embedder": {"sentence-transformers", "none"}, "tracker": {"files"}, "code_host": {"git"}, "notifier": {"files"},
+    "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},
+    "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files"}, "code_host": {"git"}, "notifier": {"files"},
 }  # fmt: skip
 CHOICES = [
     (name, choice)
@@ -39,7 +39,27 @@ def test_there_is_every_door_and_opening_them_writes_nothing(tmp_path):
 
 @pytest.mark.parametrize(("name", "choice"), [pair for pair in CHOICES if pair[1] in OPENS[pair[0]]])
 def test_a_named_door_that_is_part_of_this_version_opens(name, choice, tmp_path):
-    assert resources_for(Settings(home=tmp_path, **{name: choice}))[name] is not None
+    model = {"base_url": "http://localhost:9/v1", "api_key": "sk-none"}
+    assert resources_for(Settings(home=tmp_path, language_model=model, **{name: choice}))[name] is not None
+
+
+@pytest.mark.parametrize(
+    ("choice", "missing"),
+    [("openai", "set OPENAI_API_KEY or SIGNALS_"), ("openai-compatible", "SIGNALS_LANGUAGE_MODEL__BASE_URL=http")],
+)
+def test_a_language_model_without_its_key_or_address_is_refused_with_what_to_set(
+    choice, missing, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(DoorError, match=f"analyst = '{choice}' needs .*{missing}"):
+        resources_for(Settings(home=tmp_path, analyst=choice))
+
+
+def test_openai_is_asked_in_batches_and_for_a_few_sessions_directly_in_the_flexible_tier(tmp_path):
+    settings = Settings(home=tmp_path, analyst="openai", language_model={"api_key": "sk-none"})
+    batch, direct = batches_for(settings), batches_for(settings, directly=True)
+    assert (batch.name, batch.tier, batch.endpoint) == ("openai", "batch", "/v1/responses")
+    assert (direct.name, direct.tier, direct.endpoint) == ("openai", "flex", "/v1/responses")
 
 
 @pytest.mark.parametrize(("name", "choice"), [pair for pair in CHOICES if pair[1] not in OPENS[pair[0]]])
