@@ -786,9 +786,10 @@ class _Home:
 
     def counted(self) -> Result:
         """Leaks by surface and form, ordinary words apart, chance hits of canaries that nobody planted."""
-        control = canaries(self.plan.count, self.plan.seed, first=CONTROL_NUMBER)
+        sought = self.planted.sought
+        control = canaries(self.plan.count, self.plan.seed, first=CONTROL_NUMBER, apart_from=sought)
         control = [canary for canary in control if canary.kind not in WORDS]
-        search = Search([*self.planted.sought, *control])
+        search = Search([*sought, *control])
         shared = self._shared_words()
         found: dict[str, dict[str, set[int]]] = {}
         where: Counter[str] = Counter()

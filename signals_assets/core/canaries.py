@@ -144,12 +144,15 @@ OF_WORDS: Final = frozenset({"person", "address", "codename", "company"})
 """Kinds made of names and words: a half of one is no secret, and stands in other values, too."""
 
 
-def canaries(count: int, seed: int, *, first: int = 0) -> list[Canary]:
-    """`count` canaries of all kinds in turn, numbered from `first`; all values differ but those of `WORDS`."""
+def canaries(count: int, seed: int, *, first: int = 0, apart_from: Iterable[Canary] = ()) -> list[Canary]:
+    """`count` canaries of all kinds in turn, numbered from `first`; all values differ but those of `WORDS`.
+
+    They differ from those of `apart_from`, too: there are not so many dates.
+    """
     rng = random.Random(f"canaries/{seed}/{first}")  # noqa: S311 - reproducible, guards nothing
     kinds = list(KINDS)
     made: list[Canary] = []
-    seen: set[str] = set()
+    seen = {folded(canary.value) for canary in apart_from}
     while len(made) < count:
         kind = kinds[len(made) % len(kinds)]
         value = KINDS[kind](rng)
@@ -251,25 +254,25 @@ _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 _TABLE_BITS: Final = 24
 _LONGEST_CHANCE_DIGITS: Final = 13
 """A run of digits up to this long may be part of a time, a count or an id: see `_stands_alone`."""
-_BETWEEN: Final = r"[^0-9A-Za-z]{0,12}"
-_PART_OF_A_NUMBER: Final = re.compile(r"[0-9A-Za-z]\Z|[0-9][.,:+_/-]\Z|\b[0-9a-f]{4}-\Z")
-_GOES_ON: Final = re.compile(r"[0-9A-Za-z]|[.,:+_/-][0-9]|-[0-9a-f]{4}\b")
+_PART_OF_A_NUMBER: Final = re.compile(r"[0-9a-z]\Z|[0-9][.,:+_/-]\Z|\b[0-9a-f]{4}-\Z")
+_GOES_ON: Final = re.compile(r"[0-9a-z]|[.,:+_/-][0-9]|-[0-9a-f]{4}\b")
 """What before or after a bare run of digits makes it part of a number, a time, a hash or a UUID."""
+_NEAR: Final = 16
+"""So many characters before and after a run are looked at."""
 
 
 def folded(text: str) -> str:
     """Letters a-z and digits of a text: JSON escapes undone, NFKC, look-alikes and case folded, the rest dropped."""
-    text = _unfolded(text)
-    if not text.isascii():
-        text = text.casefold()
-    return text.encode("ascii", "ignore").translate(_KEPT, _DROPPED).decode()
+    return _plain(text).encode("ascii", "ignore").translate(_KEPT, _DROPPED).decode()
 
 
-def _unfolded(text: str) -> str:
-    """The text with escapes and look-alikes undone, and with everything between its letters and digits."""
+def _plain(text: str) -> str:
+    """The text with escapes, look-alikes and case undone, and with everything between its letters and digits."""
     if "\\u" in text:
         text = _ESCAPE.sub(lambda match: chr(int(match.group(1), 16)), text)
-    return text if text.isascii() else unicodedata.normalize("NFKC", text.translate(_BACK))
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", text.translate(_BACK)).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,10 +325,21 @@ class Search:
             starts.append(position)
             position += len(part) + 1
         seen: set[tuple[int, str, int]] = set()
-        for place, pattern in self._matches("\n".join(parts).encode()):
+        looked_at = -1
+        for place, pattern in sorted(self._matches("\n".join(parts).encode()), key=lambda match: match[0]):
             number = bisect_right(starts, place) - 1
             key = (pattern.canary.number, pattern.encoding, number)
-            if key not in seen and _confirmed(pattern, records[number]):
+            if key in seen:
+                continue
+            if _of_few_digits(pattern):
+                if looked_at != number:
+                    text, positions = _positions(records[number])
+                    looked_at = number
+                at = place - starts[number]
+                confirmed = _stands_alone(pattern, text, positions[at : at + len(pattern.text)].tolist())
+            else:
+                confirmed = True
+            if confirmed:
                 seen.add(key)
                 yield Hit(pattern.canary, _form(pattern, records[number]), pattern.encoding, number)
         if words and self._words:
@@ -367,8 +381,14 @@ def _hashes(values: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint64]":
     return hashed
 
 
-def _patterns(sought: Iterable[Canary]) -> list[_Pattern]:
-    texts = [(canary, encoding, text) for canary in sought for encoding, text in _forms(canary)]
+def _patterns(sought: Collection[Canary]) -> list[_Pattern]:
+    shared = _shared_ends(sought)
+    texts = [
+        (canary, encoding, text)
+        for canary in sought
+        for encoding, text in _forms(canary)
+        if encoding != "split" or not (text.isalpha() or text in shared)  # letters only: words and names, side by side
+    ]
     windows = Counter(text[place : place + WINDOW] for _, _, text in texts for place in _places(text))
     return [
         _Pattern(
@@ -379,6 +399,14 @@ def _patterns(sought: Iterable[Canary]) -> list[_Pattern]:
         )
         for canary, encoding, text in texts
     ]
+
+
+def _shared_ends(sought: Iterable[Canary]) -> set[str]:
+    """Beginnings and ends that several of the values have ("gwendolyn.del", ".internal"): they are nobody's half."""
+    values = {folded(canary.value) for canary in sought}
+    heads = Counter(value[:size] for value in values for size in range(WINDOW, len(value)))
+    tails = Counter(value[-size:] for value in values for size in range(WINDOW, len(value)))
+    return {text for ends in (heads, tails) for text, count in ends.items() if count > 1}
 
 
 def _places(text: str) -> tuple[int, int, int]:
@@ -410,50 +438,63 @@ def _forms(canary: Canary) -> Iterator[tuple[str, str]]:
                 yield "fragment", piece
 
 
-def _confirmed(pattern: _Pattern, record: str) -> bool:
-    """Whether a match is no accident: a short run of digits must stand in the record as somebody would write it."""
-    digits = pattern.text.decode()
-    if not digits.isdigit() or len(digits) > _LONGEST_CHANCE_DIGITS or pattern.encoding == "fragment":
-        return True
-    parts = ENCODINGS[pattern.encoding](pattern.canary.value).split(" | ")
-    written = next(part for part in parts if folded(part) == digits).strip()
-    text = _unfolded(record)
-    return any(_stands_alone(text, match, written) for match in re.finditer(f"(?={_spread(written)})", text))
+def _of_few_digits(pattern: _Pattern) -> bool:
+    """Whether it may be met by accident: few digits and nothing else."""
+    few = len(pattern.text) <= _LONGEST_CHANCE_DIGITS and pattern.encoding != "fragment"
+    return few and pattern.text.isdigit()
 
 
-def _spread(written: str) -> str:
-    """An expression for the digits of a value in its groups.
+def _positions(record: str) -> "tuple[str, npt.NDArray[np.int64]]":
+    """The plain text of a record, and where in it each letter and digit of its folded form stands."""
+    import numpy as np
 
-    One text stands between all digits of a group, one between all groups: spaced, dashed, dotted, zero-width, bare.
+    text = _plain(record)
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    return text, np.flatnonzero(((codes >= 48) & (codes <= 57)) | ((codes >= 97) & (codes <= 122)))
+
+
+def _stands_alone(pattern: _Pattern, text: str, at: Sequence[int]) -> bool:
+    """Whether digits at these places stand in the text as somebody would write them.
+
+    One text stands between all digits of a group, and one between the groups of the value: spaced, dashed, dotted,
+    zero-width, bare. And no longer run goes on before or after: a number, a time, a list of numbers, a hash, a UUID. A
+    value with its own punctuation only needs an end on both sides, since ids are put together with it.
     """
-    expression, named = "", set()
-    for group in re.findall(r"[0-9]+", written):
-        for place, digit in enumerate(group):
-            gap = "inside" if place else "between"
-            if expression:
-                expression += f"(?P={gap})" if gap in named else f"(?P<{gap}>{_BETWEEN})"
-                named.add(gap)
-            expression += digit
-    return f"(?P<all>{expression})"
-
-
-def _stands_alone(text: str, match: re.Match[str], written: str) -> bool:
-    """Whether no longer run goes on before or after: a number, a time, a list of numbers, a hash, a UUID.
-
-    A value with its own punctuation only needs an end on both sides: ids are put together with it.
-    """
-    start, end = match.span("all")
-    found = match.groupdict()
-    inside, between = found.get("inside") or "", found.get("between") or ""
-    before, after = text[max(0, start - 16) : start], text[end : end + 16]
-    if match["all"] == written and between:
+    start, end = at[0], at[-1] + 1
+    written = _written(pattern)
+    before, after = text[max(0, start - _NEAR) : start], text[end : end + _NEAR]
+    if text[start:end] == written and not written.isdigit():
         return not before[-1:].isdigit() and not after[:1].isdigit()
-    if not inside and not between:
+    inside, between = _gaps(written, text, at)
+    if len(inside) > 1 or len(between) > 1:
+        return False
+    gaps = inside | between
+    if gaps == {""}:
         return not _PART_OF_A_NUMBER.search(before) and not _GOES_ON.match(after)
     return not any(
-        re.search(rf"[0-9]{re.escape(gap)}\Z", before) or re.match(rf"{re.escape(gap)}[0-9]", after)
-        for gap in {"", inside, between}
+        (before.endswith(gap) and before[: len(before) - len(gap)][-1:].isdigit())
+        or (after.startswith(gap) and after[len(gap) :][:1].isdigit())
+        for gap in {"", *gaps}
     )
+
+
+def _written(pattern: _Pattern) -> str:
+    """The part of the encoded value whose digits the pattern is."""
+    parts = ENCODINGS[pattern.encoding](pattern.canary.value).split(" | ")
+    return next(part for part in parts if folded(part) == pattern.text.decode()).strip()
+
+
+def _gaps(written: str, text: str, at: Sequence[int]) -> tuple[set[str], set[str]]:
+    """What stands in the text between digits of one group of the written value, and between its groups."""
+    inside: set[str] = set()
+    between: set[str] = set()
+    place = 0
+    for group in re.findall(r"[0-9]+", written):
+        for number in range(len(group)):
+            if place:
+                (inside if number else between).add(text[at[place - 1] + 1 : at[place]])
+            place += 1
+    return inside, between
 
 
 def _form(pattern: _Pattern, record: str) -> Form:

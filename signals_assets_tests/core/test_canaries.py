@@ -68,6 +68,21 @@ def test_halves_of_a_value_in_two_fields_are_found(search: Search):
         assert [hit.encoding for hit in search.find([f"a {half} b"])] == ["split"]
 
 
+def test_a_half_that_other_values_have_too_is_nobody_s():
+    one, other = Canary(1, "email", "ulrike.dubrow11@bodo.example"), Canary(2, "email", "ulrike.dubrow14@gake.example")
+    halves = ENCODINGS["split"](one.value).split(" | ")
+    assert [hit.encoding for hit in Search([one]).find(halves)] == ["split", "split"]
+    assert [(hit.record, hit.encoding) for hit in Search([one, other]).find(halves)] == [(1, "split")]
+
+
+def test_controls_have_no_value_that_is_planted():
+    planted = canaries(10_000, 0)
+    controls = canaries(10_000, 0, first=1_000_000, apart_from=planted)
+    values = {folded(canary.value) for canary in planted if canary.kind not in WORDS}
+    assert not values & {folded(canary.value) for canary in controls if canary.kind not in WORDS}
+    assert len(controls) == 10_000
+
+
 def test_eight_characters_of_a_secret_are_enough(search: Search):
     key = next(canary for canary in UNIQUE if canary.kind == "key_github")
     hits = list(search.find([f"it ends in {key.value[-WINDOW:]}"]))
