@@ -909,6 +909,9 @@ def test_every_model_hides_its_input():
 
 THREATS: dict[str, list[str]] = {
     "session text instructs the judge": [
+        "core.test_asking::test_the_session_comes_last_between_two_lines_of_a_delimiter_that_nothing_shared_names",
+        "core.test_asking::test_a_session_cannot_hold_its_own_delimiter",
+        "core.test_asking::test_a_delimiter_is_the_requests_own_and_not_to_be_guessed_without_the_secret",
         "test_threats::test_an_obedient_judge_changes_nothing_but_its_own_session_s_admitted_fields",
         "test_threats::test_an_answer_with_anything_more_than_its_fields_is_no_answer",
         "core.barrier.test_barrier::test_no_canary_passes_in_any_encoding",
@@ -925,6 +928,7 @@ THREATS: dict[str, list[str]] = {
         "core.test_tickets::test_a_link_cannot_break_out",
         "core.test_tickets::test_a_fix_is_never_drafted_without_certainty_and_the_reason_is_given",
         "resources.test_filing::test_a_ticket_found_with_another_body_is_left_as_it_is",
+        "core.test_diagnosis::test_an_error_text_that_nobody_listed_stays_opaque",
     ],
     "slack": [
         "test_threats::test_no_code_point_is_active_or_unseen_on_any_surface",
@@ -981,7 +985,15 @@ THREATS: dict[str, list[str]] = {
         "resources.test_keys::test_key_and_folder_are_readable_by_their_owner_only",
         "resources.test_session_source::test_what_lies_in_the_spool_is_for_the_owner_only",
     ],
-    "provider retention, retention, erasure": [
+    "provider retention": [
+        "core.test_asking::test_nothing_is_kept_at_the_provider_and_the_cache_is_named_by_prompt_and_taxonomy_version",
+        "resources.test_batches::test_deleting_leaves_nothing_and_can_be_repeated",
+        "resources.test_batches::test_a_batch_s_own_files_are_deleted_even_where_others_cannot_be_listed",
+        "resources.test_batches::test_a_lost_upload_is_repeated_and_its_twin_deleted_with_the_batch",
+        "resources.test_batches::test_files_expire_at_the_provider_by_themselves",
+        "resources.test_analyst::test_forgotten_requests_leave_their_batch_and_the_others_stay_with_its_age",
+    ],
+    "retention, erasure": [
         "resources.test_retention::test_it_says_what_it_removed_and_then_that_nothing_is_left_to_remove",
         "resources.test_retention::test_a_retention_that_breaks_off_after_any_removal_is_finished_by_the_next",
         "resources.test_erasure::test_the_search_finds_a_person_before_and_not_after_and_others_keep_every_row",
@@ -989,6 +1001,9 @@ THREATS: dict[str, list[str]] = {
         "core.test_erasure::test_every_table_that_is_not_frozen_is_gone_through_row_by_row_or_recounted_or_holds_no_person",
     ],
     "sybil, spam": [
+        "core.test_cohorts::test_who_was_first_seen_less_than_a_week_ago_is_new",
+        "core.test_causes::test_accounts_made_for_the_purpose_support_nothing_and_their_events_still_count",
+        "core.test_levels::test_accounts_made_for_the_purpose_open_no_ticket",
         "core.test_causes::test_one_account_supports_a_few_causes_a_day_only_and_its_events_still_count",
         "core.barrier.test_thresholds::test_organisations_are_asked_for_where_known_and_one_counts_for_half_at_most",
         "core.barrier.test_thresholds::test_one_organisation_lifts_nothing_over_a_threshold_however_much_it_sends",

@@ -15,7 +15,7 @@ import dagster as dg
 from signals_assets.automation import DAY_TAG, VERDICT_TAG, daily_asset
 from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
-from signals_assets.core.cohorts import level_inputs
+from signals_assets.core.cohorts import level_inputs, newcomers
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.levels import friction_levels as levels_of
@@ -100,6 +100,7 @@ def friction_levels(
             wording=wording,
             thresholds=settings.thresholds,
             kill_switch=settings.tickets.kill_switch,
+            newcomers=newcomers(day, counts, (warehouse.days(UserDay) or [day])[0], settings.audience),
         )
         crossed = sum(row.crossed for row in rows)
         judged = sum(row.state != "not_enough_data" for row in rows)

@@ -5,7 +5,7 @@ Not here: when a type is over its threshold (see `core/levels.py`), components (
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -115,10 +115,13 @@ class CauseFacts:
         return self.users, self.sessions, self.organizations, self.largest
 
 
-def cause_facts(causes_rows: Iterable[DataRow], audience: Audience) -> dict[str, CauseFacts]:
+def cause_facts(
+    causes_rows: Iterable[DataRow], audience: Audience, newcomers: Collection[str] = ()
+) -> dict[str, CauseFacts]:
     """Counts by cause over a window of `causes` rows, each event under its newest row.
 
-    A day of one user is bounded in what it supports, unless the audience is that user (`self`).
+    A day of one user is bounded in what it supports, unless the audience is that user (`self`); `newcomers` support
+    nothing (see `cohorts.newcomers`). Their events still count.
 
     Events without a user count as one user together; organisations are None where none is known.
     """
@@ -130,7 +133,11 @@ def cause_facts(causes_rows: Iterable[DataRow], audience: Audience) -> dict[str,
     nowhere = not any(row["organization_id"] for row in newest)
     facts = {}
     for identifier, rows in sorted(groups.items()):
-        support = [row for row in rows if identifier in supported[row["user_id"], row["about_day"]]]
+        support = [
+            row
+            for row in rows
+            if identifier in supported[row["user_id"], row["about_day"]] and row["user_id"] not in newcomers
+        ]
         sessions = {row["session_id"]: row["organization_id"] for row in support}
         organizations = Counter(organization for organization in sessions.values() if organization)
         facts[identifier] = CauseFacts(

@@ -5,16 +5,18 @@ decisions (see `levels.py`, `outcomes.py`).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.barrier.thresholds import ACCOUNT_DAYS
 from signals_assets.core.levels import LevelInput
 from signals_assets.core.outcomes import Effect
 from signals_assets.core.statistics import add_up, compare, interval
 from signals_assets.core.user_days import Cells, CountedType, Counts, day_number
+from signals_assets.settings import Audience
 
 BEFORE_DAYS: Final = 28
 """How far before its release a fix's other cohort reaches."""
@@ -46,6 +48,20 @@ def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], day
                 largest=_largest(week, item),
             )
     return found
+
+
+def newcomers(day: date, counts: Counts, first_day: date, audience: Audience) -> frozenset[str]:
+    """Users of the fortnight up to `day` who were first seen less than `ACCOUNT_DAYS` days before it.
+
+    counts: at least the fortnight's.  first_day: the installation's. Nobody is new where the people are known (`self`,
+    `team`), nor before there is a whole fortnight: who is new cannot be told then.
+    """
+    if audience in ("self", "team") or day - first_day < timedelta(2 * ACCOUNT_DAYS - 1):
+        return frozenset()
+    fortnight = counts.as_of(day).window(day, 2 * ACCOUNT_DAYS)
+    everybody = np.unique(fortnight["user"])
+    known = np.unique(fortnight["user"][fortnight["about"] <= day_number(day) - ACCOUNT_DAYS])
+    return frozenset(counts.words["user"][code] for code in np.setdiff1d(everybody, known).tolist())
 
 
 def _sessions(counts: Counts, item: CountedType) -> int:

@@ -5,7 +5,7 @@ Not here: rates and their bounds (see `core/correlations.py`), what may be filed
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal
@@ -229,14 +229,16 @@ def friction_levels(
     wording: Wording,
     thresholds: ThresholdSettings,
     kill_switch: bool = False,
+    newcomers: Collection[str] = (),
 ) -> tuple[list[FrictionLevel], list[dict[str, Any]]]:
     """One decision per friction type, and for each the audit row with every number that went into it (restricted).
 
     levels: the trailing week by type.  release_correlations: the day's.  causes_window: `causes` of the trailing
     week.  previous: the newest earlier rows of this table.  entries: ledger entries that the day may read
-    (kinds verdict, kill_switch).  Whether a crossing is too old to act on (`stale`) is the sensor's matter.
+    (kinds verdict, kill_switch).  newcomers: users whose accounts are too young to support a ticket.
+    Whether a crossing is too old to act on (`stale`) is the sensor's matter.
     """
-    facts = cause_facts(causes_window, wording.audience)
+    facts = cause_facts(causes_window, wording.audience, newcomers)
     rises = _confirmed_rises(release_correlations, wording)
     before = {row["type"]: row for row in sorted(previous, key=lambda row: (row["day"], row["type"]))}
     improved = _improved_days(entries)

@@ -110,3 +110,10 @@ def test_one_account_supports_a_few_causes_a_day_only_and_its_events_still_count
     assert sum(fact.users for fact in facts.values()) == 3
     assert sum(fact.events for fact in facts.values()) == 9
     assert sum(fact.users for fact in cause_facts(rows, "self").values()) == 9
+
+
+def test_accounts_made_for_the_purpose_support_nothing_and_their_events_still_count():
+    rows = [event(f"e{n}", session_id=f"s_{n}", user_id=f"u_{n}", organization_id=f"o_{n}") for n in range(12)]
+    stored = [row.model_dump() for row in made(rows)]
+    [fact] = cause_facts(stored, "company", {f"u_{n}" for n in range(2, 12)}).values()
+    assert (fact.users, fact.sessions, fact.organizations, fact.events) == (2, 2, 2, 12)

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from signals_assets.core.cohorts import BEFORE_DAYS, fix_effect, level_inputs, outdated_versions
+from signals_assets.core.cohorts import BEFORE_DAYS, fix_effect, level_inputs, newcomers, outdated_versions
 from signals_assets.core.user_days import CountedType, Counts
 from signals_assets.tables import UserDay
 
@@ -73,6 +73,30 @@ def test_a_later_day_is_not_seen():
     tomorrow = DAY + timedelta(days=1)
     rows = [exposure("a", 4), exposure("b", 4), exposure("a", 9, day=tomorrow), concerned("a", 9, day=tomorrow)]
     assert week_of(rows)["context_churn"].n == 8
+
+
+def seen(**days_ago):
+    return Counts.of([exposure(u, 1, day=DAY - timedelta(n)) for u, ago in days_ago.items() for n in ago])
+
+
+LONG_AGO = DAY - timedelta(13)
+
+
+def test_who_was_first_seen_less_than_a_week_ago_is_new():
+    counts = seen(old=[13, 0], known=[7, 1], young=[6, 0], today=[0], forgotten=[20, 0])
+    assert newcomers(DAY, counts, LONG_AGO, "company") == {"young", "today", "forgotten"}
+
+
+def test_a_later_day_s_sessions_make_nobody_older_or_newer():
+    rows = seen(young=[6, 0])
+    assert newcomers(DAY - timedelta(6), rows, LONG_AGO - timedelta(6), "company") == {"young"}
+
+
+@pytest.mark.parametrize(("first_day", "audience"), [
+    (LONG_AGO + timedelta(1), "company"), (LONG_AGO, "team"), (LONG_AGO, "self"),
+])  # fmt: skip
+def test_nobody_is_new_among_the_known_and_before_a_fortnight_was_seen(first_day, audience):
+    assert newcomers(DAY, seen(young=[0]), first_day, audience) == frozenset()
 
 
 def test_without_any_organisation_their_number_is_unknown_and_not_zero():

@@ -198,6 +198,16 @@ def test_a_cause_that_concerns_too_few_cannot_carry_a_crossing():
     assert (row.state, row.causes) == ("not_enough_data", [])
 
 
+def test_accounts_made_for_the_purpose_open_no_ticket():
+    life = Life()
+    for _ in range(3):
+        life.live(week(0.45, 0.4), newcomers=[f"u_{i}" for i in range(8)])
+    assert [row.state for row in life.rows] == ["not_enough_data"] * 3
+    assert life.rows[-1].causes == []
+    life.live(week(0.45, 0.4), newcomers=[])
+    assert life.rows[-1].state == "crossed"
+
+
 def test_one_person_alone_may_cross_for_the_audience_self():
     life = Life(audience="self")
     mine = week(0.5, users=1, sessions=4, organizations=None, n=8)

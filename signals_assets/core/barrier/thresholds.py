@@ -69,6 +69,8 @@ SMALL_CORRELATION: Final = 0.2
 """Correlation of one user's sessions that intervals of few users allow for, where it is not measured."""
 WITHHELD: Final = "not shown"
 """In the place of a band where nothing may be said about a size."""
+ACCOUNT_DAYS: Final = 7
+"""A ticket asks for users whose accounts were seen so many days before: accounts made for the purpose open none."""
 PATTERNS_A_DAY: Final = 3
 """So many patterns of a day one user's support counts for: a single account cannot lift everything over a threshold."""
 
