@@ -3,6 +3,7 @@
 import json
 
 from signals_assets.resources import resources_for
+from signals_assets.resources.filing import audit_levels
 from signals_assets.settings import Settings
 from signals_assets.tables import DailyReport, FrictionLevel, TicketRow
 from signals_assets_tests.conftest import LAST_DAY
@@ -41,10 +42,20 @@ def test_open_leaves_out_what_is_closed(signals, empty_home, tmp_path):
 
 def test_why_lists_decisions_about_a_type_or_a_ticket_oldest_first(signals, empty_home, tmp_path):
     ledger = resources_for(Settings())["ledger"]
-    ledger.append("decision", "one", {"type": "context_churn", "reason": "below", "inputs": {"large": 1}})
-    ledger.append("decision", "two", {"type": "error_event", "reason": "below"})
-    ledger.append("filing", "SIG-1", {"type": "context_churn", "ticket_key": "SIG-1"})
+    for number, (type_, crossed) in enumerate([("context_churn", True), ("context_churn", False), ("other", True)]):
+        decision = {"state": "crossed" if crossed else "over", "crossed": crossed, "episode": f"{type_}@2026-01-05"}
+        audit_levels(ledger, [{"inputs": {"type": type_, "day": f"2026-01-0{number + 1}"}, "decision": decision}])
+    lever = {"lever": "wrong tool", "evidence": ["It rose.", "It fell."]}
+    ledger.append("diagnosis", "cause_1:2026-01-05", {"type": "context_churn", "cause_id": "cause_1", **lever})
+    filing = {"type": "context_churn", "cause_id": "cause_1", "episode": "context_churn@2026-01-05", "title": "Churn"}
+    ledger.append("filing", "SIG-1", filing)
+    ledger.append("filed", "SIG-1", {"reference": "tickets/SIG-1.md"})
+    ledger.append("verdict", "SIG-1:1.1", {"ticket_key": "SIG-1", "type": "context_churn", "verdict": "improved"})
+    ledger.append("filing", "SIG-2", {**filing, "cause_id": "cause_2", "type": "other", "episode": "other@2026-01-05"})
     file = tmp_path / "why.json"
-    for asked, kinds in (("context_churn", ["decision", "filing"]), ("SIG-1", ["filing"]), ("nothing", [])):
-        signals("tickets", "--why", asked, "--json", file)
+    of_ticket = ["crossed", "diagnosis", "filing", "filed", "verdict"]
+    of_type = ["crossed", "diagnosis", "filing", "verdict"]
+    for asked, kinds in (("context_churn", of_type), ("SIG-1", of_ticket), ("nothing", [])):
+        said = signals("tickets", "--why", asked, "--json", file)
         assert [row["kind"] for row in json.loads(file.read_bytes())] == kinds
+        assert ("wrong tool; It rose., It fell." in said.output) is bool(kinds)
