@@ -1,7 +1,8 @@
 """Stage 5 · discovery, proposals: groups of items that no existing category claims, named and checked.
 
-Put here: `propose`: left-overs, dense groups, merging, what emerges, naming, acceptance rules, ids that survive.
-Not here: the map (see `discovery_map.py`), relabelling after acceptance (see `discovery_labels.py`).
+Put here: `propose`: left-overs, dense groups, merging, what emerges.
+Not here: the map (see `discovery_map.py`), evidence and acceptance rules (see `discovery_evidence.py`), names (see
+`discovery_naming.py`), relabelling after acceptance (see `discovery_labels.py`).
 
 A gate per category and HDBSCAN's leaves over the raw vectors of what is left: measured against a global gate and
 five other clusterers (`signals benchmark discovery` repeats it). A new category comes out in about two pieces, so
@@ -11,40 +12,31 @@ Material (events of little confidence, such as remarks that the rules cannot exp
 what the rules always miss. It makes a new category only where it emerges, unlike anything of the window's older half.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from signals_assets.core.analysis_rules import listed
-from signals_assets.core.barrier import from_taxonomy, restored
-from signals_assets.core.barrier.lexicon import function_words
-from signals_assets.core.barrier.thresholds import SHOWN, Threshold
-from signals_assets.core.discovery_items import Item, Row, Window, embedded, says_type, spoken
-from signals_assets.core.discovery_labels import LABEL_KINDS, OTHER, Category, LabelKind, categories, types_now
+from signals_assets.core.discovery_evidence import JOIN, VARIETY, Found, proposal_rows, variety, was_rejected
+from signals_assets.core.discovery_items import Row, Window, embedded, says_type
+from signals_assets.core.discovery_labels import LABEL_KINDS, OTHER, Category, categories, types_now
 from signals_assets.core.discovery_vectors import (
     Labels,
     Vectors,
     centroid,
     dense_groups,
-    distinctive_terms,
     gate,
     merged,
-    overlap,
     tight_groups,
     unlike,
 )
-from signals_assets.core.identity import content_id
 from signals_assets.core.selection import COUNTED
 from signals_assets.core.taxonomy import Taxonomy
-from signals_assets.core.text import stem
 from signals_assets.settings import Audience
 from signals_assets.tables import TaxonomyProposal
-from signals_assets.zones import Abstracted
 
 GATE_QUANTILE: Final = 0.2
 """A category claims what is nearest to it and as near as all but this share of its own items. Measured on banking
@@ -53,17 +45,11 @@ intents with a quarter of the classes unknown, three splits: recall 0.70 at 0.1,
 LEAST_GROUP: Final[dict[Audience, int]] = {"self": 4, "team": 8, "company": 15, "public": 15}
 """Least items of a dense group. 15 is what was measured; smaller audiences see less and may ask for less."""
 
-JOIN: Final = 0.75
-"""Groups whose centres are nearer than this are one (same measurement: 1.27 proposals per category, 1.34 at 0.8)."""
-
 TIGHT: Final = 0.6
 """Mean cosine of a group that stands alone (same measurement: precision 0.90 at 0.55, 0.93 at 0.6, as without it)."""
 
 SEPARATION: Final = 0.85
 """A group whose centre is nearer than this to a known category is a corner of it (precision 0.94 instead of 0.90)."""
-
-SAME_EVIDENCE: Final = 0.3
-"""Overlap of items from which two proposals are the same."""
 
 EMERGES_AFTER: Final = 21
 """Least days of history. The barrier admits a word once enough users of two weeks have said it, so that in the first
@@ -85,71 +71,11 @@ LOOSE: Final = 0.5
 sentences (same measurement: 0.45 to 0.5 within a planted category, 0.18 to the rest). Pieces joined at 0.5 give groups
 that are 0.92 to 1.0 pure, at 0.45 0.83 to 0.98; at 0.6 one of four planted categories is missed."""
 
-STABLE: Final = 0.6
-"""Least share of resamples in which a group re-appears."""
-
 RESAMPLES: Final = 5
 RESAMPLED_SHARE: Final = 0.8
 REAPPEARS: Final = 0.5
-LEAST_DAYS: Final = 2
-CAP_PER_KIND: Final = 5
-EXAMPLES: Final = 3
-NAME_TERMS: Final = 3
-DEFINITION_TERMS: Final = 6
-TERM_SHARE: Final = 0.1
-"""A word must occur in this share of a group's texts to stand in its name."""
-
-VARIETY: Final = 4.0
-"""Least effective number of different texts in a group (inverse Simpson index), at most half of its items. People
-describe one experience in many ways; a sentence that an analyst writes the same each time is a type's own sentence
-(measured with the built-in rules: 1.0 to 2.0 for their sentences, 7 to 24 for what users said of one thing)."""
-
 SAME_NEED: Final = JOIN
 """Friction `other` as near as this to a need of the same session is that need."""
-
-_MOMENT: Final[dict[LabelKind, str]] = {
-    "friction": "Moments of friction",
-    "delight": "Moments of delight",
-    "unmet_need": "Needs that the agent could not meet",
-}
-_ABOUT: Final[dict[LabelKind, str]] = {
-    "friction": "Users met friction that they describe with {}.",
-    "delight": "Users were pleased and speak about {}.",
-    "unmet_need": "Users asked for what the agent has no means to do and speak about {}.",
-}
-"""The sentence that says what a group's items speak about."""
-
-_UNNAMED: Final[dict[LabelKind, str]] = {
-    "friction": "New friction",
-    "delight": "New delight",
-    "unmet_need": "New need",
-}
-"""Names where the barrier admits none of a group's distinctive words."""
-
-
-@dataclass(frozen=True)
-class _Words:
-    """How a proposal is called."""
-
-    slug: str
-    name: Abstracted
-    definition: Abstracted
-
-
-@dataclass(frozen=True)
-class _Found:
-    """One group of left-overs: row numbers of its kind's window, and what is known of it so far."""
-
-    rows: npt.NDArray[np.int64]
-    stability: float
-    nearest: str | None
-    nearest_similarity: float | None
-    claimed: bool
-    """Too near to the nearest category: a corner of it."""
-    varied: bool
-    """Told in enough different texts."""
-    risen: bool = True
-    """More frequent than before, where it is made of material."""
 
 
 def propose(
@@ -188,8 +114,8 @@ def propose(
             replace(group, risen=_risen(part.vectors, group.rows, new, usual))
             for group in _groups(part, np.union1d(topical, emerging), known, loose_groups, least, seed)
         ]
-        found = [group for group in groups if not _rejected(kind, part, group.rows, taxonomy)]
-        proposals += _proposals(day, kind, part, found, taxonomy, previous, audience)
+        found = [group for group in groups if not was_rejected(kind, part, group.rows, taxonomy)]
+        proposals += proposal_rows(day, kind, part, found, taxonomy, previous, audience)
     return proposals
 
 
@@ -313,7 +239,7 @@ def _groups(
     find: Finder,
     min_size: int,
     seed: int,
-) -> list[_Found]:
+) -> list[Found]:
     vectors = window.vectors
     groups = find(vectors, left, min_size)
     if not groups:
@@ -325,21 +251,16 @@ def _groups(
         similar = [float(category.centre @ centre) for category in known]
         best = int(np.argmax(similar)) if similar else -1
         found.append(
-            _Found(
+            Found(
                 rows=rows,
                 stability=stability,
                 nearest=known[best].slug if similar else None,
                 nearest_similarity=round(similar[best], 4) if similar else None,
                 claimed=bool(similar) and similar[best] >= SEPARATION,
-                varied=_variety([window.items[row].text for row in rows]) >= min(VARIETY, len(rows) / 2),
+                varied=variety([window.items[row].text for row in rows]) >= min(VARIETY, len(rows) / 2),
             )
         )
     return found
-
-
-def _variety(texts: Sequence[str]) -> float:
-    """Effective number of different texts: the inverse of the chance that two drawn ones are equal."""
-    return len(texts) ** 2 / sum(count**2 for count in Counter(texts).values())
 
 
 def _stabilities(
@@ -360,209 +281,3 @@ def _stabilities(
             here = set(group.tolist()) & set(drawn.tolist())
             hits[number] += any(len(here & one) >= REAPPEARS * max(len(here | one), 1) for one in again)
     return [round(float(hit) / RESAMPLES, 3) for hit in hits]
-
-
-def _rejected(kind: LabelKind, window: Window, rows: npt.NDArray[np.int64], taxonomy: Taxonomy) -> bool:
-    """Whether a person rejected a proposal with like evidence: shared items, or a centre as near."""
-    ids = {window.items[row].item_id for row in rows}
-    centre = centroid(window.vectors[rows])
-    for change in taxonomy.rejected():
-        evidence = set(change.payload.get("item_ids") or ())
-        if change.payload.get("kind") != kind:
-            continue
-        if len(ids & evidence) >= 0.5 * min(len(ids), len(evidence) or 1) and ids & evidence:
-            return True
-        old = window.rows_of(evidence)
-        if len(old) and float(centroid(window.vectors[old]) @ centre) >= JOIN:
-            return True
-    return False
-
-
-def _proposals(
-    day: date,
-    kind: LabelKind,
-    window: Window,
-    found: Sequence[_Found],
-    taxonomy: Taxonomy,
-    previous: Sequence[Row],
-    audience: Audience,
-) -> list[TaxonomyProposal]:
-    """Rows for the groups of one kind."""
-    members = [{window.items[row].item_id for row in group.rows} for group in found]
-    before = _same_as_before(kind, window, found, members, previous)
-    taken = {str(row["slug"]) for row in before if row is not None}
-    rest = sorted(set(range(len(window.items))) - {int(row) for group in found for row in group.rows})
-    texts = [[window.items[row].text for row in rows] for rows in [*(group.rows.tolist() for group in found), rest]]
-    said = [[spoken(text) for text in group] for group in texts]
-    terms = distinctive_terms(said, 3 * DEFINITION_TERMS, TERM_SHARE)
-    rows, seq = [], taxonomy.ledger_seq
-    for number, group in enumerate(found):
-        words = _words(kind, terms[number], texts[number], before[number], taxonomy, taken)
-        taken.add(words.slug)
-        items = [window.items[row] for row in group.rows]
-        rows.append(_row(day, kind, items, group, words, _examples(window, group.rows), before[number], audience, seq))
-    return _capped(rows)
-
-
-def _same_as_before(
-    kind: LabelKind, window: Window, found: Sequence[_Found], members: Sequence[set[str]], previous: Sequence[Row]
-) -> list[Row | None]:
-    """For each group the proposal of the day before that has the same evidence, each at most once."""
-    candidates = [row for row in previous if row["kind"] == kind]
-    scored = []
-    for number, group in enumerate(found):
-        centre = centroid(window.vectors[group.rows])
-        for place, row in enumerate(candidates):
-            shared = overlap(members[number], row["item_ids"])
-            old = window.rows_of(row["item_ids"])
-            near = float(centroid(window.vectors[old]) @ centre) if len(old) else -1.0
-            if shared >= SAME_EVIDENCE or near >= (1 + JOIN) / 2:
-                scored.append((-shared, -near, number, place))
-    same: dict[int, int] = {}
-    for _, _, number, place in sorted(scored):
-        if number not in same and place not in same.values():
-            same[number] = place
-    return [candidates[same[number]] if number in same else None for number in range(len(found))]
-
-
-def _words(
-    kind: LabelKind,
-    terms: Sequence[str],
-    texts: Sequence[str],
-    before: Row | None,
-    taxonomy: Taxonomy,
-    taken: set[str],
-) -> _Words:
-    """Slug, name and definition: those of the day before, or made of distinctive words in the order of the texts."""
-    if before is not None:
-        return _Words(str(before["slug"]), _stored(before["name"]), _stored(before["definition"]))
-    admitted = _telling(terms)
-    chosen = _in_reading_order(admitted[:NAME_TERMS], texts)
-    return _Words(
-        slug=_free_slug("_".join(_plain(word) for word in chosen) or f"new_{kind}", kind, taxonomy, taken),
-        name=_admitted(" ".join(chosen).capitalize()) or restored(_UNNAMED[kind]),
-        definition=_admitted(_ABOUT[kind].format(listed(admitted[:DEFINITION_TERMS])) if admitted else "")
-        or restored(f"{_MOMENT[kind]}."),
-    )
-
-
-def _telling(terms: Sequence[str]) -> list[str]:
-    """The words that may name a category: admitted by the barrier, no function words, one per stem, best first."""
-    chosen: dict[str, str] = {}
-    for term in terms:
-        if term not in function_words() and _admitted(term) is not None:
-            chosen.setdefault(stem(term), term)
-    return list(chosen.values())
-
-
-def _admitted(text: str) -> Abstracted | None:
-    """The text as the barrier admits it, or None where it refuses."""
-    try:
-        return from_taxonomy(text) if text else None
-    except ValueError:
-        return None
-
-
-def _stored(words: Any) -> Abstracted:
-    """Name or definition of the day before: `Abstracted` from a model, a plain text from a stored row."""
-    return words if isinstance(words, Abstracted) else restored(str(words))
-
-
-def _plain(word: str) -> str:
-    return word.replace("'", "").replace("-", "_")
-
-
-def _in_reading_order(terms: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """The terms by their mean place in the texts that hold them, so that a name reads like the texts do."""
-
-    def place(term: str) -> float:
-        return float(np.mean([text.lower().find(term) / len(text) for text in texts if term in text.lower()] or [1.0]))
-
-    return sorted(terms, key=lambda term: (place(term), term))
-
-
-def _free_slug(slug: str, kind: LabelKind, taxonomy: Taxonomy, taken: set[str]) -> str:
-    """The slug, with a number where the taxonomy ever had it or another proposal of the day has it."""
-    number, free = 1, slug
-    while free in taken or taxonomy.get(kind, free) is not None:
-        number += 1
-        free = f"{slug}_{number}"
-    return free
-
-
-def _examples(window: Window, rows: npt.NDArray[np.int64]) -> list[Abstracted]:
-    """The most central distinct texts of a group."""
-    similar = window.vectors[rows] @ centroid(window.vectors[rows])
-    ordered = [window.items[int(rows[place])].text for place in np.argsort(-similar, kind="stable")]
-    return [restored(text) for text in list(dict.fromkeys(ordered))[:EXAMPLES]]
-
-
-def _row(
-    day: date,
-    kind: LabelKind,
-    items: Sequence[Item],
-    group: _Found,
-    words: _Words,
-    examples: list[Abstracted],
-    before: Row | None,
-    audience: Audience,
-    ledger_seq: int,
-) -> TaxonomyProposal:
-    ids = sorted(item.item_id for item in items)
-    users = len({item.user_id for item in items})
-    sessions = len({item.session_id for item in items})
-    known = {item.organization_id for item in items if item.organization_id}
-    organizations = len(known) if known else None
-    days = {item.day for item in items}
-    waiting = _waiting_for(SHOWN[audience], users, sessions, organizations, len(days), group)
-    return TaxonomyProposal(
-        day=day,
-        proposal_id=str(before["proposal_id"]) if before else content_id("p", kind, day.isoformat(), *ids),
-        kind=kind,
-        slug=words.slug,
-        name=words.name,
-        definition=words.definition,
-        nearest=group.nearest,
-        nearest_similarity=group.nearest_similarity,
-        items=len(items),
-        users=users,
-        sessions=sessions,
-        organizations=organizations,
-        days_seen=len(days),
-        first_day=min(days),
-        stability=group.stability,
-        ready=not waiting,
-        waiting_for=waiting,
-        examples=examples,
-        item_ids=ids,
-        ledger_seq=ledger_seq,
-    )
-
-
-def _waiting_for(
-    least: Threshold, users: int, sessions: int, organizations: int | None, days: int, group: _Found
-) -> str:
-    """The first acceptance rule that the group does not pass, or an empty text."""
-    rules = {
-        "users": users >= least.users,
-        "sessions": sessions >= least.sessions,
-        "organizations": organizations is None or organizations >= least.organizations,
-        "days": days >= LEAST_DAYS,
-        "stability": group.stability >= STABLE,
-        "separation": not group.claimed,
-        "variety": group.varied,
-        "emergence": group.risen,
-    }
-    return next((rule for rule, passed in rules.items() if not passed), "")
-
-
-def _capped(rows: Sequence[TaxonomyProposal]) -> list[TaxonomyProposal]:
-    """Most users first; ready ones beyond the cap of their kind wait for the others to be decided."""
-    ordered = sorted(rows, key=lambda row: (not row.ready, -row.users, -row.items, row.proposal_id))
-    ready: Counter[str] = Counter()
-    capped = []
-    for row in ordered:
-        ready[row.kind] += row.ready
-        over = row.ready and ready[row.kind] > CAP_PER_KIND
-        capped.append(row.model_copy(update={"ready": False, "waiting_for": "cap"}) if over else row)
-    return capped
