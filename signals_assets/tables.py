@@ -442,7 +442,7 @@ class FeedbackLink(SessionRow):
 
 # --- stage 5: discovery ----------------------------------------------------------------------------------------
 
-ItemKind = Literal["summary", "friction", "delight", "unmet_need"]
+ItemKind = Literal["summary", "friction", "delight", "unmet_need", "intent"]
 
 
 class Embedding(Row):
@@ -525,8 +525,12 @@ class TaxonomyProposal(Row):
     slug: str = Field(description="Proposed type id.")
     name: Abstracted = Field(description="Proposed name.")
     definition: Abstracted = Field(description="Proposed definition.")
+    is_not: Abstracted | None = Field(None, description="What does not belong to it.")
+    named_by: Literal["terms", "model"] = Field("terms", description="Distinctive words, or the analyst's model.")
     nearest: str | None = Field(None, description="Existing category it is nearest to.")
     nearest_similarity: float | None = Field(None, description="Cosine to that category.")
+    outside_nearest: float | None = Field(None, description="Share of its items that this category does not claim.")
+    difference: Abstracted | None = Field(None, description="Why it is not that category.")
     items: int = Field(description="Items in the window.")
     users: int = Field(description="Distinct users.")
     sessions: int = Field(description="Distinct sessions.")
@@ -534,6 +538,16 @@ class TaxonomyProposal(Row):
     days_seen: int = Field(description="Distinct days on which items occurred.")
     first_day: date = Field(description="Day of the first item.")
     stability: float | None = Field(None, description="Share of resamples in which it re-appears.")
+    agreement: float | None = Field(
+        None, description="Share of held-back members and near misses that a second pass with its definition puts right."
+    )
+    judged: int = Field(0, description="Members and near misses of the second pass.")
+    judged_by: Literal["vectors", "model"] = Field("vectors", description="Who took the second pass.")
+    explains: float | None = Field(
+        None, description="Bits it tells of outcome and other friction beyond the existing facets, corrected for chance."
+    )
+    explains_chance: float | None = Field(None, description="Chance of as much without any relation.")
+    rank: int = Field(0, description="Place within its kind by users, then sessions; 1 is the most wanted.")
     ready: bool = Field(description="Passes the acceptance rules; waits for a person only.")
     waiting_for: str = Field("", description="The acceptance rule it does not pass yet.")
     examples: list[Abstracted] = Field(default_factory=list, description="Admitted texts, at most three.")
