@@ -539,12 +539,12 @@ class TaxonomyProposal(Row):
     first_day: date = Field(description="Day of the first item.")
     stability: float | None = Field(None, description="Share of resamples in which it re-appears.")
     agreement: float | None = Field(
-        None, description="Share of held-back members and near misses that a second pass with its definition puts right."
+        None, description="Share of held-back members and near misses that a second pass puts right."
     )
     judged: int = Field(0, description="Members and near misses of the second pass.")
     judged_by: Literal["vectors", "model"] = Field("vectors", description="Who took the second pass.")
     explains: float | None = Field(
-        None, description="Bits it tells of outcome and other friction beyond the existing facets, corrected for chance."
+        None, description="Bits it tells of outcome and other friction beyond the facets, less what chance gives."
     )
     explains_chance: float | None = Field(None, description="Chance of as much without any relation.")
     rank: int = Field(0, description="Place within its kind by users, then sessions; 1 is the most wanted.")
