@@ -1,45 +1,45 @@
 """`signals analyze`: the per-session stages on files and pipes, without Dagster.
 
 Put here: arguments, passes over the input, files that appear whole, the printed tables.
-Not here: what is computed of a session (see `core/quick_look.py`), formats (see `core/readers`).
+Not here: what is computed of a session (see `core/quick_look.py`), reading (see `reading.py`), asking a language model
+(see `asking.py`).
 
 The input is read once into a compressed spool without a name (the system frees it however the run ends). Then which
-of two copies of a session is the longer is known, a small input needs no worker processes, and an audience that
-asks for the support of several users gets its second pass; memory holds a few chunks and the words of the answers.
+of two copies of a session is the longer is known, a small input needs no worker processes, an audience that asks for
+the support of several users gets its second pass, and a language model is asked between two passes; memory holds a few
+chunks, the words of the answers and, of a language model, the answers.
 """
 
-import io
 import os
 import secrets
-import sys
-import tempfile
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby, repeat
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Self, get_args
 
 import click
 import orjson
 
+from signals_assets.cli.asking import Asking, Known, chosen
 from signals_assets.cli.printing import json_option, show, write_json
+from signals_assets.cli.reading import Reading, Spool, user_origin
 from signals_assets.core import quick_look
-from signals_assets.core.analysis_rules import RULES_MODEL
+from signals_assets.core.analysis import AnalysisRequest
+from signals_assets.core.analysis_rules import RULES, RULES_MODEL
 from signals_assets.core.barrier import Support
 from signals_assets.core.barrier.support import day_vocabulary
 from signals_assets.core.barrier.thresholds import SHOWN
-from signals_assets.core.coverage import Coverage
+from signals_assets.core.cost import cost_of, cost_words
 from signals_assets.core.quick_look import CountChunk, LookChunk, Options, Part
-from signals_assets.core.readers import READERS, Rejected, read_stream
-from signals_assets.core.sessions import Session
+from signals_assets.core.readers import READERS
 from signals_assets.core.taxonomy import seed
 from signals_assets.prompts import pinned
 from signals_assets.resources.compute import Compute, ComputeError, ProcessCompute, SerialCompute
-from signals_assets.resources.session_source import SessionSourceError, read_paths
-from signals_assets.settings import Audience, Settings, UserFrom
+from signals_assets.resources.session_source import SessionSourceError
+from signals_assets.settings import Audience, Settings
 
-STDIN: Final = Path("-")
 CHUNK_SESSIONS: Final = 32
 CHUNK_BYTES: Final = 2 << 20
 """A chunk closes at so many sessions or so many bytes of them."""
@@ -51,7 +51,13 @@ EMBEDDER_USED: Final = "none (no per-session stage needs vectors)"
 @click.command()
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the files.")
-@click.option("--analyst", type=click.Choice([quick_look.ANALYST]), default=quick_look.ANALYST, show_default=True)
+@click.option(
+    "--analyst", type=click.Choice([RULES, "openai", "openai-compatible"]), default=RULES, show_default=True,
+    help="Who reads the sessions; a language model is asked directly, after you agreed to what is sent and its price.",
+)  # fmt: skip
+@click.option("--model", help="The language model. Default: language_model.model of the settings.")
+@click.option("--base-url", help="Where its server is. Default: language_model.base_url of the settings.")
+@click.option("--yes", is_flag=True, help="Send to the language model without asking.")
 @click.option(
     "--audience", type=click.Choice(get_args(Audience)), default="self", show_default=True, help="Who will read it."
 )
@@ -72,6 +78,9 @@ def command(
     paths: tuple[Path, ...],
     out: Path,
     analyst: str,
+    model: str | None,
+    base_url: str | None,
+    yes: bool,
     audience: Audience,
     min_steps: int,
     session_format: str | None,
@@ -84,13 +93,13 @@ def command(
     Writes session_metrics, detections, facets, abstracted_summaries, friction_events, delight_events and unmet_needs
     as JSON Lines, and coverage.json. Existing files of these names are replaced when all are complete.
     """
-    settings = Settings()
-    origin = settings.user_from if user_from is None else _user_from(user_from)
-    reading = _Reading(paths, session_format or settings.session_format, origin, settings.agent_name)
+    settings = chosen(Settings(), analyst, model, base_url)
+    origin = settings.user_from if user_from is None else user_origin(user_from)
+    reading = Reading(paths, session_format or settings.session_format, origin, settings.agent_name)
     options = _options(settings, audience, min_steps)
     parameters = {
         "analyst": analyst,
-        "model": RULES_MODEL,
+        "model": options.model,
         "prompt": options.prompt,
         "taxonomy_version": options.taxonomy.version,
         "audience": audience,
@@ -103,11 +112,16 @@ def command(
     }
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with _Spool(out) as spool, _Files(out) as files:
+        with ExitStack() as opened:
+            spool, files = opened.enter_context(Spool(out)), opened.enter_context(_Files(out))
             reading.fill(spool, options.key)
-            total = _analyzed(spool, reading, options, _compute(settings, spool), files)
+            compute = opened.enter_context(_compute(settings, spool))
+            asking = None if analyst == RULES else opened.enter_context(Asking(settings, audience, compute))
+            total = _Passes(spool, reading.superseded, options, compute, files, asking, yes).all()
             coverage = {"parameters": parameters, **_coverage(reading, total)}
             files.finish(coverage)
+            if asking is not None:
+                asking.end()
     except (SessionSourceError, ComputeError) as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
@@ -116,18 +130,6 @@ def command(
     write_json(json_file, coverage)
     if json_file != "-":
         _show(coverage, out)
-
-
-def _user_from(text: str) -> UserFrom:
-    kind, _, value = text.partition(":")
-    try:
-        origin = UserFrom.model_validate({"kind": kind, "value": value})
-        int(origin.value if origin.kind == "folder" and origin.value else 0)
-    except ValueError:  # pydantic's error is one
-        raise click.BadParameter(
-            f"{text!r} is none of folder:LEVEL (a number), setting:NAME, field:NAME, none", param_hint="--user-from"
-        ) from None
-    return origin
 
 
 def _options(settings: Settings, audience: Audience, min_steps: int) -> Options:
@@ -140,190 +142,80 @@ def _options(settings: Settings, audience: Audience, min_steps: int) -> Options:
         prompt=pinned("analyze_session", 2).id,
         taxonomy=seed(),
         components=settings.components,
+        analyst=settings.analyst,
+        model=RULES_MODEL if settings.analyst == RULES else settings.language_model.model,
     )
 
 
-def _compute(settings: Settings, spool: "_Spool") -> Compute:
+@contextmanager
+def _compute(settings: Settings, spool: Spool) -> Iterator[Compute]:
     if settings.compute == "serial" or spool.size < SERIAL_BYTES:
-        return SerialCompute()
-    return ProcessCompute(settings.workers)
-
-
-# --- reading ---------------------------------------------------------------------------------------------------
-
-
-class _Spool:
-    """Lines in a compressed file that has no name: written once, then read as often as needed, one reader at a time."""
-
-    def __init__(self, folder: Path) -> None:
-        import zstandard
-
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed with the spool
-        self._writer: Any = zstandard.ZstdCompressor(level=1).stream_writer(self._file, closefd=False)
-        self.size = 0
-        """Bytes before compression."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, line: bytes) -> None:
-        """Append one line, given without its end."""
-        self._writer.write(line + b"\n")
-        self.size += len(line) + 1
-
-    def close(self) -> None:
-        """No more lines."""
-        self._writer.close()
-
-    def lines(self, without: Collection[int] = ()) -> Iterator[bytes]:
-        """All lines with their ends, except those whose numbers are in `without`."""
-        import zstandard
-
-        self._file.seek(0)
-        with zstandard.ZstdDecompressor().stream_reader(self._file, closefd=False) as plain:
-            for number, line in enumerate(io.BufferedReader(plain, 1 << 20)):
-                if number not in without:
-                    yield line
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One pass over the input: what to read, and what was met."""
-
-    paths: Sequence[Path]
-    session_format: str | None
-    user_from: UserFrom
-    agent_name: str | None
-    tally: Counter[str] = field(default_factory=Counter)
-    """Files and records, as the readers count them."""
-    quarantined: Counter[str] = field(default_factory=Counter)
-    notes: Counter[str] = field(default_factory=Counter)
-    superseded: set[int] = field(default_factory=set)
-    """Numbers of sessions that stand in the input again, with more steps or earlier with as many."""
-    _kept: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Session key -> steps, number."""
-
-    def fill(self, spool: _Spool, key: bytes) -> None:
-        """Put every session into the spool. Raises click.ClickException when there is none."""
-        number = 0
-        for item in self._items():
-            if isinstance(item, Rejected):
-                self.quarantined[item.reason] += item.count
-                continue
-            spool.write(quick_look.stored_session(item, key))
-            self._keep_longest(item, number)
-            number += 1
-        spool.close()
-        if not number:
-            reasons = ", ".join(f"{n} x {reason}" for reason, n in sorted(self.quarantined.items())) or "nothing there"
-            raise click.ClickException(f"no session could be read ({reasons}); name the format with --format")
-
-    @property
-    def sessions(self) -> int:
-        """Sessions that go on."""
-        return len(self._kept)
-
-    @property
-    def coverage(self) -> Coverage:
-        """Asked: every session and every record that is in none. Rejected: set aside, with reasons."""
-        rejected = sum(self.quarantined.values())
-        return Coverage(self.sessions + rejected, self.sessions, rejected=rejected, notes=dict(self.notes))
-
-    def _items(self) -> Iterator[Session | Rejected]:
-        for piped, paths in groupby(self.paths, key=lambda path: path == STDIN):
-            if piped:
-                yield from self._standard_input()
-            else:
-                yield from read_paths(
-                    list(paths),
-                    session_format=self.session_format,
-                    user_from=self.user_from,
-                    agent_name=self.agent_name,
-                    tally=self.tally,
-                )
-
-    def _standard_input(self) -> Iterator[Session | Rejected]:
-        self.tally["files"] += 1
-        user_field = self.user_from.value if self.user_from.kind == "field" else ""
-        stream = sys.stdin.buffer
-        for item in read_stream(
-            stream, "standard input", format=self.session_format, user_field=user_field, tally=self.tally
-        ):
-            if isinstance(item, Session):
-                if self.user_from.kind == "setting":
-                    item.user_id = item.user_id or self.user_from.value or None
-                if self.agent_name and item.agent.name == "unknown":
-                    item.agent.name = self.agent_name
-                if item.started_at is None:
-                    item.start_known_from = "unknown"
-            yield item
-
-    def _keep_longest(self, session: Session, number: int) -> None:
-        steps = len(session.steps)
-        before = self._kept.get(session.key)
-        if before is not None:
-            self.quarantined["duplicate_session"] += 1
-            self.superseded.add(number if steps <= before[0] else before[1])
-        if before is None or steps > before[0]:
-            self._kept[session.key] = steps, number
-        for note, holds in (
-            ("start_from_file", session.start_known_from == "file"),
-            ("start_unknown", session.start_known_from == "unknown"),
-            ("cut", bool(session.notes)),
-        ):
-            if holds:
-                self.notes[note] += 1
+        yield SerialCompute()
+        return
+    pool = ProcessCompute(settings.workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
 
 
 # --- passes ----------------------------------------------------------------------------------------------------
 
 
-def _analyzed(spool: _Spool, reading: _Reading, options: Options, compute: Compute, files: "_Files") -> Part:
-    """Everything that is known of the sessions except the lines, which are in the files."""
-    sessions = _Passes(spool, reading.superseded, options, compute, files)
-    try:
-        if SHOWN[options.audience].users <= 1:
-            return sessions.once()
-        return sessions.twice()
-    finally:
-        if isinstance(compute, ProcessCompute):
-            compute.close()
-
-
 @dataclass(frozen=True, slots=True)
 class _Passes:
-    spool: _Spool
+    spool: Spool
     without: Collection[int]
     options: Options
     compute: Compute
     files: "_Files"
+    asking: Asking | None
+    """The language model; None: the rules answer."""
+    yes: bool
 
-    def once(self) -> Part:
+    def all(self) -> Part:
+        """Everything that is known of the sessions except the lines, which are in the files."""
+        alone = SHOWN[self.options.audience].users <= 1
+        return self._once() if alone and self.asking is None else self._twice(counted=not alone)
+
+    def _once(self) -> Part:
         """All stages of a session at once."""
         total = Part()
         for part in self.compute.map(quick_look.look, self._chunks()):
             self._take(part, total)
         return total
 
-    def twice(self) -> Part:
-        """Measure and answer; count the users behind the words of the answers; then let the barrier judge."""
+    def _twice(self, *, counted: bool) -> Part:
+        """Measure and answer, or ask; count the users behind the words of the answers; then let the barrier judge."""
         total = Part()
-        with _Spool(self.files.folder) as cases:
+        with Spool(self.files.folder) as measured, Spool(self.files.folder) as answered:
             for part in self.compute.map(quick_look.measure, self._chunks()):
-                for case in part.cases:
-                    cases.write(case)
-                self._take(part, total)
-            cases.close()
-            support = self._support(total.texts)
+                self._take(part, total, measured)
+            measured.close()
+            cases = measured if self.asking is None else self._ask(self.asking, measured, answered, total)
+            support = self._support(total.texts) if counted else Support()
             for part in self.compute.map(quick_look.abstract, self._chunks(cases, support)):
                 self._take(part, total)
         return total
 
-    def _take(self, part: Part, total: Part) -> None:
+    def _ask(self, asking: Asking, measured: Spool, answered: Spool, total: Part) -> Spool:
+        """The cases with a language model's answers, in the order of the sessions."""
+        rows = [asked for case in measured.lines() if (asked := orjson.loads(case)["asked"]) is not None]
+        known = [Known(asked["request_id"], asked["estimated_tokens"]) for asked in rows]
+        questions = _Questions(self, measured)
+        left = asking.unanswered(known)
+        asking.agree(left, len(known) - len(left), questions, yes=self.yes)
+        answers = asking.answers(questions) if known else {}
+        for case in measured.lines():
+            self._take(quick_look.answered(case, answers, self.options), total, answered)
+        answered.close()
+        return answered
+
+    def _take(self, part: Part, total: Part, cases: Spool | None = None) -> None:
         """Lines go to the files; what stays in memory are counts and, between two passes, the answers' words."""
+        if cases is not None:
+            for case in part.cases:
+                cases.write(case)
         self.files.append(part.lines)
         part.lines, part.cases = {}, []
         total.add(part)
@@ -334,7 +226,7 @@ class _Passes:
         chunks = (CountChunk(chunk.sessions, vocabulary, key) for chunk in self._chunks())
         return quick_look.supported(self.compute.map(quick_look.count, chunks), key)
 
-    def _chunks(self, cases: _Spool | None = None, support: Support | None = None) -> Iterator[LookChunk]:
+    def _chunks(self, cases: Spool | None = None, support: Support | None = None) -> Iterator[LookChunk]:
         """The sessions in chunks, in the order of the input; with their cases in the second pass."""
         sessions = self.spool.lines(self.without)
         beside = repeat(b"") if cases is None else cases.lines()
@@ -352,6 +244,21 @@ class _Passes:
     def _chunk(self, waiting: Iterable[tuple[bytes, bytes]], support: Support | None) -> LookChunk:
         sessions, cases = zip(*waiting, strict=True)
         return LookChunk(sessions, self.options, cases, support or Support())
+
+
+@dataclass(frozen=True, slots=True)
+class _Questions:
+    """What a language model is asked, made of sessions and cases anew each time it is iterated: never all in memory."""
+
+    passes: _Passes
+    cases: Spool
+
+    def __iter__(self) -> Iterator[AnalysisRequest]:
+        passes = self.passes
+        for session, case in zip(passes.spool.lines(passes.without), self.cases.lines(), strict=True):
+            asked = quick_look.question(session, case, passes.options)
+            if asked is not None:
+                yield asked
 
 
 # --- writing ---------------------------------------------------------------------------------------------------
@@ -391,7 +298,7 @@ class _Files:
             (self.folder / f"{name}{self._mark}").replace(self.folder / name)
 
 
-def _coverage(reading: _Reading, total: Part) -> dict[str, Any]:
+def _coverage(reading: Reading, total: Part) -> dict[str, Any]:
     """What was read, what became of it, and what was found; counts only."""
     stages = {"sessions": reading.coverage, **total.stages}
     return {
@@ -407,6 +314,7 @@ def _coverage(reading: _Reading, total: Part) -> dict[str, Any]:
         "refused_by_rule": dict(sorted(total.refused.items())),
         "moments": dict(sorted(total.moments.items())),
         "outcomes": dict(sorted(total.outcomes.items())),
+        **({"cost": cost_of(total.costs)} if total.costs else {}),
         "types": [
             {"kind": kind, "type": name, "sessions": total.sessions[kind, name], "events": events}
             for (kind, name), events in sorted(total.events.items(), key=lambda item: (item[0][0] != "friction", item))
@@ -432,6 +340,12 @@ def _show(coverage: Mapping[str, Any], out: Path) -> None:
     ]
     show("Sessions", rows)
     click.echo()
+    if "cost" in coverage:
+        asked = [
+            {"what": what.removesuffix(" of the day"), "how much": much} for what, much in cost_words(coverage["cost"])
+        ]
+        show("What asking took", asked, note="tokens as the server says, prices as the table or the settings say")
+        click.echo()
     show("Friction and delight", coverage["types"], note=f"in {out}: one file per table, and coverage.json")
 
 

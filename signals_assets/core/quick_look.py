@@ -1,9 +1,13 @@
 """The per-session stages in one go, for files: sessions in, lines of the tables out, every moment once.
 
 Put here: what `signals analyze` computes on a chunk of sessions (measure, select, answer by the built-in rules,
-abstract), the merge of detector and analyst, the wide facets; picklable in and out, so it runs in any pool.
+abstract), the questions to another analyst and what its answers make of the cases, the merge of detector and analyst,
+the wide facets; chunks are picklable in and out, so they run in any pool.
 Not here: reading and writing files (see `cli/analyze.py`), the stages themselves (see `metrics.py`, `analysis.py`,
-`abstractions.py`).
+`abstractions.py`), asking (see `resources/analyst.py`).
+
+The built-in rules answer inside the chunk that measures. Another analyst is asked between two passes: `measure` leaves
+the cases open, `question` makes the request of a case, `answered` joins its answer, `abstract` goes on as with rules.
 
 The tables keep what the detectors and what the analyst say side by side, and a rate has one source. A file has no
 later stage that chooses, so here a moment that both found is one line. Session ids are the source's own.
@@ -13,7 +17,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import orjson
 
@@ -25,15 +29,17 @@ from signals_assets.core.abstractions import (
     answer_texts,
     parsed_answer,
 )
-from signals_assets.core.analysis import Question, analysis_rows, batch_rows, requests
-from signals_assets.core.analysis_rules import RULES_MODEL, AnswerChunk, answer_chunk
+from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Question, analysis_rows, batch_rows
+from signals_assets.core.analysis_rules import RULES, RULES_MODEL, AnswerChunk, answer_chunk
 from signals_assets.core.barrier import Support, lexicon
 from signals_assets.core.barrier.support import Partial, SupportChunk, Vocabulary, count_chunk, feature_hash, merged
+from signals_assets.core.cost import COLUMNS
 from signals_assets.core.coverage import Coverage
+from signals_assets.core.identity import content_id
 from signals_assets.core.metrics import MetricsChunk, measure_chunk
 from signals_assets.core.records import raw_session_row
 from signals_assets.core.selection import select
-from signals_assets.core.sessions import Session
+from signals_assets.core.sessions import Session, from_json
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.settings import Audience
 from signals_assets.tables import (
@@ -59,7 +65,6 @@ TABLES: Final[tuple[type[Row], ...]] = (
     UnmetNeed,
 )
 """What is written, a file of lines each."""
-ANALYST: Final = "rules"
 LISTED_FACETS: Final = ("programming_languages", "frameworks")
 
 
@@ -74,6 +79,19 @@ class Options:
     prompt: str
     taxonomy: Taxonomy
     components: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    analyst: str = RULES
+    model: str = RULES_MODEL
+    """Who is asked about the sessions. The rules answer while a chunk is measured."""
+
+
+class Case(TypedDict):
+    """What is known of one session between two passes."""
+
+    asked: dict[str, Any] | None
+    """Its row of `analysis_batches`; None where it is not to be asked about."""
+    analysis: dict[str, Any] | None
+    """Its row of `analyses`; None while it has no answer yet."""
+    detections: list[dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -94,7 +112,9 @@ class Part:
     texts: set[str] = field(default_factory=set)
     """Free texts of the answers: what user support must be counted for."""
     cases: list[bytes] = field(default_factory=list)
-    """Between two passes: one line per session with its detections and its analysis."""
+    """Between two passes: one line per session, a `Case`."""
+    costs: list[dict[str, Any]] = field(default_factory=list)
+    """What asking another analyst than the rules took, per session, for `core.cost.cost_of`."""
 
     def add(self, other: "Part") -> None:
         """Take over another part's lines and counts."""
@@ -105,6 +125,7 @@ class Part:
         for name in ("refused", "moments", "events", "sessions", "outcomes", "texts"):
             getattr(self, name).update(getattr(other, name))
         self.cases.extend(other.cases)
+        self.costs.extend(other.costs)
 
     def cover(self, stage: str, coverage: Coverage) -> None:
         """Add to a stage's coverage."""
@@ -137,23 +158,49 @@ def stored_session(session: Session, key: bytes) -> bytes:
 
 
 def look(chunk: LookChunk) -> Part:
-    """All stages in one pass: for an audience of one user, where no word needs the support of others."""
+    """All stages in one pass: by the rules, for an audience of one user, where no word needs the support of others."""
     total = Part()
     for line in chunk.sessions:
         raw = _raw(line)
-        total.add(_abstracted(_measured(raw, chunk.options, total), chunk))
+        case = _measured(raw, chunk.options, total)
+        _answer_by_rules(raw, case, chunk.options, total)
+        total.add(_abstracted(raw, case, chunk))
     return total
 
 
 def measure(chunk: LookChunk) -> Part:
-    """The first of two passes: metrics, detections and answers. What the second needs stands in `cases`, `texts`."""
+    """The first of two passes: metrics, detections and, by the rules, answers.
+
+    What the second needs stands in `cases` and `texts`. Another analyst's cases are open, see `question`.
+    """
     total = Part()
     for line in chunk.sessions:
-        case = _measured(_raw(line), chunk.options, total)
-        answer = parsed_answer(case["analysis"]) if case["analysis"] is not None else None
-        total.texts.update(answer_texts(answer) if answer is not None else ())
-        total.cases.append(orjson.dumps({"analysis": case["analysis"], "detections": case["detections"]}))
+        raw = _raw(line)
+        case = _measured(raw, chunk.options, total)
+        if chunk.options.analyst == RULES:
+            _answer_by_rules(raw, case, chunk.options, total)
+        _keep(case, total)
     return total
+
+
+def question(session: bytes, case: bytes, options: Options) -> AnalysisRequest | None:
+    """Between the passes: what another analyst is asked about an open case; None where nothing is."""
+    stored: Case = orjson.loads(case)
+    return _request(_raw(session), stored["asked"], options) if stored["asked"] is not None else None
+
+
+def answered(case: bytes, answers: Mapping[str, AnalysisAnswer], options: Options) -> Part:
+    """Between the passes: the case with the answer to its question, by request id, and what that is worth."""
+    part = Part()
+    stored: Case = orjson.loads(case)
+    asked = stored["asked"]
+    if asked is not None:
+        found = answers.get(asked["request_id"])
+        _settle(stored, [found] if found is not None else [], options, part)
+    if stored["analysis"] is not None and options.analyst != RULES:
+        part.costs.append({name: stored["analysis"][name] for name in COLUMNS})
+    _keep(stored, part)
+    return part
 
 
 def count(chunk: CountChunk) -> Partial:
@@ -171,9 +218,7 @@ def abstract(chunk: LookChunk) -> Part:
     """The second of two passes: what the barrier admits under the support of all sessions."""
     total = Part()
     for line, case in zip(chunk.sessions, chunk.cases, strict=True):
-        stored = orjson.loads(case)
-        known = SessionCase(raw=_raw(line), analysis=stored["analysis"], detections=stored["detections"])
-        total.add(_abstracted(known, chunk))
+        total.add(_abstracted(_raw(line), orjson.loads(case), chunk))
     return total
 
 
@@ -184,47 +229,77 @@ def _raw(line: bytes) -> dict[str, Any]:
 # --- the stages, one session at a time: sessions of a file have days of their own ----------------------------------
 
 
-def _measured(raw: dict[str, Any], options: Options, total: Part) -> SessionCase:
-    """Stages 2 and 3 of one session; adds lines and coverage to `total`."""
-    result = measure_chunk(MetricsChunk(raw["day"], [raw], options.components))
-    total.cover("metrics", result.coverage)
-    _write(total, SessionMetrics, [row.model_dump() for row in result.metrics])
-    detections = [row.model_dump() for row in result.detections]
-    _write(total, Detection, detections)
-    metrics = [row.model_dump() for row in result.metrics]
-    return SessionCase(raw=raw, analysis=_analysis(raw, metrics, detections, options, total), detections=detections)
+def _measured(raw: dict[str, Any], options: Options, total: Part) -> Case:
+    """Stage 2 of one session, and whether it is to be asked about; adds lines and coverage to `total`.
 
-
-def _analysis(
-    raw: Mapping[str, Any],
-    metrics: Sequence[Mapping[str, Any]],
-    detections: Sequence[Mapping[str, Any]],
-    options: Options,
-    total: Part,
-) -> dict[str, Any] | None:
-    """The row of `analyses` of a session, or None when it was not selected. The rules cost nothing: no budget."""
+    All eligible sessions are: the rules cost nothing, and what another analyst costs is agreed to beforehand.
+    """
     day = raw["day"]
-    selections = select(
-        metrics, detections, min_steps=options.min_steps, daily_token_budget=sys.maxsize, seed=0, day=day
+    result = measure_chunk(MetricsChunk(day, [raw], options.components))
+    total.cover("metrics", result.coverage)
+    metrics = [row.model_dump() for row in result.metrics]
+    detections = [row.model_dump() for row in result.detections]
+    _write(total, SessionMetrics, metrics)
+    _write(total, Detection, detections)
+    chosen = select(metrics, detections, min_steps=options.min_steps, daily_token_budget=sys.maxsize, seed=0, day=day)
+    asking = Question(day, options.analyst, options.model, options.prompt, options.taxonomy)
+    asked = [row for row in batch_rows(metrics, chosen, asking) if row.selected]
+    if not asked:
+        reason = chosen[0].reason if chosen else "not_measured"
+        total.cover("analysis", Coverage(asked=1, skipped={reason: 1}))
+    about = _request_id(raw, options)
+    return Case(
+        asked=asked[0].model_copy(update={"request_id": about}).model_dump() if asked else None,
+        analysis=None,
+        detections=detections,
     )
-    question = Question(day, ANALYST, RULES_MODEL, options.prompt, options.taxonomy)
-    asked = requests([raw], selections, question)
-    answers = answer_chunk(AnswerChunk(tuple(asked), lexicon.load))
-    batch = [row.model_dump() for row in batch_rows(metrics, selections, question)]
-    rows, coverage = analysis_rows(batch, answers, taxonomy_version=options.taxonomy.version)
-    if not rows:
-        reason = selections[0].reason if selections else "not_measured"
-        coverage = Coverage(asked=1, skipped={reason: 1})
+
+
+def _request_id(raw: Mapping[str, Any], options: Options) -> str:
+    """The id of asking about this session as it is now: one that has grown since is another question."""
+    taxonomy = options.taxonomy.version
+    asked = (raw["session_id"], raw["session"], options.prompt, taxonomy, options.analyst, options.model)
+    return content_id("q", *asked)
+
+
+def _request(raw: Mapping[str, Any], asked: Mapping[str, Any], options: Options) -> AnalysisRequest:
+    return AnalysisRequest(
+        request_id=asked["request_id"],
+        session_key=raw["session_id"],
+        session=from_json(raw["session"]),
+        prompt=options.prompt,
+        taxonomy=options.taxonomy,
+    )
+
+
+def _answer_by_rules(raw: Mapping[str, Any], case: Case, options: Options, total: Part) -> None:
+    """Stage 3 of one session by the built-in rules."""
+    if case["asked"] is not None:
+        asked = _request(raw, case["asked"], options)
+        _settle(case, answer_chunk(AnswerChunk((asked,), lexicon.load)), options, total)
+
+
+def _settle(case: Case, answers: Sequence[AnalysisAnswer], options: Options, total: Part) -> None:
+    """The case's row of `analyses`, with or without an answer."""
+    assert case["asked"] is not None
+    rows, coverage = analysis_rows([case["asked"]], answers, taxonomy_version=options.taxonomy.version)
     total.cover("analysis", coverage)
-    return rows[0].model_dump() if rows else None
+    case["analysis"] = rows[0].model_dump()
 
 
-def _abstracted(case: SessionCase, chunk: LookChunk) -> Part:
+def _keep(case: Case, total: Part) -> None:
+    """The case for the second pass, and the texts whose support is counted before it."""
+    answer = parsed_answer(case["analysis"]) if case["analysis"] is not None else None
+    total.texts.update(answer_texts(answer) if answer is not None else ())
+    total.cases.append(orjson.dumps(case))
+
+
+def _abstracted(raw: Mapping[str, Any], case: Case, chunk: LookChunk) -> Part:
     """Stage 4 of one session, as lines."""
     options = chunk.options
     one = AbstractionChunk(
-        day=case["raw"]["day"],
-        rows=[case],
+        day=raw["day"],
+        rows=[SessionCase(raw=raw, analysis=case["analysis"], detections=case["detections"])],
         support=chunk.support,
         taxonomy_version=options.taxonomy.version,
         friction_types=options.taxonomy.slugs("friction"),

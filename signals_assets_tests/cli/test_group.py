@@ -8,7 +8,7 @@ import pytest
 
 from signals_assets import cli
 
-HELPERS = {"__init__", "instance", "printing", "records", "summary"}
+HELPERS = {"__init__", "asking", "instance", "printing", "reading", "records", "summary"}
 HEAVY = {"dagster", "torch", "sentence_transformers", "duckdb", "pyarrow", "sklearn", "matplotlib", "sqlalchemy"}
 
 
