@@ -358,7 +358,8 @@ class Search:
             candidates = np.flatnonzero(self._table[_hashes(values)])
             if not candidates.size:
                 continue
-            known = candidates[np.isin(values[candidates], self._windows)]
+            at_most = np.minimum(np.searchsorted(self._windows, values[candidates]), len(self._windows) - 1)
+            known = candidates[self._windows[at_most] == values[candidates]]
             for index in known.tolist():
                 at = index * WINDOW + lane
                 for pattern in self._by_window[int(values[index])]:
