@@ -363,3 +363,24 @@ def test_every_setting_and_option_that_the_prose_names_exists():
     for name in ("retention_days", "code_repository", "ledger_url"):
         assert f"`{name}`" in README
         assert name in Settings.model_fields
+
+
+def test_the_census_of_the_readme_is_of_today_s_kinds_encodings_and_analysts_and_within_its_gates():
+    from signals_assets.benchmarks.privacy import ABSTRACTED, GATES, JUDGES, MUST_FIND, plans
+    from signals_assets.core.canaries import ENCODINGS, KINDS
+
+    assert f"{len(KINDS)} kinds" in README
+    assert f"{len(ENCODINGS)} encodings" in README
+    rows = {row[0]: row[1:] for row in rows_of("| analyst | everything")}
+    censuses, _ = plans(quick=False, seed=0, configuration="")
+    assert list(rows) == [plan.name for plan in censuses]
+    assert set(JUDGES) < set(rows)
+    most = [GATES[ABSTRACTED][form] for form in ("plain", "encoded", "fragment")]
+    for plan in censuses:
+        published, abstracted, *_ = rows[plan.name]
+        found = [int(figure) for figure in abstracted.split(", ")]
+        assert published == "0"
+        if plan.barrier:
+            assert all(figure <= gate for figure, gate in zip(found, most, strict=True)), plan.name
+        else:
+            assert sum(found) >= 10_000 * MUST_FIND
