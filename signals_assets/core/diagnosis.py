@@ -267,13 +267,15 @@ def _component_share(cause: CauseFacts, rows: Iterable[DataRow], wording: Wordin
     if wording.audience == "public" or not with_type:
         return ()
     share, coverage = _share(with_type, here, wording.audience), _share(with_type, known, wording.audience)
+    most = "all or nearly all"  # a cause concerns enough people to be spoken of: too few can only be outside
     if cause.component == "unknown":
-        part = share or "part"
+        part = share or most
         return (f"No component is known for {part} of the sessions with this friction: this ticket is about those.",)
     label = wording.label("component", cause.component)
-    told = f"Component {label} has {share} of the sessions with this friction."
-    hidden = f"Which share of this friction component {label} has is not told: too few people are in it or outside it."
-    return (told if share else hidden, f"A component is known for {coverage or 'all or nearly all'} of them.")
+    return (
+        f"Component {label} has {share or most} of the sessions with this friction.",
+        f"A component is known for {coverage or most} of them.",
+    )
 
 
 def _share(sessions_of: Mapping[tuple[str | None, str], set[str]], chosen: set[str], audience: Audience) -> str | None:

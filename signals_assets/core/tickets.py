@@ -124,7 +124,7 @@ def ticket_text(
         ),
         ("Smallest change suggested", diagnosis.change),
         ("Done when", _acceptance(name, level)),
-        ("More", f"Asset: <{_address(link)}>. Every decision about it: `signals tickets --why {key}`."),
+        ("More", _more(key, cause, level, component, link)),
     ]
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections if text)
     return Ticket(
@@ -189,6 +189,25 @@ def _acceptance(name: str, level: DataRow) -> str:
         f"{percent(target)} on the next {sessions} sessions of the fixed version. Name this ticket's key in branch or "
         "title."
     )
+
+
+def _more(key: str, cause: CauseFacts, level: DataRow, component: str, link: str) -> str:
+    return (
+        f"Asset: <{_address(link)}>. Every decision about it: `signals tickets --why {key}`. "
+        f"The events: `{_events_query(cause, level, component)}`."
+    )
+
+
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
+
+
+def _events_query(cause: CauseFacts, level: DataRow, component: str) -> str:
+    """A command that lists the events; a component is named in it where its name may be said."""
+    asked = [f"day between '{level['day'] - timedelta(WINDOW_DAYS - 1)}' and '{level['day']}'"]
+    for column, value, said in (("type", cause.type, cause.type), ("component", cause.component, component)):
+        if value == said and _NAME.fullmatch(value):
+            asked.append(f"{column} = '{value}'")
+    return f'signals sql "select day, session_id, steps, severity from friction_events where {" and ".join(asked)}"'
 
 
 def _address(link: str) -> str:

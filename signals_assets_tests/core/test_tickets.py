@@ -84,8 +84,18 @@ def test_a_ticket_says_what_how_many_since_when_why_and_when_it_is_done():
         "Lever: **harness or prompt**.",
         "under 14 % on the next 100 sessions of the fixed version",
         "`signals tickets --why SIG-0A1B2C3D`",
+        "from friction_events where day between '2026-03-03' and '2026-03-09' and type = 'context_churn'",
+        " and component = 'file_read'\"`.",
     ):
         assert part in ticket.body
+
+
+@pytest.mark.parametrize("component", ["acme tool'; drop table x", "janes_tool"])
+def test_the_command_that_lists_the_events_names_no_component_that_may_not_be_named(component):
+    body = rendered(component=component).body
+    assert "type = 'context_churn'\"`" in body
+    assert "jane" not in body
+    assert "drop" not in body
 
 
 def test_exact_counts_do_not_leave():
