@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, str]] = {
     "detectors": "What each detector looks at, what it ignores, how right it is.",
     "doctor": "Which doors are open, what is missing, what your volume can show.",
     "erase": "Take a user or an organisation out of everything that is stored, and prove it.",
+    "estimate": "Sessions, tokens and price of asking a language model; sends nothing.",
     "keys": "How old the key of people is, and a new one.",
     "receive": "A small OpenTelemetry receiver that writes sessions to a folder.",
     "fit": "Fit a small model that a detector asks, from labelled sessions.",

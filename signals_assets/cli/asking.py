@@ -69,7 +69,7 @@ def how_read(asked: ModelSettings) -> Reading:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A question that is about to be asked: its id, and the tokens that the metrics estimate."""
+    """A question that is about to be asked: its id, and the size of its session by the metrics."""
 
     request_id: str
     hint: int
@@ -249,7 +249,7 @@ def sized(
 
     sizes = [size for part in compute.map(size_chunk, chunks()) for size in part]
     counted = [(size, hints[one]) for one, size in zip(ids, sizes, strict=True) if size is not None]
-    return outlook(counted, sessions=len(hints), known=sum(hints.values()))
+    return outlook(counted, list(hints.values()), session_tokens=how.session_tokens)
 
 
 def _expire(folder: Path, days: int) -> None:

@@ -20,6 +20,7 @@ from signals_assets.core.asking import instructions
 from signals_assets.core.condensing import condense, estimate
 from signals_assets.core.prices import TIERS, Price, Tier, price, table
 from signals_assets.core.request_lines import MARGIN_TOKENS
+from signals_assets.core.selection import PROMPT_TOKENS
 from signals_assets.core.sessions import Session, from_json
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.prompts import Prompt
@@ -137,30 +138,33 @@ def drawn(ids: Iterable[str], count: int, seed: int) -> set[str]:
     return set(heapq.nsmallest(count, ids, key=lot))
 
 
-def outlook(sizes: Sequence[tuple[Size, int]], *, sessions: int, known: int) -> Outlook:
-    """The totals of so many sessions, from the sizes of those that were condensed.
+def outlook(sizes: Sequence[tuple[Size, int]], hints: Sequence[int], *, session_tokens: int) -> Outlook:
+    """The totals of all sessions, from the sizes of those that were condensed.
 
-    Each size stands beside what the metrics say of its session; `known` is the sum of that over all sessions.
+    hints: what the metrics of each session say of its uncut size (`selection.estimated_tokens`). Each of `sizes` stands
+    beside its own. What is sent of a session follows its size up to what it is condensed to.
     """
+    most = PROMPT_TOKENS + session_tokens
     beside = [hint for _, hint in sizes]
+    capped = [min(hint, most) for hint in beside]
     return Outlook(
-        sessions=sessions,
-        whole=_total([size.whole for size, _ in sizes], beside, sessions, known),
-        sent=_total([size.sent for size, _ in sizes], beside, sessions, known),
-        requests=_total([size.requests for size, _ in sizes], [1] * len(sizes), sessions, sessions),
+        sessions=len(hints),
+        whole=_total([size.whole for size, _ in sizes], beside, hints),
+        sent=_total([size.sent for size, _ in sizes], capped, [min(hint, most) for hint in hints]),
+        requests=_total([size.requests for size, _ in sizes], [1] * len(sizes), [1] * len(hints)),
         counted=len(sizes),
     )
 
 
-def _total(found: Sequence[int], beside: Sequence[int], sessions: int, known: int) -> Range:
+def _total(found: Sequence[int], beside: Sequence[int], known: Sequence[int]) -> Range:
     """The ratio estimate of a total over all sessions, with the interval of sampling without replacement."""
-    count, seen = len(found), sum(found)
+    count, seen, sessions = len(found), sum(found), len(known)
     if count >= sessions or not count:
         return Range(seen, seen, seen)
     ratio = seen / max(sum(beside), 1)
     off = sum((value - ratio * hint) ** 2 for value, hint in zip(found, beside, strict=True)) / max(count - 1, 1)
     error = sessions * math.sqrt((1 - count / sessions) * off / count)
-    value = ratio * known
+    value = ratio * sum(known)
     return Range(round(value), max(seen, round(value - Z * error)), round(value + Z * error))
 
 
