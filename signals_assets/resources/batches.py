@@ -364,6 +364,11 @@ class _Served(BatchBackend):
         self.server = server
         self.endpoint = endpoint
 
+    def models(self) -> list[str]:
+        """Names of the models that the server offers: one harmless call."""
+        client = self.server.client()
+        return sorted(model.id for model in _ask("listing models", lambda: client.models.list().data) or [])
+
     def one(self, body: Mapping[str, Any]) -> ResultLine:
         """See `BatchBackend.one`; its `custom_id` is empty."""
         return self._answered("", body, threading.Event())
@@ -724,9 +729,7 @@ class DirectBatches(_Served):
 
     def check(self) -> str:
         """See `BatchBackend.check`: lists the models."""
-        client = self.server.client()
-        models = _ask("listing models", lambda: client.models.list().data) or []
-        return f"{self.name}: {client.base_url.host} answered and knows {len(models)} models"
+        return f"{self.name}: {self.server.client().base_url.host} answered and knows {len(self.models())} models"
 
     def _ended(self, batch_id: str) -> Path:
         return self._folder / f"{_plain(batch_id)}.jsonl"

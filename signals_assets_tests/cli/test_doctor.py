@@ -1,8 +1,15 @@
 """`signals doctor`: doors, reasons, predictions."""
 
 import json
+from importlib import metadata
 
+import pytest
+
+from signals_assets.cli import doctor
 from signals_assets.resources import _OPENERS
+from signals_assets_tests.fakes.openai_server import OpenAIServer
+
+KEY = "sk-of-the-tests-7f3a"
 
 
 def told(signals, tmp_path, *arguments, code=0):
@@ -56,3 +63,108 @@ def test_the_stored_volume_is_predicted_for_where_none_is_given(signals, lived_h
     assert found["volume"]["sessions_per_day"] == len(rows) / len({row["day"] for row in rows})
     assert found["predictions"]
     assert f"from {len(rows)} stored sessions" in output
+
+
+# --- a language model ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ask(signals, empty_home, tmp_path, monkeypatch):
+    """Runs `signals doctor` with an analyst; returns its rows by what they are about."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+    def run(analyst, code=0, **settings):
+        monkeypatch.setenv("SIGNALS_ANALYST", analyst)
+        for name, value in settings.items():
+            monkeypatch.setenv(f"SIGNALS_LANGUAGE_MODEL__{name.upper()}", str(value))
+        found, output = told(signals, tmp_path, code=code)
+        assert KEY not in output + json.dumps(found)
+        return {row["what"]: (row["state"], row["answer"]) for row in found["language_model"]}
+
+    return run
+
+
+def test_with_the_rules_nobody_is_called_and_what_a_model_would_need_is_told(ask):
+    with OpenAIServer() as server:
+        found = ask("rules", base_url=server.url)
+        assert server.state.requests == []
+    assert found["use"] == (
+        "off", "analyst = 'rules': no session is sent anywhere. SIGNALS_ANALYST=openai sends them"
+    )  # fmt: skip
+    assert found["key"][0] == "off"
+    assert "OPENAI_API_KEY" in found["key"][1]
+    assert "service" not in found
+
+
+@pytest.mark.parametrize(("analyst", "model"), [("openai", "gpt-5.2"), ("openai-compatible", "open-weights")])
+def test_a_service_that_has_the_model_is_open_and_only_asked_what_costs_nothing(ask, analyst, model):
+    with OpenAIServer(api_key=KEY) as server:
+        found = ask(analyst, base_url=server.url, api_key=KEY, model=model)
+        assert {method for method, _ in server.state.requests} == {"GET"}
+    assert found["service"] == ("ok", f"it answered and offers {model}")
+    assert found["key"] == ("ok", "set by language_model.api_key")
+    assert found["model"][0] == ("ok" if analyst == "openai" else "unknown")
+    assert found["address"][1].startswith("http://127.0.0.1/")
+
+
+def test_a_missing_key_and_a_missing_address_are_named(ask):
+    found = ask("openai", code=1)
+    assert found["key"] == ("missing", "set OPENAI_API_KEY or SIGNALS_LANGUAGE_MODEL__API_KEY")
+    assert "service" not in found
+    found = ask("openai-compatible", code=1)
+    assert found["address"][0] == "missing"
+    assert "SIGNALS_LANGUAGE_MODEL__BASE_URL" in found["address"][1]
+    assert found["key"][0] == "off"
+
+
+def test_an_address_is_shown_without_name_and_password(ask):
+    assert ask("rules", base_url=f"https://ann:{KEY}@example.org/v1")["address"] == ("ok", "https://example.org/v1")
+    assert ask("openai", code=1, base_url="example.org", api_key=KEY)["address"][0] == "missing"
+
+
+def test_a_client_that_is_not_installed_is_named(ask, monkeypatch):
+    def absent(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", absent)
+    assert ask("rules")["client library"] == ("off", "pip install 'signals-assets[openai]'")
+
+
+def test_a_model_that_is_not_served_is_told_with_some_that_are(ask):
+    with OpenAIServer() as server:
+        found = ask("openai", code=1, base_url=server.url, api_key=KEY, model="gpt-9")
+    assert found["service"][0] == "missing"
+    assert "does not offer gpt-9; it has gpt-4.1-mini" in found["service"][1]
+    assert found["model"][0] == "unknown"
+    assert "input_price" in found["model"][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (401, "invalid_api_key", "see whether the key is right"),
+        (403, "forbidden", "see what the key's project may do"),
+        (404, "not_found", "it does not exist there, or the key belongs to another project"),
+        (429, "insufficient_quota", "see the account's billing and limits"),
+    ],
+)
+def test_what_the_service_refuses_is_said_in_words(ask, monkeypatch, status, code, words):
+    from signals_assets_tests.fakes.openai_server import _Handler
+    from signals_assets_tests.fakes.openai_state import ApiError
+
+    def refuse(self, state, content):
+        raise ApiError(status, code, f"No, {KEY}.")
+
+    monkeypatch.setattr(_Handler, "_models", refuse)
+    with OpenAIServer() as server:
+        state, said = ask("openai", code=1, base_url=server.url, api_key=KEY)["service"]
+    assert state == "missing"
+    assert str(status) in said
+    assert words in said
+
+
+def test_a_server_that_is_not_there_is_told_to_be_unreachable(ask):
+    with OpenAIServer() as server:
+        gone = server.url
+    state, said = ask("openai-compatible", code=1, base_url=gone)["service"]
+    assert (state, "see whether the server runs" in said) == ("missing", True)
