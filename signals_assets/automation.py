@@ -185,7 +185,10 @@ act = dg.define_asset_job(
 def stays_inside(settings: Settings) -> bool:
     """Whether every door is an embedded one, so that nothing leaves the machine."""
     doors = (settings.analyst, settings.tracker, settings.code_host, settings.notifier, settings.warehouse)
-    return doors == ("rules", "files", "git", "files", "parquet")
+    return doors == ("rules", "files", "git", "files", "parquet") and settings.second_reader.analyst in (
+        "none",
+        "rules",
+    )
 
 
 def schedules(settings: Settings) -> list[Any]:
@@ -218,6 +221,7 @@ def remove_expired_days(
     context: dg.OpExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     analyst: dg.ResourceParam[Analyst],
+    second_reader: dg.ResourceParam[Analyst],
     session_source: dg.ResourceParam[SessionSource],
     settings: dg.ResourceParam[Settings],
 ) -> None:
@@ -225,7 +229,10 @@ def remove_expired_days(
 
     Rebuilding an expired day fails clearly before it writes, unless the source still has it.
     """
-    doors = {"settings": settings, "warehouse": warehouse, "analyst": analyst, "session_source": session_source}
+    doors = {
+        "settings": settings, "warehouse": warehouse, "analyst": analyst, "second_reader": second_reader,
+        "session_source": session_source,
+    }  # fmt: skip
     for item in expire(doors, today()):
         context.log.info("%s: %d removed, kept for %d days", item.what, item.removed, item.kept_days)
 

@@ -98,6 +98,16 @@ class ModelSettings(BaseModel):
     cached_input_price: float | None = Field(None, ge=0, description="US dollars per million cached input tokens.")
 
 
+class ReaderSettings(BaseModel):
+    """A second reader, of another model family, against what two models of one family overlook together."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    analyst: Literal["none", "rules", "openai", "openai-compatible"] = Field("none", description="Who reads again.")
+    language_model: ModelSettings = Field(default_factory=ModelSettings, description="Its model, and where it is.")
+    sessions_a_day: int = Field(20, ge=1, description="Of the sessions that the analyst was asked about.")
+
+
 class UserFrom(BaseModel):
     """Where the user of a session comes from when its format knows none."""
 
@@ -140,6 +150,11 @@ class Settings(BaseSettings):
     ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in home.")
     analyst: Literal["rules", "openai", "openai-compatible"] = "rules"
     language_model: ModelSettings = Field(default_factory=ModelSettings)
+    second_reader: ReaderSettings = Field(default_factory=ReaderSettings)
+    overlap_sessions: int = Field(
+        50, ge=0, description="Sessions of a day that the former analyst reads, too, when model or prompt changed."
+    )
+    overlap_days: int = Field(2, ge=0, description="On so many days after the change.")
     embedder: Literal["sentence-transformers", "openai", "none"] = "sentence-transformers"
     embedding_model: str = Field("all-MiniLM-L6-v2", description="Model name, or a folder with its weights.")
     compute: Literal["processes", "serial", "dask"] = "processes"

@@ -286,7 +286,7 @@ class Analysis(SessionRow):
     table = "analyses"
     stage = "analysis"
     zone = "restricted"
-    key = ("session_id",)
+    key: ClassVar[tuple[str, ...]] = ("session_id",)
 
     request_id: str = Field(description="Opaque id of the request.")
     state: Literal["answered", "refused", "invalid", "rejected", "expired", "failed"] = Field(
@@ -305,6 +305,22 @@ class Analysis(SessionRow):
     cost_usd: float | None = Field(0.0, description="Price of this answer; null where the model's price is unknown.")
     steps_seen: int = Field(description="Steps of the session of which at least something was shown to the analyst.")
     steps_total: int = Field(description="Steps of the session.")
+
+
+ReaderRole = Literal["former", "second", "person"]
+ReadingReason = Literal["change", "drift", "sample", "review"]
+
+
+class Rereading(Analysis):
+    """Answers of another reader about a few of the sessions that the analyst was asked about."""
+
+    table = "rereadings"
+    key = ("session_id", "reader")
+
+    reader: ReaderRole = Field(description="former: the analyst before the present one; second: another model family.")
+    reason: ReadingReason = Field(description="change of the analyst, drift out of the band, or the daily sample.")
+    first: str = Field(description="The day's own reader: analyst, model, prompt.")
+    second: str = Field(description="The one that read again.")
 
 
 class WordSupport(Row):
@@ -420,6 +436,49 @@ class Agreement(Row):
     f1: float | None = Field(None, description="F1 of one against the other; null when neither found any.")
     f1_low: float | None = Field(None, description="Lower end of its 95 % interval.")
     f1_high: float | None = Field(None, description="Upper end.")
+
+
+class ReaderAgreement(Row):
+    """How far other readers agree with the analyst, over the trailing two weeks, and a person with what was found.
+
+    `first` is the analyst (for a person: the source of the events), `second` the other reader. A positive difference
+    says that the first finds more.
+    """
+
+    table = "reader_agreement"
+    stage = "abstractions"
+    zone = "abstracted"
+    key = ("reader", "reason", "first", "second", "kind", "type")
+
+    reader: ReaderRole = Field(description="Who read again: former analyst, second model, or a person.")
+    reason: ReadingReason = Field(description="Why: change, drift, sample, or review by a person.")
+    first: str = Field(description="Analyst, model and prompt; for a person the source of the events.")
+    second: str = Field(description="Analyst, model and prompt of the other reader, or person.")
+    kind: Literal["friction", "delight", "outcome"] = Field(description="What was compared.")
+    type: str = Field(description="Taxonomy type; `all` for the outcome.")
+    days: int = Field(description="Days put together.")
+    first_day: date = Field(description="The earliest of them.")
+    sessions: int = Field(description="Sessions that both read; for a person the events judged.")
+    users: int = Field(description="Distinct users of them.")
+    organizations: int | None = Field(None, description="Distinct organisations, where known.")
+    largest: int = Field(0, description="Sessions of the organisation with most of them.")
+    users_concerned: int = Field(description="Users with a session in which either found it, or outcomes differ.")
+    users_spared: int = Field(description="Users with a session in which neither did.")
+    both: int = Field(description="Sessions in which both found it (the same outcome); events a person confirmed.")
+    only_first: int = Field(description="Sessions in which only the first did; events a person rejected.")
+    only_second: int = Field(description="Sessions in which only the second did; events a person gave this type.")
+    f1: float | None = Field(None, description="F1 of one against the other.")
+    f1_low: float | None = Field(None, description="Lower end of its 95 % interval.")
+    f1_high: float | None = Field(None, description="Upper end.")
+    confirmed: float | None = Field(None, description="Share of what the first found that the second found, too.")
+    confirmed_low: float | None = Field(None, description="Lower end of its 95 % interval.")
+    confirmed_high: float | None = Field(None, description="Upper end.")
+    difference: float | None = Field(None, description="Weighted share of sessions of the first less the second's.")
+    difference_low: float | None = Field(None, description="Lower end of its 95 % interval, by user.")
+    difference_high: float | None = Field(None, description="Upper end.")
+    kappa: float | None = Field(None, description="Of the outcome: Cohen's kappa.")
+    kappa_low: float | None = Field(None, description="Lower end of its 95 % interval, by user.")
+    kappa_high: float | None = Field(None, description="Upper end.")
 
 
 class FeedbackLink(SessionRow):
@@ -898,8 +957,8 @@ TABLES: Final[dict[str, type[Row]]] = {
     for model in (
         RawSession, Quarantined, Release, ErrorLog, FeedbackRecord, PullRequest, UserOutcome,
         SessionMetrics, Detection,
-        AnalysisRequestRow, Analysis, WordSupport,
-        AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed, Agreement, FeedbackLink,
+        AnalysisRequestRow, Analysis, Rereading, WordSupport,
+        AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed, Agreement, ReaderAgreement, FeedbackLink,
         Embedding, ClusterMember, Cluster, TaxonomyProposal, EventLabel,
         UserDay, FrictionRate, ReleaseCorrelation, ErrorCorrelation, LeadingIndicator, IntentTrend,
         Cause, FrictionLevel,

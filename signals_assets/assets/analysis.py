@@ -1,13 +1,14 @@
 """Stage 3 · analysis. Which sessions are asked about, the analyst's answers, and word support for the barrier.
 
-Writes  analysis_batches, analyses, word_support; the ledger (batches sent and collected)
-Reads   raw_sessions, session_metrics, detections (same day)
-Thinking: core/selection.py, core/analysis.py, core/barrier/support.py      Prompt: prompts/analyze_session.v2.md
-Door:   analyst. Batches are a transport: the truth is one row per session.
+Writes  analysis_batches, analyses, rereadings, word_support; the ledger (readers, batches sent and collected)
+Reads   raw_sessions, session_metrics, detections (same day); the ledger (days on which agreement fell)
+Thinking: core/selection.py, core/analysis.py, core/rereading.py, core/barrier/support.py
+Prompt: prompts/analyze_session.v2.md
+Doors:  analyst, second_reader. Batches are a transport: the truth is one row per session.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -24,15 +25,27 @@ from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
-from signals_assets.core.selection import MOST_TOKENS, PROMPT_TOKENS, Selection, select
+from signals_assets.core.rereading import (
+    DRIFT_KIND,
+    READER_KIND,
+    Again,
+    Reader,
+    asked_rows,
+    label_of,
+    reader_payload,
+    rereading_rows,
+    sample,
+    stored_decision,
+)
+from signals_assets.core.selection import MOST_TOKENS, PROMPT_TOKENS, select
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of
 from signals_assets.prompts import pinned
-from signals_assets.resources.analyst import Analyst, Progress
+from signals_assets.resources.analyst import Analyst, AnalystError, Progress, all_labels, reader_again
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.keys import PseudonymKey
-from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
@@ -40,6 +53,7 @@ from signals_assets.tables import (
     AnalysisRequestRow,
     Detection,
     RawSession,
+    Rereading,
     SessionMetrics,
     WordSupport,
 )
@@ -59,9 +73,13 @@ def analysis_batches(
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     analyst: dg.ResourceParam[Analyst],
+    second_reader: dg.ResourceParam[Analyst],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Select, sample, submit, end. The same day again takes in what ended, repeats what may be, sends nothing twice."""
+    """Select, sample, submit, end. The same day again takes in what ended, repeats what may be, sends nothing twice.
+
+    Some sessions are put to other readers, too: see `rereadings`.
+    """
     for day in days_of(context):
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         question = thinking.Question(day, analyst.name, analyst.model, PROMPT.id, taxonomy)
@@ -76,15 +94,20 @@ def analysis_batches(
             most_tokens=_most_tokens(settings),
         )
         asked = [question.request_id(item.session_id) for item in selections if item.selected]
-        progress = analyst.submit(_label(day), _Questions(warehouse, selections, question)) if asked else None
-        sent = {"day": day.isoformat(), "requests": len(asked)}
-        ledger.append("batch", f"{day}:{content_id('s', *sorted(asked))}", sent)
+        chosen = [item.session_id for item in selections if item.selected]
+        progress = analyst.submit(_label(day), _Questions(warehouse, chosen, question)) if asked else None
         batch_of = analyst.batches(_label(day)) if asked else {}
         rows = thinking.batch_rows(metrics, selections, question, batch_of)
+        wanted = _readings_again(question, [row.model_dump() for row in rows], ledger, second_reader, settings)
+        again, unread = _submit_again(wanted, question, warehouse, analyst, second_reader)
+        sent = {"day": day.isoformat(), "requests": len(asked), "rereadings": [item.payload for item in again]}
+        beside = [item.question(question).request_id(session_id) for item in again for session_id in item.weights]
+        ledger.append("batch", f"{day}:{content_id('s', *sorted([*asked, *beside]))}", sent)
         skipped = Counter(row.reason for row in rows if not row.selected)
         coverage = Coverage(asked=len(rows), answered=len(asked), skipped=dict(skipped))
         tokens = sum(row.estimated_tokens for row in rows if row.selected)
         shown = _shown(progress) if progress is not None else {}
+        shown |= {f"rereadings/{item.role}": len(item.weights) for item in again} | unread
         store(context, warehouse, AnalysisRequestRow, day, rows, coverage, estimated_tokens=tokens, **shown)
 
 
@@ -93,17 +116,78 @@ class _Questions:
     """The day's requests, read from the warehouse anew each time they are iterated: never all in memory."""
 
     warehouse: Warehouse
-    selections: Sequence[Selection]
+    chosen: Collection[str]
     question: thinking.Question
 
     def __iter__(self) -> Iterator[thinking.AnalysisRequest]:
-        return thinking.requests(self._raw(), self.selections, self.question)
+        return thinking.requests(self._raw(), frozenset(self.chosen), self.question)
 
     def _raw(self) -> Iterator[dict[str, Any]]:
         columns = ["session_id", "session"]
         days = self.warehouse.stream(RawSession, self.question.day, columns=columns, rows_per_batch=ROWS_PER_CHUNK)
         for batch in days:
             yield from batch.to_pylist()
+
+
+def _readings_again(
+    question: thinking.Question,
+    rows: Sequence[dict[str, Any]],
+    ledger: Ledger,
+    second_reader: Analyst,
+    settings: Settings,
+) -> list[Again]:
+    """Who else is to read which of the day's sessions. What is decided of the former reader stays in the ledger."""
+    if not any(row["selected"] for row in rows):
+        return []
+    day, reader, salt = question.day, Reader.asking(question), _salt(question.day, settings)
+    with ledger.transaction() as writer:
+        readers = writer.entries([READER_KIND])
+        decided = stored_decision(day, reader, readers)
+        if decided is None:
+            drifts = writer.entries([DRIFT_KIND], before=day)
+            decided = reader_payload(day, reader, readers, drifts, overlap_days=settings.overlap_days)
+            number = sum(entry.payload["day"] == day.isoformat() for entry in readers)
+            writer.append(READER_KIND, f"{day}:{number}", decided)
+    found = []
+    if decided["former"] is not None:
+        weights = sample(rows, "former", settings.overlap_sessions, salt)
+        former = Reader.of(decided["former"])
+        found.append(Again("former", decided["because"], label_of(day, "former"), former, reader, weights))
+    if settings.second_reader.analyst != "none":
+        weights = sample(rows, "second", settings.second_reader.sessions_a_day, salt)
+        other = Reader(second_reader.name, second_reader.model, question.prompt)
+        found.append(Again("second", "sample", label_of(day, "second"), other, reader, weights))
+    return [again for again in found if again.weights]
+
+
+def _submit_again(
+    wanted: Sequence[Again],
+    question: thinking.Question,
+    warehouse: Warehouse,
+    analyst: Analyst,
+    second_reader: Analyst,
+) -> tuple[list[Again], dict[str, int]]:
+    """What was submitted, and how many sessions were not read again and why.
+
+    A reader that cannot be reached now does not hold up the day: it is tried when the day is brought forward again.
+    """
+    sent, unread = [], {}
+    for again in wanted:
+        reader = reader_again(again.payload, analyst, second_reader)
+        if reader is None:
+            unread[f"rereadings/{again.role}_cannot_be_asked"] = len(again.weights)
+            continue
+        try:
+            reader.submit(again.label, _Questions(warehouse, list(again.weights), again.question(question)))
+        except AnalystError:
+            unread[f"rereadings/{again.role}_not_reached"] = len(again.weights)
+        else:
+            sent.append(again)
+    return sent, unread
+
+
+def _salt(day: date, settings: Settings) -> str:
+    return f"{settings.selection.seed}\x1f{day}"
 
 
 def _most_tokens(settings: Settings) -> int:
@@ -129,15 +213,13 @@ def analyses(
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     analyst: dg.ResourceParam[Analyst],
+    second_reader: dg.ResourceParam[Analyst],
 ) -> None:
     """Collect. Too early is a clear failure, never an empty day: the analysis_collection sensor comes back."""
     for day in days_of(context):
-        sent = [entry for entry in ledger.entries(["batch"]) if entry.payload["day"] == day.isoformat()]
-        if not sent:
-            raise dg.Failure(f"{day}: nothing was sent; materialize analysis_batches first", allow_retries=False)
-        asked = sent[-1].payload["requests"]
-        if asked:
-            _refuse_early(day, analyst.poll(_label(day)))
+        sent = _sent(ledger, day)
+        asked = sent.payload["requests"]
+        _refuse_early(day, all_labels(sent.payload, analyst, second_reader))
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         rows, coverage = thinking.analysis_rows(
             warehouse.read(AnalysisRequestRow, day).to_pylist(),
@@ -147,17 +229,60 @@ def analyses(
         cost = cost_of(row.model_dump(include=set(COLUMNS)) for row in rows)
         shown = {f"cost/{name}": value for name, value in cost.items()}
         store(context, warehouse, Analysis, day, rows, coverage, **shown)
-        ledger.append("collected", sent[-1].key, {"day": day.isoformat()})
+        ledger.append("collected", sent.key, {"day": day.isoformat()})
 
 
-def _refuse_early(day: date, progress: Progress) -> None:
-    if progress.next != "done":
+def _sent(ledger: Ledger, day: date) -> Entry:
+    """What was sent of a day last."""
+    sent = [entry for entry in ledger.entries(["batch"]) if entry.payload["day"] == day.isoformat()]
+    if not sent:
+        raise dg.Failure(f"{day}: nothing was sent; materialize analysis_batches first", allow_retries=False)
+    return sent[-1]
+
+
+def _refuse_early(day: date, progress: Progress | None) -> None:
+    if progress is not None and progress.next != "done":
         waiting = sum(progress.states.get(state, 0) for state in ("planned", "submitted"))
         raise dg.Failure(
             f"{day}: not ready, {waiting} of {progress.requests} requests are still under way; the "
             "analysis_collection sensor launches this day again when all have ended",
             allow_retries=False,
         )
+
+
+@daily_asset(Rereading, deps=["analysis_batches", "analyses"], code_version=PROMPT.id, pool=LANGUAGE_MODEL_POOL)
+def rereadings(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    analyst: dg.ResourceParam[Analyst],
+    second_reader: dg.ResourceParam[Analyst],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Collect what other readers say about a few of the sessions, for `reader_agreement` and nothing else.
+
+    The former reader after a change of model or prompt, the same one again after agreement fell, a second model daily.
+    """
+    for day in days_of(context):
+        sent = _sent(ledger, day).payload
+        _refuse_early(day, all_labels(sent, analyst, second_reader))
+        taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        question = thinking.Question(day, analyst.name, analyst.model, PROMPT.id, taxonomy)
+        asked = warehouse.read(AnalysisRequestRow, day).to_pylist()
+        rows: list[Rereading] = []
+        coverage = Coverage()
+        for item in sent.get("rereadings", ()):
+            again = Again.of(item, asked, _salt(day, settings))
+            reader = reader_again(item, analyst, second_reader)
+            answers, covered = thinking.analysis_rows(
+                asked_rows(again, asked, question),
+                reader.collect(again.label) if reader is not None else (),
+                taxonomy_version=taxonomy.version,
+            )
+            rows += rereading_rows(again, [answer.model_dump() for answer in answers])
+            coverage += covered
+        cost = cost_of(row.model_dump(include=set(COLUMNS)) for row in rows)
+        store(context, warehouse, Rereading, day, rows, coverage, **{f"cost/{name}": n for name, n in cost.items()})
 
 
 @daily_asset(WordSupport, deps=["raw_sessions", "analyses"])

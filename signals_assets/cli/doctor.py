@@ -27,6 +27,11 @@ OTHERS = (
         "rules, openai, openai-compatible",
         "pip install 'signals-assets[openai]'; OPENAI_API_KEY, or SIGNALS_LANGUAGE_MODEL__BASE_URL of your server",
     ),
+    (
+        "second_reader",
+        "none, rules, openai, openai-compatible",
+        "SIGNALS_SECOND_READER__ANALYST=openai-compatible, SIGNALS_SECOND_READER__LANGUAGE_MODEL__BASE_URL, ...__MODEL",
+    ),
     ("embedder", "sentence-transformers, none, openai", "openai: not part of this version"),
     ("compute", "processes, serial, dask", "dask: not part of this version"),
     ("tracker", "files, linear", "linear: not part of this version"),

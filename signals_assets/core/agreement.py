@@ -7,6 +7,7 @@ A figure is a function of counts that are summed over sessions: its last axis ho
 resamples. So a thousand resamples of a thousand sessions are one product of matrices.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -91,6 +92,16 @@ def kappa(counts: Counts) -> Counts:
     expected = cells.sum(axis=-1)[..., :, None] * cells.sum(axis=-2)[..., None, :]
     seen = (distance * cells).sum(axis=(-2, -1)) * cells.sum(axis=(-2, -1))
     return np.asarray(1 - _ratio(seen, (distance * expected).sum(axis=(-2, -1))))
+
+
+def nominal_kappa(counts: Counts) -> Counts:
+    """Cohen's kappa of two readings in classes without an order (Cohen 1960), from the square of cells, row by row."""
+    size = math.isqrt(counts.shape[-1])
+    cells = counts.reshape(*counts.shape[:-1], size, size)
+    total = cells.sum(axis=(-2, -1))
+    agreed = np.trace(cells, axis1=-2, axis2=-1) * total
+    chance = (cells.sum(axis=-1) * cells.sum(axis=-2)).sum(axis=-1)
+    return _ratio(agreed - chance, total**2 - chance)
 
 
 @dataclass(frozen=True, slots=True)

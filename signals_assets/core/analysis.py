@@ -6,7 +6,7 @@ Not here: which sessions are asked about (see `core/selection.py`), the rules th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
@@ -90,20 +90,22 @@ class Question:
     model: str
     prompt: str
     taxonomy: Taxonomy
+    purpose: str = ""
+    """Tells a question that is put again for its own sake (see `rereading.py`) from the day's."""
 
     def request_id(self, session_id: str) -> str:
         """The opaque id of asking this about a session: the same question again has the same id.
 
         The schema of the answer follows from the taxonomy's version.
         """
-        return content_id("q", self.day, session_id, self.prompt, self.taxonomy.version, self.analyst, self.model)
+        asked = (self.day, session_id, self.prompt, self.taxonomy.version, self.analyst, self.model)
+        return content_id("q", *asked, *([self.purpose] if self.purpose else []))
 
 
 def requests(
-    rows: Iterable[Mapping[str, Any]], selections: Iterable[Selection], question: Question
+    rows: Iterable[Mapping[str, Any]], chosen: Collection[str], question: Question
 ) -> Iterator[AnalysisRequest]:
-    """The questions about the selected ones of a stream of `raw_sessions` rows, in the stream's order."""
-    chosen = {selection.session_id for selection in selections if selection.selected}
+    """The questions about the chosen sessions of a stream of `raw_sessions` rows, in the stream's order."""
     for row in rows:
         if row["session_id"] in chosen:
             yield AnalysisRequest(

@@ -4,8 +4,8 @@ Put here: the traces of a person, which columns hold them, taking them out of ro
 Not here: doors, files, the order of the steps (see `resources/erasure.py`).
 
 Row by row, so that other people's rows keep every byte: only what counts over people (`agreement`, `clusters`,
-`taxonomy_proposals`, first sights of a release) is changed. The published zone is frozen and is not touched: it
-holds bands over enough people, and a band that moved on the day of an erasure would tell whose it was.
+`reader_agreement`, `taxonomy_proposals`, first sights of a release) is changed. The published zone is frozen and is
+not touched: it holds bands over enough people, and a band that moved on the day of an erasure would tell whose it was.
 """
 
 import contextlib
@@ -43,7 +43,9 @@ NOBODYS: Final = frozenset({
     "cause_id", "item_ids", "user_hashes",
 })  # fmt: skip
 """Other columns of ids: they stand beside one of `COLUMNS`, name content, or are counted over (`RECOUNTED`)."""
-RECOUNTED: Final = ("word_support", "agreement", "clusters", "taxonomy_proposals", "releases", "quarantine")
+RECOUNTED: Final = (
+    "word_support", "agreement", "reader_agreement", "clusters", "taxonomy_proposals", "releases", "quarantine",
+)  # fmt: skip
 """Tables without a person's column that a person still left something in."""
 
 

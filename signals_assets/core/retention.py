@@ -9,7 +9,7 @@ from signals_assets.core import discovery_items, within_sessions
 from signals_assets.settings import Settings
 from signals_assets.tables import Row
 
-EXPIRING: Final = ("raw_sessions", "quarantine", "feedback", "analyses", "word_support")
+EXPIRING: Final = ("raw_sessions", "quarantine", "feedback", "analyses", "rereadings", "word_support")
 """Restricted tables whose days expire after `retention_days`."""
 WINDOWED: Final = ("error_logs", "embeddings")
 """Restricted tables that later days still read back on for four weeks: they are kept at least that long."""

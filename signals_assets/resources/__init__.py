@@ -102,14 +102,41 @@ def _analyst(settings: Settings, doors: Doors) -> Any:
 
     if settings.analyst == "rules":
         return RulesAnalyst(settings.restricted / "batches", doors["compute"])
+    return _language_model(settings, doors, "analyst", ledger_url(settings))
+
+
+def _second_reader(settings: Settings, doors: Doors) -> Any:
+    """Beside the analyst, with a folder and requests of its own, so that neither touches the other's."""
+    from signals_assets.resources.analyst import NoAnalyst, RulesAnalyst
+
+    chosen = settings.second_reader
+    if chosen.analyst == "none":
+        return NoAnalyst()
+    if chosen.analyst == settings.analyst and (
+        chosen.analyst == "rules" or chosen.language_model.model == settings.language_model.model
+    ):
+        raise DoorError("second_reader is the analyst itself and would agree with it; set a model of another family")
+    if chosen.analyst == "rules":
+        return RulesAnalyst(settings.restricted / "second" / "batches", doors["compute"])
+    own = settings.model_copy(update={"analyst": chosen.analyst, "language_model": chosen.language_model})
+    try:
+        return _language_model(
+            own, doors, "second", f"sqlite:///{(own.restricted / 'second' / 'requests.db').absolute()}"
+        )
+    except DoorError as error:
+        raise DoorError(f"of second_reader: {error}") from None
+
+
+def _language_model(settings: Settings, doors: Doors, folder: str, url: str) -> Any:
+    """A language model whose files lie in a folder of the restricted zone and its requests in the database at `url`."""
     from signals_assets.resources.language_model import LanguageModelAnalyst, limits_of, prices_of
     from signals_assets.resources.requests import RequestLog
 
     asked = settings.language_model
     return LanguageModelAnalyst(
-        batches_for(settings),
-        RequestLog(ledger_url(settings)),
-        settings.restricted / "analyst",
+        batches_for(settings, folder=folder),
+        RequestLog(url),
+        settings.restricted / folder,
         doors["compute"],
         model=asked.model,
         secret=doors["pseudonym_key"].bytes,
@@ -119,8 +146,10 @@ def _analyst(settings: Settings, doors: Doors) -> Any:
     )
 
 
-def batches_for(settings: Settings, *, directly: bool = False) -> Any:
+def batches_for(settings: Settings, *, directly: bool = False, folder: str = "analyst") -> Any:
     """Where a language model's requests run; `directly` asks OpenAI one by one instead of in batches.
+
+    `folder`: in the restricted zone, for files on their way.
 
     Raises DoorError naming the setting that is missing.
     """
@@ -145,14 +174,14 @@ def batches_for(settings: Settings, *, directly: bool = False) -> Any:
         project=asked.project,
         timeout=asked.timeout_seconds,
     )
-    folder = settings.restricted / "analyst"
+    own_folder = settings.restricted / folder
     days = settings.retention_days
     if compatible:
-        return DirectBatches(server, folder / "direct", concurrency=asked.concurrency, keep_days=days)
+        return DirectBatches(server, own_folder / "direct", concurrency=asked.concurrency, keep_days=days)
     if directly:
         own: Any = {"name": "openai", "endpoint": "/v1/responses", "tier": "flex"}
-        return DirectBatches(server, folder / "direct", concurrency=asked.concurrency, keep_days=days, **own)
-    return OpenAIBatches(server, folder / "scratch", keep_days=days)
+        return DirectBatches(server, own_folder / "direct", concurrency=asked.concurrency, keep_days=days, **own)
+    return OpenAIBatches(server, own_folder / "scratch", keep_days=days)
 
 
 def ledger_url(settings: Settings) -> str:
@@ -202,6 +231,7 @@ _OPENERS: dict[str, Callable[[Settings, Doors], Any]] = {
     "ledger": _ledger,
     "compute": _compute,
     "analyst": _analyst,
+    "second_reader": _second_reader,
     "embedder": _embedder,
     "tracker": _tracker,
     "code_host": _code_host,

@@ -105,6 +105,86 @@ class Analyst(ABC):
     def check(self) -> str:
         """One harmless call for `signals doctor`: says who answered."""
 
+    def with_model(self, model: str) -> "Analyst | None":  # noqa: ARG002 - most cannot be another
+        """The same analyst as another model, which shares its requests and answers; None where it cannot be one."""
+        return None
+
+
+class NoAnalyst(Analyst):
+    """Nobody: where no second reader is set."""
+
+    name = "none"
+    model = "none"
+
+    def submit(self, label: str, requests: Iterable[AnalysisRequest]) -> Progress:  # noqa: ARG002
+        """Refused: nobody would answer."""
+        raise AnalystError(f"{label}: there is nobody to ask; set second_reader")
+
+    def poll(self, label: str) -> Progress:
+        """Refused, too."""
+        return self.submit(label, ())
+
+    def collect(self, label: str) -> Iterator[AnalysisAnswer]:
+        """Refused, too."""
+        self.submit(label, ())
+        yield from ()
+
+    def batches(self, label: str) -> dict[str, str]:  # noqa: ARG002
+        """None."""
+        return {}
+
+    def forget(self, request_ids: Collection[str]) -> int:  # noqa: ARG002
+        """Nothing is kept."""
+        return 0
+
+    def expire(self, before: datetime, *, dry_run: bool = False) -> int:  # noqa: ARG002
+        """Nothing is kept."""
+        return 0
+
+    def ask(self, question: str) -> str | None:  # noqa: ARG002
+        """None."""
+        return None
+
+    def check(self) -> str:
+        """Says that there is none."""
+        return "no second reader: nobody reads a sample of the analyst's sessions again"
+
+
+def together(looks: Sequence[Progress]) -> Progress | None:
+    """Several labels as one: done when all are, and something can be done when it can for one. None of none."""
+    if not looks:
+        return None
+    states: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    for look in looks:
+        states.update(look.states)
+        reasons.update(look.reasons)
+    turns = {look.next for look in looks}
+    next_: Literal["wait", "again", "done"] = "again" if "again" in turns else "wait" if "wait" in turns else "done"
+    mark = ".".join(look.mark for look in looks)
+    return Progress(looks[0].label, dict(sorted(states.items())), next_, dict(sorted(reasons.items())), mark)
+
+
+def all_labels(sent: Mapping[str, Any], analyst: Analyst, second_reader: Analyst) -> Progress | None:
+    """How far everything is that was sent of a day, as the ledger notes it: the day's own requests and readings again.
+
+    Readers that are no longer there are passed over: their sessions count as not answered. None where nothing was sent.
+    """
+    looks = [analyst.poll(sent["day"])] if sent["requests"] else []
+    for again in sent.get("rereadings", ()):
+        reader = reader_again(again, analyst, second_reader)
+        if reader is not None:
+            looks.append(reader.poll(again["label"]))
+    return together(looks)
+
+
+def reader_again(again: Mapping[str, Any], analyst: Analyst, second_reader: Analyst) -> Analyst | None:
+    """Who reads a day's sessions again, as the ledger notes it; None where nobody can any more."""
+    asked = second_reader if again["role"] == "second" else analyst
+    if asked.name != again["analyst"]:
+        return None
+    return asked if asked.model == again["model"] else asked.with_model(again["model"])
+
 
 class AnalystError(RuntimeError):
     """The analyst cannot do what was asked: names the label or batch and what to do, never content."""

@@ -43,7 +43,9 @@ from signals_assets.core.erasure import (
 from signals_assets.core.identity import pseudonym
 from signals_assets.core.readers import Rejected
 from signals_assets.core.records import quarantined_row
+from signals_assets.core.review import REVIEW_KIND
 from signals_assets.core.sessions import Session, to_json
+from signals_assets.resources.cross_check import reader_agreement, requests_again
 from signals_assets.resources.filing import AUDIT_KIND, audit
 from signals_assets.resources.folders import private_folder
 from signals_assets.resources.keys import PseudonymKey
@@ -61,6 +63,7 @@ from signals_assets.tables import (
     Detection,
     FrictionEvent,
     Quarantined,
+    ReaderAgreement,
     Release,
     Row,
     SessionMetrics,
@@ -332,7 +335,8 @@ def erase(doors: Doors, traces: Traces, checkpoint: Checkpoint = lambda _: None)
     done = Erasure(ids=len(_ids(traces)), samples=len(traces.samples))
     done.counts["spool copies"] = doors["session_source"].forget(set(traces.source_sessions))
     checkpoint("spool")
-    done.counts["answers in batches"] = doors["analyst"].forget(set(traces.items))
+    asked = set(traces.items) | requests_again(doors["ledger"], traces.sessions)
+    done.counts["answers in batches"] = doors["analyst"].forget(asked) + doors["second_reader"].forget(asked)
     checkpoint("batches")
     for table, count in _tables(doors, traces, checkpoint):
         done.counts[table] = done.counts.get(table, 0) + count
@@ -415,6 +419,8 @@ def _tables(doors: Doors, traces: Traces, checkpoint: Checkpoint) -> Iterator[tu
     checkpoint("clusters")
     yield from _agreements(warehouse, doors["settings"])
     checkpoint("agreement")
+    yield from _reader_agreements(warehouse, doors["ledger"], doors["settings"], set(traces.items))
+    checkpoint("reader_agreement")
 
 
 def _by_row(
@@ -512,8 +518,28 @@ def _agreements(warehouse: Warehouse, settings: Settings) -> Iterator[tuple[str,
         yield Agreement.table, warehouse.rewrite(Agreement, day, _by_row(Agreement, change))
 
 
+def _reader_agreements(
+    warehouse: Warehouse, ledger: Ledger, settings: Settings, events: set[str]
+) -> Iterator[tuple[str, int]]:
+    """The same of other readers: what cannot be counted again, since the answers expired, goes."""
+    for day in warehouse.days(ReaderAgreement):
+        rows, _ = reader_agreement(warehouse, ledger, day, min_confidence=settings.min_confidence, without=events)
+        anew = {
+            tuple(row[name] for name in ReaderAgreement.key): row for row in to_arrow(ReaderAgreement, rows).to_pylist()
+        }
+
+        def change(row: Mapping[str, Any], anew: Mapping[Any, Any] = anew) -> dict[str, Any] | None:
+            found: dict[str, Any] | None = anew.get(tuple(row[name] for name in ReaderAgreement.key))
+            return found
+
+        yield ReaderAgreement.table, warehouse.rewrite(ReaderAgreement, day, _by_row(ReaderAgreement, change))
+
+
 def _ledger(ledger: Ledger, traces: Traces) -> tuple[int, bool]:
-    """Take the ids out of payloads; how many entries had any, and whether an audit entry has (it must not)."""
+    """Take the ids out of payloads; how many entries had any, and whether an audit entry has (it must not).
+
+    A verdict on an event that is gone says nothing any more and goes as a whole.
+    """
     gone, changed, in_audit = _ids(traces), 0, False
     for entry in ledger.entries(ledger.kinds()):
         left = without_ids(entry.payload, gone)
@@ -521,6 +547,8 @@ def _ledger(ledger: Ledger, traces: Traces) -> tuple[int, bool]:
             continue
         if entry.kind == AUDIT_KIND:
             in_audit = True
+        elif entry.kind == REVIEW_KIND:
+            changed += ledger.erase(entry.kind, [entry.key])
         else:
             changed += ledger.amend(entry.kind, entry.key, left)
     return changed, in_audit

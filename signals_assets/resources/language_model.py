@@ -234,6 +234,22 @@ class LanguageModelAnalyst(Analyst):
         """See `Analyst.check`."""
         return f"{self._backend.check()}; model {self.model}"
 
+    def with_model(self, model: str) -> "LanguageModelAnalyst":
+        """See `Analyst.with_model`. A window that was set is one of this model, and no longer than the other's."""
+        known = window(model)
+        fitting = min(self._limits.window, known) if self._limits.window and known else self._limits.window
+        return LanguageModelAnalyst(
+            self._backend,
+            self._log,
+            self._folder,
+            self._compute,
+            model=model,
+            secret=self._secret,
+            audience=self._audience,
+            limits=replace(self._limits, window=fitting),
+            prices=self._prices,
+        )
+
     # --- what to do next
 
     def _next(self, label: str) -> Any:

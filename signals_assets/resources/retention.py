@@ -28,7 +28,7 @@ class Expired:
 def expire(doors: Mapping[str, Any], today: date, *, dry_run: bool = False) -> list[Expired]:
     """Remove what was written longer ago than it is kept; safe to repeat and to kill.
 
-    `doors` has settings, warehouse, analyst and session_source. With `dry_run` only counts.
+    `doors` has settings, warehouse, analyst, second_reader and session_source. With `dry_run` only counts.
     """
     settings: Settings = doors["settings"]
     warehouse: Warehouse = doors["warehouse"]
@@ -43,7 +43,11 @@ def expire(doors: Mapping[str, Any], today: date, *, dry_run: bool = False) -> l
         found.append(Expired(model.table, model.zone, keep, removed))
     cut = today - timedelta(days=settings.retention_days)
     before = datetime(cut.year, cut.month, cut.day, tzinfo=UTC)
-    for what, door in (("batches of answers", "analyst"), ("spool copies by day", "session_source")):
+    for what, door in (
+        ("batches of answers", "analyst"),
+        ("batches of second answers", "second_reader"),
+        ("spool copies by day", "session_source"),
+    ):
         removed = doors[door].expire(before, dry_run=dry_run)
         found.append(Expired(what, "restricted", settings.retention_days, removed))
     return found

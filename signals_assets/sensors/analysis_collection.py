@@ -3,16 +3,16 @@
 Put here: which days are due. Not here: submitting and collecting (see `assets/analysis.py`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
 from signals_assets import automation
 from signals_assets.guard import guarded
-from signals_assets.resources.analyst import Analyst, Progress
+from signals_assets.resources.analyst import Analyst, Progress, all_labels
 from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.sensors import request
 from signals_assets.settings import Settings
@@ -29,8 +29,12 @@ class Due:
     again: tuple[tuple[date, Progress], ...]
 
 
-def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[str], Progress]) -> Due:
+def due_days(
+    sent: Iterable[Entry], collected: Iterable[Entry], look_at: Callable[[Mapping[str, Any]], Progress | None]
+) -> Due:
     """Days all of whose requests ended and that were not collected since; days whose requests can be brought forward.
+
+    `look_at` says of what was sent of a day how far all its labels are together, and None where nothing was asked.
 
     A day reads what the day before it made, so none is collected before an earlier one that still runs. Bringing
     requests forward needs no order.
@@ -40,9 +44,7 @@ def due_days(sent: Iterable[Entry], collected: Iterable[Entry], poll: Callable[[
     for entry in sent:
         if entry.key not in done:
             open_days[date.fromisoformat(entry.payload["day"])] = entry
-    looks = {
-        day: poll(day.isoformat()) if entry.payload["requests"] else None for day, entry in sorted(open_days.items())
-    }
+    looks = {day: look_at(entry.payload) for day, entry in sorted(open_days.items())}
     collect = []
     for day, look in looks.items():
         if look is not None and look.next != "done":
@@ -64,11 +66,18 @@ def sensor_for(settings: Settings) -> dg.SensorDefinition:
     )
     @guarded
     def analysis_collection(
-        context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], analyst: dg.ResourceParam[Analyst]
+        context: dg.SensorEvaluationContext,
+        ledger: dg.ResourceParam[Ledger],
+        analyst: dg.ResourceParam[Analyst],
+        second_reader: dg.ResourceParam[Analyst],
     ) -> dg.SensorResult | dg.SkipReason:
         if context.instance.get_runs_count(dg.RunsFilter(statuses=IN_PROGRESS)):
             return dg.SkipReason("a run is in progress: it may collect its days itself")
-        due = due_days(ledger.entries(["batch"]), ledger.entries(["collected"]), analyst.poll)
+        due = due_days(
+            ledger.entries(["batch"]),
+            ledger.entries(["collected"]),
+            lambda sent: all_labels(sent, analyst, second_reader),
+        )
         requests = [
             request(context, f"collect:{key}", day.isoformat(), job_name="collection") for day, key in due.collect
         ] + [

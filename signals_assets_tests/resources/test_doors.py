@@ -10,8 +10,8 @@ from signals_assets.resources.embedder import NoEmbedder, SentenceTransformerEmb
 from signals_assets.settings import Settings
 
 DOORS = [
-    "pseudonym_key", "session_source", "records", "warehouse", "ledger", "compute", "analyst", "embedder", "tracker",
-    "code_host", "notifier",
+    "pseudonym_key", "session_source", "records", "warehouse", "ledger", "compute", "analyst",
+    "second_reader", "embedder", "tracker", "code_host", "notifier",
 ]  # fmt: skip
 OPENS = {
     "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},

@@ -21,7 +21,7 @@ def home(lived: Home, tmp_path: Path) -> Iterator[Home]:
     with lived.copy(tmp_path / "home", retention_days=2) as copied:
         for path in (copied.folder / "warehouse").rglob("????-??-??.parquet"):
             age(path, date.fromisoformat(path.stem))
-        for path in (copied.folder / "restricted/batches").glob("*.zst"):
+        for path in (copied.folder / "restricted/batches").rglob("*.zst"):
             age(path, FIRST_DAY)
         yield copied
 
@@ -86,7 +86,7 @@ def test_a_retention_that_breaks_off_after_any_removal_is_finished_by_the_next(
     days = stored(home)
     assert all(days[name] == [LAST_DAY] for name in EXPIRING)
     assert all(days[name][0] == FIRST_DAY for name in KEYED)
-    assert not list((home.folder / "restricted/batches").glob("*.zst"))
+    assert not list((home.folder / "restricted/batches").rglob("*.zst"))
 
 
 def test_a_warehouse_that_may_not_write_a_zone_may_not_expire_it(home: Home):

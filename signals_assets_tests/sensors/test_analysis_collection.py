@@ -1,6 +1,6 @@
 """The analysis_collection sensor: days whose batches ended are collected, in day order, until they were."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,10 @@ def collected(*keys: str) -> list[Entry]:
 
 
 def polled(states: dict[str, Any]) -> Any:
-    return lambda label: Progress(label, {}, states[label])
+    def look_at(sent: Mapping[str, Any]) -> Progress | None:
+        return Progress(sent["day"], {}, states[sent["day"]]) if sent["requests"] else None
+
+    return look_at
 
 
 MON, TUE, WED = "2026-01-05", "2026-01-06", "2026-01-07"
