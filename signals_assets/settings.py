@@ -73,6 +73,15 @@ class TicketSettings(BaseModel):
     kill_switch: bool = Field(False, description="True stops all filing.")
 
 
+class DiscoverySettings(BaseModel):
+    """What is done about new categories without a person."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    auto_accept: bool = Field(False, description="Accept proposals that pass every rule without asking a person.")
+    questions_a_day: int = Field(20, ge=0, description="Most questions a day to a language model, for names.")
+
+
 class ModelSettings(BaseModel):
     """The language model that is asked about sessions, and how. Used by the analysts openai and openai-compatible."""
 
@@ -165,6 +174,7 @@ class Settings(BaseSettings):
     code_repository: Path | None = Field(None, description="The agent's own repository, for the git code host.")
 
     selection: SelectionSettings = Field(default_factory=SelectionSettings)
+    discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
     thresholds: ThresholdSettings = Field(default_factory=ThresholdSettings)
     tickets: TicketSettings = Field(default_factory=TicketSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)

@@ -1,8 +1,8 @@
 """Stage 5 · discovery. Vectors, the map with its memory, proposals of new categories, newer labels.
 
 Writes  embeddings; clusters, cluster_members; taxonomy_proposals; event_labels
-Reads   abstracted_summaries, friction_events, delight_events, unmet_needs (four weeks); the taxonomy's ledger
-Thinking: core/discovery.py, core/taxonomy.py      Door: embedder
+Reads   abstracted_summaries, facets, friction_events, delight_events, unmet_needs (four weeks); the taxonomy's ledger
+Thinking: core/discovery.py, core/taxonomy.py      Doors: embedder, analyst (one question for a name)
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,9 +28,11 @@ from signals_assets.core.discovery import (
     window_of,
 )
 from signals_assets.core.discovery import event_labels as labels_of
+from signals_assets.core.discovery_naming import Ask, Namer
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import picture, selected, store
 from signals_assets.partitions import days_of, window
+from signals_assets.resources.analyst import Analyst, AnalystError
 from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.warehouse import Warehouse
@@ -42,17 +44,18 @@ from signals_assets.tables import (
     DelightEvent,
     Embedding,
     EventLabel,
+    Facet,
     FrictionEvent,
     Row,
     TaxonomyProposal,
     UnmetNeed,
 )
 
-SOURCES = ["abstracted_summaries", "friction_events", "delight_events", "unmet_needs"]
+SOURCES = ["abstracted_summaries", "friction_events", "delight_events", "unmet_needs", "facets"]
 
 
 def _items(warehouse: Warehouse, days: Sequence[date]) -> list[Item]:
-    tables = (AbstractedSummary, FrictionEvent, DelightEvent, UnmetNeed)
+    tables = (AbstractedSummary, FrictionEvent, DelightEvent, UnmetNeed, Facet)
     return items_of(*(warehouse.read(table, days).to_pylist() for table in tables))
 
 
@@ -74,12 +77,32 @@ class _Windows:
         back = window(days[-1], (days[-1] - days[0]).days + WINDOW_DAYS)
         self.items = _items(warehouse, back)
         self.vectors = _vectors(warehouse, back, "item_id", embedder)
+        self._facets = [
+            row
+            for row in warehouse.read(
+                Facet, back, columns=["day", "known_on", "session_id", "facet", "value"]
+            ).to_pylist()
+            if row["facet"] in ("primary_intent", "outcome")
+        ]
 
     def of(self, day: date) -> Window:
         """The items of the four weeks that end with `day`, as known on it."""
         first = day - timedelta(days=WINDOW_DAYS - 1)
         seen = [item for item in self.items if first <= item.day <= day and item.known_on <= day]
         return window_of(seen, self.vectors)
+
+    def facts(self, day: date) -> dict[str, tuple[str, str]]:
+        """Primary intent and outcome of the sessions of the four weeks that end with `day`, as known on it."""
+        first = day - timedelta(days=WINDOW_DAYS - 1)
+        found: dict[str, dict[str, str]] = {}
+        for row in self._facets:
+            if first <= row["day"] <= day and row["known_on"] <= day:
+                found.setdefault(row["session_id"], {})[row["facet"]] = row["value"]
+        return {
+            session: (facets.get("primary_intent", ""), facets["outcome"])
+            for session, facets in found.items()
+            if "outcome" in facets
+        }
 
 
 def _earlier(warehouse: Warehouse, model: type[Row], day: date) -> list[dict[str, Any]]:
@@ -148,23 +171,48 @@ def taxonomy_proposals(
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     embedder: dg.ResourceParam[Embedder],
+    analyst: dg.ResourceParam[Analyst],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Left-overs that no category claims, grouped and named; a person decides (signals taxonomy)."""
+    """Left-overs that no category claims, grouped and named; a person decides (signals taxonomy, the job taxonomy)."""
     days = days_of(context)
     windows = _Windows(warehouse, days, embedder.name)
     for day in days:
+        namer = Namer(_asking(analyst), settings.discovery.questions_a_day)
         rows = propose(
             day,
             windows.of(day),
             fold(ledger.entries(["taxonomy"], before=day)),
-            _earlier(warehouse, TaxonomyProposal, day),
+            [*_earlier(warehouse, TaxonomyProposal, day), *_named_by_model(warehouse, day)],
             _before(warehouse, EventLabel, day),
             audience=settings.audience,
+            embedder=embedder.name,
+            facts=windows.facts(day),
+            namer=namer,
         )
         ready = sum(row.ready for row in rows)
-        coverage = Coverage(asked=len(rows), answered=ready, skipped={"not_ready": len(rows) - ready})
+        coverage = Coverage(
+            asked=len(rows), answered=ready, skipped={"not_ready": len(rows) - ready}, notes=dict(namer.counts)
+        )
         store(context, warehouse, TaxonomyProposal, day, rows, coverage)
+
+
+def _asking(analyst: Analyst) -> Ask:
+    """The analyst's answers to single questions; one that fails is none."""
+
+    def ask(question: str) -> str | None:
+        try:
+            return analyst.ask(question)
+        except AnalystError:
+            return None
+
+    return ask
+
+
+def _named_by_model(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
+    """What a model said on an earlier run of the same day: a repeat asks nothing again and calls nothing otherwise."""
+    rows = warehouse.read(TaxonomyProposal, day).to_pylist()
+    return [row for row in rows if "model" in (row["named_by"], row["judged_by"])]
 
 
 @daily_asset(EventLabel, deps=["embeddings", *SOURCES])
@@ -180,8 +228,7 @@ def event_labels(
     for day in days:
         seen = windows.of(day)
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
-        rows = labels_of(day, seen, taxonomy, _before(warehouse, EventLabel, day))
-        coverage = Coverage(
-            asked=len(seen.items), answered=len(rows), skipped={"label_unchanged": len(seen.items) - len(rows)}
-        )
+        rows = labels_of(day, seen, taxonomy, _before(warehouse, EventLabel, day), embedder=embedder.name)
+        asked = len(seen.items) + seen.missing
+        coverage = Coverage(asked=asked, answered=len(rows), skipped={"label_unchanged": asked - len(rows)})
         store(context, warehouse, EventLabel, day, rows, coverage)

@@ -59,6 +59,11 @@ CITATIONS: Final[dict[str, str]] = {
 }
 """What the rules say of an event: by type, or by type and code word."""
 
+CAME: Final = "The user came with this intent: "
+"""How the rules' summaries begin: the intent's name and what the first request was about."""
+
+CAME_ABOUT: Final = ", about "
+
 TOPICAL: Final = wordset(
     "repeated_rephrasing escalation_tone platform_confusion correction other positive_exclamation time_saved "
     "learning_moment first_attempt_success"
@@ -107,7 +112,7 @@ def rules_answer(session: Session, *, vocabulary: Container[str]) -> Answer:
     events = [(event, _citation(event, session, vocabulary)) for event in examined.detected]
     unmet = dict.fromkeys(text for event, text in events if "unmet" in event.terms)
     return Answer(
-        summary=_summary(session, examined),
+        summary=_summary(session, examined, vocabulary),
         primary_intent=facets.primary_intent,
         outcome=facets.outcome,
         programming_languages=list(facets.programming_languages),
@@ -221,16 +226,23 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _summary(session: Session, examined: Examined) -> str:
+def _summary(session: Session, examined: Examined, vocabulary: Container[str]) -> str:
     calls = sum(step.kind == "tool_call" and step.by != "user" for step in session.steps)
     amount = "no tools" if calls == 0 else "a few tool calls" if calls < 10 else "many tool calls"
     sentences = [
-        f"The user came with this intent: {examined.facets.primary_intent}.",
+        _came(session, examined.facets.primary_intent, vocabulary),
         f"The agent used {amount}.",
         *_moments(examined.detected),
         _OUTCOMES[examined.facets.outcome],
     ]
     return " ".join(sentences)[:400]
+
+
+def _came(session: Session, intent: str, vocabulary: Container[str]) -> str:
+    """What the user came for: from the topics of the first request, intents of the product emerge."""
+    opening = next((i for i, step in enumerate(session.steps) if step.kind == "user_message" and step.text), None)
+    named = topics(session, [opening], vocabulary) if opening is not None else []
+    return f"{CAME}{intent}{CAME_ABOUT}{listed(named)}." if named else f"{CAME}{intent}."
 
 
 def _moments(detected: Iterable[Detected]) -> list[str]:

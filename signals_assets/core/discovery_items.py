@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from signals_assets.core.analysis_rules import CITATIONS
+from signals_assets.core.analysis_rules import CAME, CAME_ABOUT, CITATIONS
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.discovery_vectors import Vectors, unit
 from signals_assets.core.identity import content_id
@@ -22,18 +22,19 @@ from signals_assets.tables import Embedding, ItemKind
 WINDOW_DAYS: Final = 28
 """Trailing days that the map and the proposals look at."""
 
-ITEM_KINDS: Final[tuple[ItemKind, ...]] = ("summary", "friction", "delight", "unmet_need")
+ITEM_KINDS: Final[tuple[ItemKind, ...]] = ("summary", "friction", "delight", "unmet_need", "intent")
 
 Row = Mapping[str, Any]
 
 _TOLD: Final = re.compile(rf"(?:{'|'.join(map(re.escape, sorted(CITATIONS.values(), key=len, reverse=True)))})\b")
 _UNTYPED: Final = frozenset(text for name, text in CITATIONS.items() if name.startswith("other") or "remark" in name)
 _ABOUT: Final = " about "
+_SENTENCE: Final = re.compile(r"(?<=[.!?]) +")
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One admitted text: a session's summary, the citation of an event, or an unmet need."""
+    """One admitted text: a session's summary, what its user came for, the citation of an event, or an unmet need."""
 
     item_id: str
     kind: ItemKind
@@ -44,7 +45,7 @@ class Item:
     day: date
     text: str
     type: str = ""
-    """Taxonomy type the event is stored with; empty for summaries and needs."""
+    """Type the event is stored with, the primary intent as the analyst said it; empty for summaries and needs."""
     confidence: float = 1.0
     """How sure the analyst is of an event; below `COUNTED` it is material for discovery and shapes no category."""
 
@@ -55,8 +56,13 @@ class Window:
 
     items: tuple[Item, ...]
     vectors: Vectors
-    missing: int = 0
-    """Items that were asked for and have no vector."""
+    lost: tuple[Item, ...] = ()
+    """Items that were asked for and have no vector: never embedded, or expired."""
+
+    @property
+    def missing(self) -> int:
+        """How many items have no vector."""
+        return len(self.lost)
 
     def of_kind(self, kind: str) -> "Window":
         """The items of one kind."""
@@ -70,9 +76,16 @@ class Window:
 
 
 def items_of(
-    summaries: Iterable[Row], friction: Iterable[Row], delight: Iterable[Row], unmet_needs: Iterable[Row]
+    summaries: Iterable[Row],
+    friction: Iterable[Row],
+    delight: Iterable[Row],
+    unmet_needs: Iterable[Row],
+    facets: Iterable[Row] = (),
 ) -> list[Item]:
-    """Items of rows of the four abstracted tables, ordered by day and id, each id once.
+    """Items of rows of the abstracted tables, ordered by day and id, each id once.
+
+    What a user came for is told by the first sentence of the session's summary (that is its place), or by the primary
+    intent alone where the barrier rejected the summary.
 
     Left out by definition: summaries that the barrier rejected, and events without a citation or from a detector
     (its citation is a template and says no more than the type). Summaries and needs take their organisation from
@@ -94,13 +107,26 @@ def items_of(
         for kind, row in events
         if row["source"] == "analyst"
     ]
+    told = {row["session_id"]: row for row in summaries}
     found += [
         _item(f"{row['session_id']}:summary", "summary", row, row.get("summary"), _organization(row, organizations))
-        for row in summaries
+        for row in told.values()
     ]
     found += [
         _item(
-            f"{row['session_id']}:need:{row['number']}",
+            intent_id(row["session_id"]),
+            "intent",
+            row,
+            _first_sentence(told.get(row["session_id"], {}).get("summary")) or row["value"],
+            _organization(row, organizations),
+            _plain(row["value"]),
+        )
+        for row in facets
+        if row["facet"] == "primary_intent"
+    ]
+    found += [
+        _item(
+            need_id(row["session_id"], row["number"]),
             "unmet_need",
             row,
             row.get("need"),
@@ -110,6 +136,16 @@ def items_of(
     ]
     unique = {item.item_id: item for item in found if item.text}
     return sorted(unique.values(), key=lambda item: (item.day, item.item_id))
+
+
+def intent_id(session_id: str) -> str:
+    """Id of the item that tells what a session's user came for."""
+    return f"{session_id}:intent"
+
+
+def need_id(session_id: str, number: int) -> str:
+    """Id of an unmet need as an item."""
+    return f"{session_id}:need:{number}"
 
 
 def embedding_rows(
@@ -167,6 +203,8 @@ def spoken(text: str) -> str:
 
     Empty where a rule's sentence names no topic; any other text as it is.
     """
+    if text.startswith(CAME):
+        return text.partition(CAME_ABOUT)[2]
     template = _TOLD.match(text)
     return text if template is None else text[template.end() :].partition(_ABOUT)[2]
 
@@ -177,12 +215,16 @@ def embedded(text: str) -> str:
     Such a sentence tells apart nothing but its topics: with it all remarks are alike (measured: mean cosine 0.8), and
     every group of them is one.
     """
+    if text.startswith(CAME):
+        return spoken(text) or text
     template = _TOLD.match(text)
     return (spoken(text) or text) if template is not None and template.group() in _UNTYPED else text
 
 
 def says_type(text: str) -> bool:
-    """Whether a text is a sentence that the built-in rules write for every event of a type."""
+    """Whether a text is a sentence that the built-in rules write for every event of a type, or for every such wish."""
+    if text.startswith(CAME):
+        return not spoken(text)
     template = _TOLD.match(text)
     return template is not None and template.group() not in _UNTYPED
 
@@ -192,7 +234,7 @@ def window_of(items: Iterable[Item], vectors: Mapping[str, npt.ArrayLike]) -> Wi
     ordered = sorted(items, key=lambda item: (item.day, item.item_id))
     kept = [item for item in ordered if item.item_id in vectors]
     array = np.array([vectors[item.item_id] for item in kept], dtype=np.float32) if kept else np.zeros((0, 0))
-    return Window(tuple(kept), unit(array), missing=len(ordered) - len(kept))
+    return Window(tuple(kept), unit(array), tuple(item for item in ordered if item.item_id not in vectors))
 
 
 def _item(item_id: str, kind: ItemKind, row: Row, text: Any, organization_id: str | None, type_: str = "") -> Item:
@@ -205,9 +247,18 @@ def _item(item_id: str, kind: ItemKind, row: Row, text: Any, organization_id: st
         organization_id=organization_id,
         known_on=row["known_on"],
         day=row["day"],
-        text=str(getattr(text, "text", text) or "").strip(),
+        text=_plain(text).strip(),
         type=type_,
     )
+
+
+def _plain(text: Any) -> str:
+    """The text of an `Abstracted`, of a stored value, or none."""
+    return str(getattr(text, "text", text) or "")
+
+
+def _first_sentence(text: Any) -> str:
+    return _SENTENCE.split(_plain(text).strip(), maxsplit=1)[0]
 
 
 def _organization(row: Row, known: Mapping[str, str]) -> str | None:

@@ -12,7 +12,7 @@ Material (events of little confidence, such as remarks that the rules cannot exp
 what the rules always miss. It makes a new category only where it emerges, unlike anything of the window's older half.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Final
@@ -20,9 +20,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from signals_assets.core.discovery_evidence import JOIN, VARIETY, Found, proposal_rows, variety, was_rejected
+from signals_assets.core.discovery_evidence import JOIN, VARIETY, Context, Found, proposal_rows, variety, was_rejected
 from signals_assets.core.discovery_items import Row, Window, embedded, says_type
 from signals_assets.core.discovery_labels import LABEL_KINDS, OTHER, Category, categories, types_now
+from signals_assets.core.discovery_naming import Namer
 from signals_assets.core.discovery_vectors import (
     Labels,
     Vectors,
@@ -33,6 +34,7 @@ from signals_assets.core.discovery_vectors import (
     tight_groups,
     unlike,
 )
+from signals_assets.core.identity import content_id
 from signals_assets.core.selection import COUNTED
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.settings import Audience
@@ -74,6 +76,10 @@ that are 0.92 to 1.0 pure, at 0.45 0.83 to 0.98; at 0.6 one of four planted cate
 RESAMPLES: Final = 5
 RESAMPLED_SHARE: Final = 0.8
 REAPPEARS: Final = 0.5
+MOST_WISHES: Final = 2000
+"""Intents among which groups are looked for: every session has one, and finding groups takes the square of their
+number; the groups then take in all that are as near."""
+
 SAME_NEED: Final = JOIN
 """Friction `other` as near as this to a need of the same session is that need."""
 
@@ -87,24 +93,30 @@ def propose(
     *,
     audience: Audience,
     seed: int = 0,
+    embedder: str = "",
+    facts: Mapping[str, tuple[str, str]] | None = None,
+    namer: Namer | None = None,
 ) -> list[TaxonomyProposal]:
-    """The day's proposals for new types of friction and delight and for unmet needs, most users first.
+    """The day's proposals for new types of friction and delight, for unmet needs and intents, most users first.
 
-    `previous` are the rows of `taxonomy_proposals` of the day before: a group that shares its evidence keeps id,
-    slug, name and definition. `previous_labels` are rows of `event_labels` of earlier days, oldest first. What was
-    rejected (`taxonomy.rejected()`) is not proposed while its evidence is alike. What the agent has no means to do
-    is told twice, as an unmet need and as friction `other`: it is proposed once, as the unmet need.
+    `facts` are primary intent and outcome of the window's analysed sessions, `namer` asks the analyst's model, where
+    there is one. `previous` are the rows of `taxonomy_proposals` of the day before: a group that shares its evidence
+    keeps id, slug, name and definition. `previous_labels` are rows of `event_labels` of earlier days, oldest first.
+    What was rejected (`taxonomy.rejected()`) is not proposed while its evidence is alike. What the agent has no means
+    to do is told twice, as an unmet need and as friction `other`: it is proposed once, as the unmet need.
     """
     proposals: list[TaxonomyProposal] = []
+    context = Context(taxonomy, audience, previous, facts or {}, _friction(window), namer or Namer())
     for kind in LABEL_KINDS:
         part = window.of_kind(kind)
-        types = types_now(part, kind, taxonomy, previous_labels)
+        types = types_now(part, kind, taxonomy, previous_labels, embedder=embedder)
         unsure = _material(part, types)
         known = categories(part, _without(types, unsure), GATE_QUANTILE)
         unclaimed = left_overs(part.vectors, known)
         left = np.setdiff1d(unclaimed, np.union1d(unsure, _explained(part)))
         if kind == "friction":
             left = np.setdiff1d(left, _told_as_needs(part, window.of_kind("unmet_need")))
+        everything, left = left, _sampled(part, left, MOST_WISHES if kind == "intent" else len(left))
         topical = left[[part.items[row].text != embedded(part.items[row].text) for row in left.tolist()]]
         new, usual = _halves(day, window, part, unsure, previous, previous_labels)
         emerging = np.intersect1d(unlike(part.vectors, new, usual, NOVEL), unclaimed)
@@ -115,8 +127,33 @@ def propose(
             for group in _groups(part, np.union1d(topical, emerging), known, loose_groups, least, seed)
         ]
         found = [group for group in groups if not was_rejected(kind, part, group.rows, taxonomy)]
-        proposals += proposal_rows(day, kind, part, found, taxonomy, previous, audience)
+        if len(left) < len(everything):
+            found = [replace(group, rows=_grown(part.vectors, group.rows, everything)) for group in found]
+        proposals += proposal_rows(day, kind, part, found, known, unclaimed, context)
     return proposals
+
+
+def _friction(window: Window) -> dict[str, frozenset[str]]:
+    """Session -> ids of its items of friction."""
+    found: dict[str, set[str]] = {}
+    for item in window.items:
+        if item.kind == "friction":
+            found.setdefault(item.session_id, set()).add(item.item_id)
+    return {session: frozenset(ids) for session, ids in found.items()}
+
+
+def _sampled(window: Window, rows: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """At most so many of the rows, ascending: those with the lowest hashes, so that a day hardly changes the choice."""
+    if len(rows) <= most:
+        return rows
+    chosen = sorted(rows.tolist(), key=lambda row: content_id("h", window.items[row].item_id))[:most]
+    return np.array(sorted(chosen), dtype=np.int64)
+
+
+def _grown(vectors: Vectors, rows: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """A group that was found in a sample, with those of the other rows that are as near as its own members."""
+    near = vectors[others] @ centroid(vectors[rows]) >= gate(vectors[rows], GATE_QUANTILE)
+    return np.union1d(rows, others[near]).astype(np.int64)
 
 
 def _explained(window: Window) -> npt.NDArray[np.int64]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.discovery_items import intent_id, need_id
 from signals_assets.core.statistics import Cohort, Floats, Integers, add_up
 from signals_assets.core.taxonomy import Taxonomy, seed
 from signals_assets.tables import Kind, Source, UserDay, arrow_schema
@@ -99,17 +100,6 @@ def newest_labels(labels: Rows, day: date) -> dict[str, tuple[str, str]]:
     return {event: (kind, type_) for event, (_, _, kind, type_) in newest.items()}
 
 
-def _session_labels(labels: Rows, kind: str, day: date) -> dict[str, str]:
-    """Newest label of a kind that speaks about a whole session (intent, unmet need): session id -> type."""
-    newest: dict[str, tuple[int, date, str]] = {}
-    names = ("session_id", "kind", "type", "taxonomy_version", "day")
-    for session_id, found, type_, version, labelled in records(labels, names):
-        entry = (int(version), labelled, str(type_))
-        if found == kind and labelled <= day and (session_id not in newest or entry > newest[session_id]):
-            newest[session_id] = entry
-    return {session_id: type_ for session_id, (_, _, type_) in newest.items()}
-
-
 # --- counting ---------------------------------------------------------------------------------------------------
 
 
@@ -179,14 +169,13 @@ def user_days(
     newest = newest_labels(labels, day)
     sessions = _sessions(metrics, wanted, day)
     _add_analyses(sessions, analyses, wanted, day)
-    intents = _session_labels(labels, "intent", day)
-    outcomes = _add_facets(sessions, facets, wanted, day, frozenset(publishable_intents), intents)
+    outcomes = _add_facets(sessions, facets, wanted, day, frozenset(publishable_intents), newest)
     found: dict[tuple[str, Source, str, str], tuple[int, int]] = {}
     for key in outcomes:
         found[key] = (1, 0)
     for kind, rows in (("friction", friction), ("delight", delight)):
         _add_events(found, rows, kind, newest, sessions, min_confidence, day)
-    _add_needs(found, unmet_needs, _session_labels(labels, "unmet_need", day), sessions, day)
+    _add_needs(found, unmet_needs, newest, sessions, day)
 
     totals: dict[tuple[Any, ...], _Total] = {}
     for session in sessions.values():
@@ -254,7 +243,7 @@ def _add_facets(
     wanted: frozenset[date],
     day: date,
     publishable: frozenset[str],
-    labels: Mapping[str, str],
+    labels: Mapping[str, tuple[str, str]],
 ) -> list[tuple[str, Source, str, str]]:
     """Give sessions their intent; return the outcome counts."""
     outcomes: list[tuple[str, Source, str, str]] = []
@@ -266,7 +255,7 @@ def _add_facets(
         if facet == "outcome":
             outcomes.append((session_id, "analyst", "outcome", value))
         elif facet == "primary_intent":
-            intent = labels.get(session_id, value)
+            intent = labels.get(intent_id(session_id), ("", ""))[1] or value  # an empty label: an acceptance was undone
             session.intent = intent if intent in publishable else OTHER
     return outcomes
 
@@ -298,15 +287,16 @@ def _add_events(
 def _add_needs(
     found: dict[tuple[str, Source, str, str], tuple[int, int]],
     needs: Rows,
-    labels: Mapping[str, str],
+    labels: Mapping[str, tuple[str, str]],
     sessions: Mapping[str, _Session],
     day: date,
 ) -> None:
-    """Unmet needs carry no type of their own: an accepted one comes from the session's labels, else `other`."""
-    for session_id, known_on in records(needs, ("session_id", "known_on")):
+    """Unmet needs carry no type of their own: an accepted one comes from a label, else `other`."""
+    for session_id, number, known_on in records(needs, ("session_id", "number", "known_on")):
         session = sessions.get(session_id)
         if session is not None and known_on <= day and session.weight:
-            key: tuple[str, Source, str, str] = (session_id, "analyst", "unmet_need", labels.get(session_id, OTHER))
+            type_ = labels.get(need_id(session_id, number), ("", ""))[1] or OTHER
+            key: tuple[str, Source, str, str] = (session_id, "analyst", "unmet_need", type_)
             found[key] = (found.get(key, (0, 0))[0] + 1, 0)
 
 

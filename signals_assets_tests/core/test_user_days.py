@@ -164,16 +164,17 @@ def test_intents_are_published_ones_other_or_unknown():
 
 
 def test_outcomes_and_unmet_needs_are_counted_for_analysed_sessions():
-    need = {"session_id": "a", "known_on": DAY}
+    needs = [{"session_id": "a", "number": number, "known_on": DAY} for number in (0, 1)]
     rows = counted(
         metrics=[session("a")],
         analyses=[analysis("a")],
         facets=[facet("a", "outcome", "abandoned")],
-        unmet_needs=[need],
-        labels=[label("x", "calendar", kind="unmet_need", session_id="a")],
+        unmet_needs=needs,
+        labels=[label("a:need:1", "calendar", kind="unmet_need", session_id="a")],
     )
     assert found(rows, "analyst", "outcome", "abandoned")[0].weight == 2.0
-    assert found(rows, "analyst", "unmet_need", "calendar")[0].sessions == 1
+    assert found(rows, "analyst", "unmet_need", "calendar")[0].events == 1
+    assert found(rows, "analyst", "unmet_need", "other")[0].events == 1
 
 
 def test_what_became_known_later_is_left_out_of_the_day():
