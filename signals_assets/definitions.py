@@ -23,13 +23,14 @@ from signals_assets.guard import calm_logging
 from signals_assets.resources import resources_for
 from signals_assets.sensors import (
     analysis_collection,
+    auto_acceptance,
     fix_tracking,
     friction_threshold,
     late_sessions,
 )
 from signals_assets.settings import Settings
 
-SENSORS = (analysis_collection, friction_threshold, fix_tracking, late_sessions)
+SENSORS = (analysis_collection, friction_threshold, fix_tracking, late_sessions, auto_acceptance)
 STAGES = (sessions, metrics, analysis, abstractions, discovery, correlations, tickets, outcomes, report)
 
 
@@ -49,6 +50,7 @@ def build_defs(
             automation.collection,
             automation.act,
             automation.retention,
+            auto_acceptance.taxonomy_job,
         ],
         schedules=automation.schedules(settings),
         sensors=[module.sensor_for(settings) for module in SENSORS],

@@ -95,7 +95,7 @@ class Graph:
         for request in result.run_requests or []:
             job = self.definitions.resolve_job_def(request.job_name or definition.targets[0].job_name)
             job.execute_in_process(
-                run_config=QUIET,
+                run_config={**QUIET, **(request.run_config or {})},
                 instance=self.instance,
                 partition_key=request.partition_key,
                 tags=dict(request.tags),

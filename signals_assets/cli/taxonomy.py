@@ -1,136 +1,234 @@
-"""`signals taxonomy`: proposals, and what a person decides about them. Every decision is a ledger entry."""
+"""`signals taxonomy`: proposals, and what a person decides about them. Every decision is a ledger entry.
+
+Put here: the commands' words and output. Not here: what a decision's payload holds (see `resources/decisions.py`).
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from signals_assets.cli.printing import json_option, show, write_json
-from signals_assets.core.taxonomy import Taxonomy, TaxonomyError, check, fold
-from signals_assets.resources import resources_for
+from signals_assets.core.taxonomy import KINDS, Taxonomy, TaxonomyError
+from signals_assets.resources import decisions, resources_for
 from signals_assets.settings import Settings
 
-_PROPOSALS = """
-select * exclude (day, ledger_seq) from taxonomy_proposals
-where day = (select max(day) from taxonomy_proposals) order by ready desc, sessions desc
-"""
+Doors = Mapping[str, Any]
+KIND = click.option("--kind", type=click.Choice(KINDS), help="Where categories of several kinds have the slug.")
 
 
 @click.group()
 def command() -> None:
-    """See what emerged, and accept, reject, rename, merge, retire or undo. Nothing is ever rewritten."""
+    """See what emerged; accept, reject, rename, merge, split, retire or undo. Nothing is ever rewritten."""
 
 
-def _taxonomy(doors: Mapping[str, Any]) -> Taxonomy:
-    return fold(doors["ledger"].entries(["taxonomy"]))
-
-
-def _decide(payload: dict[str, Any]) -> None:
+def _decide(payload_of: Callable[[Doors, Taxonomy], Mapping[str, Any]]) -> None:
+    """Write the decision that `payload_of` makes of the doors and the taxonomy, and say what it did."""
     doors = resources_for(Settings())
     author = os.environ.get("USER") or f"user {os.getuid()}"
-    with doors["ledger"].transaction() as writer:  # two people who decide at once: the second sees the first's decision
-        entries = writer.entries(["taxonomy"])
-        try:
-            check(fold(entries), payload)
-        except TaxonomyError as error:
-            raise click.ClickException(str(error)) from None
-        entry, _ = writer.append("taxonomy", f"{len(entries) + 1}", payload | {"author": author})
-    click.echo(f"taxonomy version {_taxonomy(doors).version} (entry {entry.seq}); it counts from the next day on")
+    ledger = doors["ledger"]
+    try:
+        payload = payload_of(doors, decisions.taxonomy_of(ledger))
+        entry, taxonomy = decisions.decide(ledger, payload, author=author)
+    except TaxonomyError as error:
+        raise click.ClickException(str(error)) from None
+    _add_partitions(doors["settings"], taxonomy)
+    told = f"taxonomy version {taxonomy.version} (entry {entry.seq}); it counts from the next day on"
+    click.echo(f"{told}. signals taxonomy undo {entry.seq} takes it back")
 
 
-def _proposal(slug: str) -> dict[str, Any]:
-    rows = resources_for(Settings())["warehouse"].query(_PROPOSALS).to_pylist()
-    found = [row for row in rows if slug in (row["slug"], row["proposal_id"])]
-    if not found:
-        raise click.ClickException(f"no proposal named {slug}; signals taxonomy proposals lists them")
-    row: dict[str, Any] = found[0]
-    return row
+def _add_partitions(settings: Settings, taxonomy: Taxonomy) -> None:
+    """The instance knows a partition for every friction type, where there is an instance already."""
+    from signals_assets.cli.instance import dagster_home, quiet
+
+    if not (settings.home / "dagster").exists() and "DAGSTER_HOME" not in os.environ:
+        return  # nothing ran here yet; the first run adds them
+    import dagster as dg
+
+    from signals_assets.partitions import FRICTION_TYPES
+
+    quiet()
+    dagster_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        instance.add_dynamic_partitions(str(FRICTION_TYPES.name), list(taxonomy.slugs("friction")))
+
+
+def _named(words: Sequence[str], names: Sequence[str], kind: str | None) -> tuple[str | None, list[str]]:
+    """Kind and the other arguments: a kind may stand before them. Raises UsageError."""
+    if len(words) == len(names) + 1 and words[0] in KINDS:
+        kind, words = words[0], words[1:]
+    if len(words) != len(names):
+        raise click.UsageError(f"give {' '.join(names)}, with a kind before it where several kinds have the slug")
+    return kind, list(words)
 
 
 @command.command()
+@click.option("--kind", type=click.Choice(KINDS), help="Of one kind only, by rank: the most wanted first.")
 @json_option
-def proposals(json_file: str | None) -> None:
+def proposals(kind: str | None, json_file: str | None) -> None:
     """New categories of the newest day, with their evidence."""
-    rows = resources_for(Settings())["warehouse"].query(_PROPOSALS).to_pylist()
+    rows = [
+        {name: value for name, value in row.items() if name not in ("day", "ledger_seq")}
+        for row in decisions.proposals(resources_for(Settings())["warehouse"])
+        if kind in (None, row["kind"])
+    ]
+    rows = sorted(rows, key=lambda row: row["rank"]) if kind else rows
     write_json(json_file, rows)
-    columns = ("kind", "slug", "name", "users", "sessions", "days_seen", "first_day", "nearest", "ready", "waiting_for")
+    columns = (
+        "kind", "rank", "slug", "name", "users", "sessions", "days_seen", "first_day", "stability", "agreement",
+        "explains", "nearest", "ready", "waiting_for",
+    )  # fmt: skip
     show("Proposals", [{name: row[name] for name in columns} for row in rows],
-         empty="Every friction and every need fits a known type, or no day is materialized yet.")  # fmt: skip
+         note="signals taxonomy show SLUG: what it is, what it is not, why it is not the nearest category",
+         empty="Every friction, need and intent fits a known type, or no day is materialized yet.")  # fmt: skip
+
+
+@command.command("show")
+@click.argument("slug")
+@json_option
+def shown(slug: str, json_file: str | None) -> None:
+    """Everything that is known of one proposal."""
+    try:
+        row = decisions.proposal(resources_for(Settings())["warehouse"], slug)
+    except TaxonomyError as error:
+        raise click.ClickException(str(error)) from None
+    write_json(json_file, row)
+    examples = row.pop("examples")
+    show(
+        row["name"], [{"what": name.replace("_", " "), "": value} for name, value in row.items() if name != "item_ids"]
+    )
+    show("Examples", [{"text": text} for text in examples])
 
 
 @command.command("list")
 @json_option
 def listed(json_file: str | None) -> None:
     """The taxonomy as it stands, and the decisions that are in force: undo takes one back by its entry."""
-    taxonomy = _taxonomy(resources_for(Settings()))
+    taxonomy = decisions.taxonomy_of(resources_for(Settings())["ledger"])
     rows = [
         {"kind": item.kind, "slug": item.slug, "name": item.name, "since": item.since_version, "retired": item.retired}
         for item in taxonomy.types
     ]
-    decisions = [
+    in_force = [
         {
             "entry": change.seq, "version": change.version, "action": change.action,
-            **{name: change.payload.get(name) for name in ("kind", "slug", "name", "into", "author")},
+            **{name: change.payload.get(name) for name in ("kind", "slug", "name")},
+            "into": _into(change.payload.get("into")), "author": change.payload.get("author"),
         }
         for change in taxonomy.changes
     ]  # fmt: skip
-    write_json(json_file, {"types": rows, "decisions": decisions})
+    write_json(json_file, {"types": rows, "decisions": in_force})
     show(f"Taxonomy, version {taxonomy.version}", rows)
-    show("Decisions in force", decisions)
+    show("Decisions in force", in_force)
+
+
+def _into(into: Any) -> Any:
+    return [part["slug"] for part in into] if isinstance(into, list) else into
+
+
+@command.command()
+@json_option
+def reviews(json_file: str | None) -> None:
+    """How the categories fare: how large, last seen, whether their meaning moves, which to retire."""
+    rows = resources_for(Settings())["warehouse"].query(
+        "select * exclude (day) from taxonomy_reviews where day = (select max(day) from taxonomy_reviews) "
+        "order by retire desc, drifts desc, kind, users desc, slug"
+    ).to_pylist()  # fmt: skip
+    write_json(json_file, rows)
+    columns = ("kind", "slug", "items", "users", "last_day", "same_meaning", "drifts", "explains", "retire", "reason")
+    show("Categories", [{name: row[name] for name in columns} for row in rows], empty="No day is materialized yet.")
 
 
 @command.command()
 @click.argument("slug")
 @click.option("--name", help="Another name than the proposed one.")
-def accept(slug: str, name: str | None) -> None:
+@click.option("--definition", help="Another definition.")
+@click.option("--is-not", help="Another description of what does not belong to it.")
+def accept(slug: str, name: str | None, definition: str | None, is_not: str | None) -> None:
     """Accept a proposal: a new type, its partition, and its past items relabelled."""
-    row = _proposal(slug)
-    _decide({
-        "action": "accept", "kind": row["kind"], "slug": row["slug"], "name": name or row["name"],
-        "definition": row["definition"], "proposal_id": row["proposal_id"], "item_ids": row["item_ids"],
-    })  # fmt: skip
+    _decide(
+        lambda doors, _: decisions.acceptance(
+            doors["warehouse"],
+            decisions.proposal(doors["warehouse"], slug),
+            name=name,
+            definition=definition,
+            is_not=is_not,
+        )
+    )
 
 
 @command.command()
 @click.argument("slug")
 def reject(slug: str) -> None:
     """Reject a proposal: it stays rejected while its evidence is alike."""
-    row = _proposal(slug)
-    _decide({
-        "action": "reject", "kind": row["kind"], "slug": row["slug"],
-        "proposal_id": row["proposal_id"], "item_ids": row["item_ids"],
-    })  # fmt: skip
+    _decide(lambda doors, _: decisions.rejection(doors["warehouse"], decisions.proposal(doors["warehouse"], slug)))
 
 
 @command.command()
-@click.argument("kind")
-@click.argument("slug")
-@click.argument("name")
-def rename(kind: str, slug: str, name: str) -> None:
+@click.argument("words", nargs=-1, metavar="[KIND] SLUG NAME")
+@click.option("--definition", help="Another definition, too.")
+@click.option("--is-not", help="Another description of what does not belong to it, too.")
+@KIND
+def rename(words: tuple[str, ...], definition: str | None, is_not: str | None, kind: str | None) -> None:
     """Give a type another name; its id stays."""
-    _decide({"action": "rename", "kind": kind, "slug": slug, "name": name})
+    kind, (slug, name) = _named(words, ("SLUG", "NAME"), kind)
+    more = {key: value for key, value in (("definition", definition), ("is_not", is_not)) if value}
+    _decide(lambda _, taxonomy: _about("rename", taxonomy, slug, kind) | {"name": name, **more})
 
 
 @command.command()
-@click.argument("kind")
-@click.argument("slug")
-@click.argument("into")
-def merge(kind: str, slug: str, into: str) -> None:
-    """Merge a type into another."""
-    _decide({"action": "merge", "kind": kind, "slug": slug, "into": into})
+@click.argument("words", nargs=-1, metavar="[KIND] SLUG INTO")
+@KIND
+def merge(words: tuple[str, ...], kind: str | None) -> None:
+    """Merge a type into another of its kind, which goes on."""
+    kind, (slug, into) = _named(words, ("SLUG", "INTO"), kind)
+    _decide(lambda _, taxonomy: _about("merge", taxonomy, slug, kind) | {"into": into})
 
 
 @command.command()
-@click.argument("kind")
-@click.argument("slug")
-def retire(kind: str, slug: str) -> None:
+@click.argument("words", nargs=-1, metavar="[KIND] SLUG")
+@click.option("--pieces", type=click.IntRange(2), default=2, show_default=True, help="Into how many.")
+@click.option("--dry-run", is_flag=True, help="Show the parts, decide nothing.")
+@KIND
+def split(words: tuple[str, ...], pieces: int, dry_run: bool, kind: str | None) -> None:
+    """Split a type into the parts that its items fall into; rename the parts afterwards."""
+    kind, (slug,) = _named(words, ("SLUG",), kind)
+
+    def payload(doors: Doors, taxonomy: Taxonomy) -> Mapping[str, Any]:
+        made = decisions.splitting(doors["warehouse"], taxonomy, decisions.category(taxonomy, slug, kind), pieces)
+        show("Parts", [
+            {**{name: part[name] for name in ("slug", "name", "definition")}, "items": len(part["item_ids"])}
+            for part in made["into"]
+        ])  # fmt: skip
+        return made
+
+    if dry_run:
+        doors = resources_for(Settings())
+        try:
+            payload(doors, decisions.taxonomy_of(doors["ledger"]))
+        except TaxonomyError as error:
+            raise click.ClickException(str(error)) from None
+        return
+    _decide(payload)
+
+
+@command.command()
+@click.argument("words", nargs=-1, metavar="[KIND] SLUG")
+@KIND
+def retire(words: tuple[str, ...], kind: str | None) -> None:
     """Retire a type: it is no longer asked for."""
-    _decide({"action": "retire", "kind": kind, "slug": slug})
+    kind, (slug,) = _named(words, ("SLUG",), kind)
+    _decide(lambda _, taxonomy: _about("retire", taxonomy, slug, kind))
 
 
 @command.command()
-@click.argument("seq", type=int)
-def undo(seq: int) -> None:
-    """Take back the decision with this entry number."""
-    _decide({"action": "undo", "undoes": seq})
+@click.argument("entry", type=int, required=False)
+def undo(entry: int | None) -> None:
+    """Take back the decision with this entry number (default: the last one)."""
+    _decide(lambda _, taxonomy: {"action": "undo", "undoes": entry or decisions.last_decision(taxonomy)})
+
+
+def _about(action: str, taxonomy: Taxonomy, slug: str, kind: str | None) -> dict[str, Any]:
+    item = decisions.category(taxonomy, slug, kind)
+    return {"action": action, "kind": item.kind, "slug": item.slug}

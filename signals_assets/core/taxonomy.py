@@ -8,13 +8,17 @@ give the same taxonomy. Slugs are ids: never reused, never renamed (a rename cha
 
 Payload of an entry, by `action`:
 
-    accept  kind, slug, name, definition, is_not?, lever?, proposal_id?, item_ids?      adds a type
-    reject  kind, proposal_id, slug?, item_ids?                                         remembered, changes no type
+    accept  kind, slug, name, definition, is_not?, lever?, *                            adds a type
+    reject  kind, slug?, *                                                              remembered, changes no type
     rename  kind, slug, name?, definition?, is_not?                                     the slug stays
     merge   kind, slug, into (a slug)                                                   the first goes on as the second
-    split   kind, slug, into (a list of {slug, name, definition, is_not?})              retires one, adds several
+    split   kind, slug, into (list of {slug, name, definition, is_not?, item_ids?, centre?})   retires one, adds several
     retire  kind, slug
     undo    undoes (sequence number of an entry)                                        as if that had not been written
+
+    *       proposal_id?, item_ids?, evidence? (what was known of the proposal), centre? ({embedder, vector, threshold})
+
+Every payload names its `author`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
