@@ -8,14 +8,14 @@ left. A run that was stopped is gone on with by the same command: what was answe
 """
 
 import fcntl
+import os
 import secrets
 import shutil
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
-from pathlib import Path
 from typing import IO, Final, Self
 
 import click
@@ -39,6 +39,7 @@ from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import seed
 from signals_assets.prompts import pinned
 from signals_assets.resources.compute import Compute
+from signals_assets.resources.stopped_runs import NAME, remove_stopped_runs
 from signals_assets.settings import Audience, ModelSettings, Settings
 
 LABEL: Final = "files"
@@ -86,13 +87,13 @@ class Asking:
 
         asked = settings.language_model
         self._asked, self._compute = asked, compute
-        self._backend = batches_for(settings, directly=True)
+        address = asked.base_url or os.environ.get("OPENAI_BASE_URL")
+        server = content_id("at", settings.analyst, asked.model, address, asked.session_tokens)
+        self._settings, self._folder = settings, settings.restricted / NAME / server
+        self._backend = batches_for(settings, directly=True, folder=f"{NAME}/{server}")
         if self._backend.tier == "flex" and tiers_of(asked.model) and "flex" not in tiers_of(asked.model):
             self._backend.tier = "sync"
         self.where = self._backend.server.client().base_url
-        server = content_id("at", settings.analyst, asked.model, self.where, asked.session_tokens)
-        self._folder: Path = settings.restricted / "analyze" / server
-        self._kept_days = settings.retention_days
         self._log = RequestLog(f"sqlite:///{(self._folder / 'requests.db').absolute()}")
         secret = secrets.token_bytes(32)
         self._overrides = prices_of(asked)
@@ -112,7 +113,8 @@ class Asking:
     def __enter__(self) -> Self:
         from signals_assets.resources.folders import private_folder
 
-        _expire(self._folder.parent, self._kept_days)
+        cut = datetime.now(UTC) - timedelta(days=self._settings.retention_days)
+        remove_stopped_runs(self._settings, cut)
         private_folder(self._folder)
         self._lock = (self._folder / "lock").open("wb")
         try:
@@ -250,12 +252,3 @@ def sized(
     sizes = [size for part in compute.map(size_chunk, chunks()) for size in part]
     counted = [(size, hints[one]) for one, size in zip(ids, sizes, strict=True) if size is not None]
     return outlook(counted, list(hints.values()), session_tokens=how.session_tokens)
-
-
-def _expire(folder: Path, days: int) -> None:
-    """Remove what runs left behind that nobody went on with for as long as raw text may be kept."""
-    before = time.time() - days * 86_400
-    for path in folder.glob("*"):
-        newest = max((one.stat().st_mtime for one in path.rglob("*") if one.is_file()), default=0.0)
-        if newest < before:
-            shutil.rmtree(path, ignore_errors=True)

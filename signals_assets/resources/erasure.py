@@ -51,6 +51,7 @@ from signals_assets.resources.folders import private_folder
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.session_source import Covers
+from signals_assets.resources.stopped_runs import remove_stopped_runs
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
@@ -337,6 +338,7 @@ def erase(doors: Doors, traces: Traces, checkpoint: Checkpoint = lambda _: None)
     checkpoint("spool")
     asked = set(traces.items) | requests_again(doors["ledger"], traces.sessions)
     done.counts["answers in batches"] = doors["analyst"].forget(asked) + doors["second_reader"].forget(asked)
+    done.counts["stopped runs of signals analyze"] = remove_stopped_runs(settings)
     checkpoint("batches")
     for table, count in _tables(doors, traces, checkpoint):
         done.counts[table] = done.counts.get(table, 0) + count

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from signals_assets.core.retention import days_kept
+from signals_assets.resources.stopped_runs import remove_stopped_runs
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import TABLES
@@ -50,4 +51,6 @@ def expire(doors: Mapping[str, Any], today: date, *, dry_run: bool = False) -> l
     ):
         removed = doors[door].expire(before, dry_run=dry_run)
         found.append(Expired(what, "restricted", settings.retention_days, removed))
+    removed = remove_stopped_runs(settings, before, dry_run=dry_run)
+    found.append(Expired("stopped runs of signals analyze", "restricted", settings.retention_days, removed))
     return found
