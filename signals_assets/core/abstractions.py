@@ -194,7 +194,6 @@ class _Case:
         self.barrier = barrier
         self.rejected: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
-        self.session: Session | None = None
         self.index: TranscriptIndex | None = None
         self.foreign = False
 
@@ -206,7 +205,7 @@ class _Case:
         facets: list[Facet] = []
         needs: list[UnmetNeed] = []
         if answer is not None:
-            session = self.session = from_json(self.raw["session"])
+            session = from_json(self.raw["session"])
             self.foreign = language_of(session) != ENGLISH
             self.notes["other_language"] += self.foreign
             self.index = TranscriptIndex.of(session, [*answer_texts(answer), *map(need_sentence, answer.unmet_needs)])
@@ -248,7 +247,7 @@ class _Case:
         # The built-in rules choose a label from a list of ours: no session informs its words.
         index = None if field == "intent" and self._by_rules else self.index
         revise = None if self._by_rules else self.chunk.revise
-        verdict = self.barrier.examine(text, field, transcript=index, session=self.session, revise=revise)
+        verdict = self.barrier.examine(text, field, transcript=index, revise=revise)
         self.notes["texts_retried"] += verdict.retried
         self.notes["texts_admitted_on_retry"] += verdict.retried and verdict.rule is None
         if verdict.rule is not None:

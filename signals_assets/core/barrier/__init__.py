@@ -28,7 +28,6 @@ from signals_assets.core.barrier.support import (
     feature_hash,
 )
 from signals_assets.core.barrier.thresholds import SHOWN
-from signals_assets.core.sessions import Session
 from signals_assets.settings import Audience
 from signals_assets.zones import _BARRIER_KEY, Abstracted
 
@@ -113,12 +112,11 @@ class Barrier:
         field: TextField,
         *,
         transcript: TranscriptIndex | None,
-        session: Session | None = None,
         revise: Revise | None = None,
     ) -> Admission:
         """The verdict on a field after its one second try where the first text was refused: the way of every text.
 
-        `session` is what `transcript` indexes: words of a second text that the first did not have are looked up in it.
+        Words and sequences of a second text that the first did not have are looked up in the transcript, too.
         `revise` answers refusals of an analyst's texts; None is for texts of the built-in rules (see `repair.py`).
         Where there is no second text the verdict keeps the first rule.
         """
@@ -133,9 +131,9 @@ class Barrier:
             second = repaired(text, first.rule, limit=limit, shape=shape, view=self._view(transcript), grams=grams)
         if second is None:
             return Admission(None, first.rule, retried=True)
-        if transcript is not None and session is not None and type(second) is str:
+        if transcript is not None and type(second) is str:
             # The index knows what the first texts share with the session; new words and new neighbours may, too.
-            transcript = TranscriptIndex.of(session, [second])
+            transcript = transcript.also(second)
         verdict = self.admit(second, limit=limit, transcript=transcript, grams=grams, shape=shape)
         return Admission(verdict.text, verdict.rule, retried=True)
 

@@ -13,7 +13,7 @@ Sessions without a user all count as one user: a missing user never raises suppo
 import hashlib
 import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cache, cached_property
 from itertools import repeat
@@ -239,6 +239,11 @@ class TranscriptIndex:
     """Features of the answer that also occur in the transcript."""
     starts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """First five letters -> transcript words of five letters or more that are no core words (for R7)."""
+    looked_for: frozenset[Feature] = field(default_factory=frozenset, repr=False)
+    """All features of the answer: what `shared` says of others is not known."""
+    _words: str = field(default="", repr=False)
+    """The transcript's words between blanks; `_content`: without function words. For a second text."""
+    _content: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, session: Session, texts: Iterable[str]) -> "TranscriptIndex":
@@ -253,8 +258,25 @@ class TranscriptIndex:
         for word in set(words):
             if 5 <= len(word) <= 30 and word not in core_words():
                 starts.setdefault(word[:5], set()).add(word)
-        shared = Vocabulary.of(texts).found_in(words)
-        return cls(frozenset(shared), {start: frozenset(group) for start, group in starts.items()})
+        texts = list(texts)
+        content = [word for word in words if word not in _stop_words()]
+        return cls(
+            frozenset(Vocabulary.of(texts).found_in(words)),
+            {start: frozenset(group) for start, group in starts.items()},
+            frozenset(feature for text in texts for feature in features(text)),
+            f" {' '.join(words)} ",
+            f" {' '.join(content)} ",
+        )
+
+    def also(self, text: str) -> "TranscriptIndex":
+        """The index for one more text: only what it has and the texts before it had not is looked up."""
+        new = {feature for feature in features(text) if feature not in self.looked_for}
+        found = {feature for feature in new if self._occurs(feature)}
+        return replace(self, shared=self.shared | found, looked_for=self.looked_for | new)
+
+    def _occurs(self, feature: Feature) -> bool:
+        kind, _, words = feature.partition(" ")
+        return f" {words} " in (self._content if kind.startswith("c") else self._words)
 
 
 def feature_hash(feature: Feature, key: bytes) -> str:
