@@ -633,6 +633,36 @@ class EventLabel(Row):
     ledger_seq: int = Field(0, description="Ledger sequence number read up to.")
 
 
+class TaxonomyReview(Row):
+    """How each category in force fares: size, last sight, drift of meaning, whether to retire it."""
+
+    table = "taxonomy_reviews"
+    stage = "discovery"
+    zone = "abstracted"
+    key = ("kind", "slug")
+
+    kind: ProposalKind = Field(description="Kind of category.")
+    slug: str = Field(description="The category.")
+    since_version: int = Field(description="Taxonomy version that it came with.")
+    items: int = Field(description="Items of the window that have it.")
+    users: int = Field(description="Distinct users.")
+    sessions: int = Field(description="Distinct sessions.")
+    last_day: date | None = Field(None, description="Day of its newest item ever seen.")
+    same_meaning: float | None = Field(
+        None, description="Cosine of the last week's items to its definition, or to the weeks before; null for few."
+    )
+    drifts: bool = Field(description="Its items have moved away from its definition.")
+    explains: float | None = Field(
+        None, description="Bits it tells of outcome and other friction beyond the intent, less what chance gives."
+    )
+    explains_chance: float | None = Field(None, description="Chance of as much without any relation.")
+    silent_days: int = Field(0, description="Days in a row on which it told nothing although enough users had it.")
+    retire: bool = Field(description="Its retirement is proposed; a person decides.")
+    reason: Literal["", "no_longer_occurs", "tells_nothing"] = Field("", description="Why it should be retired.")
+    taxonomy_version: int = Field(description="Version of the taxonomy.")
+    ledger_seq: int = Field(0, description="Ledger sequence number read up to.")
+
+
 # --- stage 6: correlations -------------------------------------------------------------------------------------
 
 
@@ -697,6 +727,29 @@ class FrictionRate(Row):
     low: float = Field(description="Lower end of the 95 % interval, by user; for public that of the noise.")
     high: float = Field(description="Upper end.")
     users: str = Field(description="Distinct users, as a band; for public those concerned, with noise.")
+    sessions: str = Field(description="Sessions, as a band.")
+    coverage: float = Field(description="Share of the window's sessions that the source looked at (weighted).")
+    severe_share: float | None = Field(None, description="Share of such sessions whose worst event was high, rounded.")
+    taxonomy_version: int = Field(description="Taxonomy version of the labels.")
+
+
+class RestatedRate(Row):
+    """Past rates of types that are new today, under today's labels: what `friction_rates` of those days cannot know."""
+
+    table = "restated_rates"
+    stage = "correlations"
+    zone = "published"
+    key = ("kind", "type", "source", "window_days", "about_day")
+
+    about_day: date = Field(description="Last day of the window that the rate is about; earlier than `day`.")
+    kind: Kind = Field(description="friction or delight.")
+    type: str = Field(description="Taxonomy type, accepted since.")
+    source: Source = Field(description="Which source the rate is from.")
+    window_days: int = Field(description="Days counted: 1 or 7.")
+    rate: float = Field(description="Share of sessions, rounded.")
+    low: float = Field(description="Lower end of the 95 % interval, by user.")
+    high: float = Field(description="Upper end.")
+    users: str = Field(description="Distinct users, as a band.")
     sessions: str = Field(description="Sessions, as a band.")
     coverage: float = Field(description="Share of the window's sessions that the source looked at (weighted).")
     severe_share: float | None = Field(None, description="Share of such sessions whose worst event was high, rounded.")
@@ -959,8 +1012,8 @@ TABLES: Final[dict[str, type[Row]]] = {
         SessionMetrics, Detection,
         AnalysisRequestRow, Analysis, Rereading, WordSupport,
         AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed, Agreement, ReaderAgreement, FeedbackLink,
-        Embedding, ClusterMember, Cluster, TaxonomyProposal, EventLabel,
-        UserDay, FrictionRate, ReleaseCorrelation, ErrorCorrelation, LeadingIndicator, IntentTrend,
+        Embedding, ClusterMember, Cluster, TaxonomyProposal, EventLabel, TaxonomyReview,
+        UserDay, FrictionRate, RestatedRate, ReleaseCorrelation, ErrorCorrelation, LeadingIndicator, IntentTrend,
         Cause, FrictionLevel,
         TicketRow, FixOutcome, LoopMetric,
         DailyReport,

@@ -1,6 +1,7 @@
 """Stage 6 · correlations. Counts by user and day, and every rate and comparison that is computed from them.
 
-Writes  user_days; friction_rates, release_correlations, error_correlations, leading_indicators, intent_trends
+Writes  user_days; restated_rates, friction_rates, release_correlations, error_correlations, leading_indicators,
+        intent_trends
 Reads   session_metrics, friction_events, delight_events, facets, analyses, unmet_needs, event_labels, releases, logs
 Thinking: core/user_days.py, core/correlations.py, core/within_sessions.py, core/statistics.py
 """
@@ -16,8 +17,9 @@ from signals_assets.core import pictures
 from signals_assets.core.barrier.differential import Spending, exact, noisy
 from signals_assets.core.correlations import friction_rates as rates_of
 from signals_assets.core.correlations import intent_trends as trends_of
-from signals_assets.core.correlations import labeller, public_rates, public_release
+from signals_assets.core.correlations import labeller, public_rates, public_release, with_restated
 from signals_assets.core.correlations import release_correlations as releases_of
+from signals_assets.core.correlations import restated_rates as past_rates
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors.facets import INTENTS
 from signals_assets.core.taxonomy import fold
@@ -29,7 +31,7 @@ from signals_assets.guard import guarded
 from signals_assets.metadata import picture, shown, store
 from signals_assets.partitions import days_of, days_of_run, window
 from signals_assets.resources.keys import PseudonymKey
-from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.ledger import Entry, Ledger
 from signals_assets.resources.privacy_budget import charge, was_refused
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
@@ -46,6 +48,7 @@ from signals_assets.tables import (
     LeadingIndicator,
     Release,
     ReleaseCorrelation,
+    RestatedRate,
     SessionMetrics,
     UnmetNeed,
     UserDay,
@@ -112,7 +115,33 @@ def _late_days(warehouse: Warehouse, day: date) -> set[date]:
     return late
 
 
-@daily_asset(FrictionRate, deps=["user_days", "releases"])
+@daily_asset(RestatedRate, deps=["user_days"])
+def restated_rates(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Where a type was accepted the day before: its four weeks before that, so that its trend begins where it did."""
+    days = days_of(context)
+    counts = _counts(warehouse, days)
+    for day in days:
+        known = {(item.kind, item.type) for item in types_counted(fold(_decided(ledger, day - timedelta(days=1))))}
+        types = [item for item in types_counted(fold(_decided(ledger, day))) if (item.kind, item.type) not in known]
+        if settings.audience == "public" or not types:  # nothing is paid for the past twice
+            why = {"not_for_public": len(types)} if types else {}
+            store(context, warehouse, RestatedRate, day, [], Coverage(asked=len(types), skipped=why))
+            continue
+        rows, coverage = past_rates(day, counts, types=types, audience=settings.audience, days=WITHIN_WINDOW)
+        store(context, warehouse, RestatedRate, day, rows, coverage)
+
+
+def _decided(ledger: Ledger, day: date) -> list[Entry]:
+    """Decisions about the taxonomy that the day knows."""
+    return ledger.entries(["taxonomy"], before=day)
+
+
+@daily_asset(FrictionRate, deps=["user_days", "releases", "restated_rates"])
 def friction_rates(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -132,9 +161,14 @@ def friction_rates(
             rows, coverage = rates_of(day, counts, types=types, audience=settings.audience, label=label)
         store(context, warehouse, FrictionRate, day, rows, coverage)
     last = days[-1]
-    history = warehouse.read(FrictionRate, window(last, PICTURE_DAYS)).to_pylist()
+    taxonomy = fold(_decided(ledger, last))
+    history = with_restated(
+        warehouse.read(FrictionRate, window(last, PICTURE_DAYS)).to_pylist(),
+        warehouse.read(RestatedRate, window(last, PICTURE_DAYS)).to_pylist(),
+        taxonomy,
+    )
     marks = warehouse.read(ReleaseCorrelation, window(last, PICTURE_DAYS)).to_pylist()
-    names = {item.slug: item.name for item in fold(ledger.entries(["taxonomy"], before=last)).types}
+    names = {item.slug: item.name for item in taxonomy.types}
     events = _severities(warehouse, last)
     drawn = {
         "rates over time": pictures.rates_over_time(history, marks, until=last, names=names),

@@ -1,6 +1,6 @@
 """Stage 5 · discovery. Vectors, the map with its memory, proposals of new categories, newer labels.
 
-Writes  embeddings; clusters, cluster_members; taxonomy_proposals; event_labels
+Writes  embeddings; clusters, cluster_members; taxonomy_proposals, taxonomy_reviews; event_labels
 Reads   abstracted_summaries, facets, friction_events, delight_events, unmet_needs (four weeks); the taxonomy's ledger
 Thinking: core/discovery.py, core/taxonomy.py      Doors: embedder, analyst (one question for a name)
 """
@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
+from signals_assets import checks
 from signals_assets.automation import daily_asset, daily_assets, materialized
 from signals_assets.core import pictures
 from signals_assets.core.coverage import Coverage
@@ -29,6 +30,7 @@ from signals_assets.core.discovery import (
 )
 from signals_assets.core.discovery import event_labels as labels_of
 from signals_assets.core.discovery_naming import Ask, Namer
+from signals_assets.core.discovery_reviews import reviews
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import picture, selected, store
 from signals_assets.partitions import days_of, window
@@ -48,6 +50,7 @@ from signals_assets.tables import (
     FrictionEvent,
     Row,
     TaxonomyProposal,
+    TaxonomyReview,
     UnmetNeed,
 )
 
@@ -213,6 +216,43 @@ def _named_by_model(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
     """What a model said on an earlier run of the same day: a repeat asks nothing again and calls nothing otherwise."""
     rows = warehouse.read(TaxonomyProposal, day).to_pylist()
     return [row for row in rows if "model" in (row["named_by"], row["judged_by"])]
+
+
+@daily_asset(TaxonomyReview, deps=["embeddings", "event_labels", *SOURCES])
+def taxonomy_reviews(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
+    embedder: dg.ResourceParam[Embedder],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Reads its own previous day. What no longer occurs or tells nothing is proposed for retirement."""
+    days = days_of(context)
+    windows = _Windows(warehouse, days, embedder.name)
+    for day in days:
+        rows = reviews(
+            day,
+            windows.of(day),
+            fold(ledger.entries(["taxonomy"], before=day)),
+            _before(warehouse, EventLabel, day),
+            _earlier(warehouse, TaxonomyReview, day),
+            audience=settings.audience,
+            embedder=embedder.name,
+            facts=windows.facts(day),
+        )
+        judged = sum(row.same_meaning is not None for row in rows)
+        coverage = Coverage(asked=len(rows), answered=judged, skipped={"too_few_items": len(rows) - judged})
+        drifting, retiring = sum(row.drifts for row in rows), sum(row.retire for row in rows)
+        store(context, warehouse, TaxonomyReview, day, rows, coverage, drifting=drifting, to_retire=retiring)
+
+
+meaning = checks.share(
+    TaxonomyReview,
+    "categories_mean_what_they_did",
+    "No category's items have moved away from its definition.",
+    sql="select avg(case when drifts then 0.0 else 1.0 end) as share from taxonomy_reviews where day in ({days})",
+    at_least=1.0,
+)
 
 
 @daily_asset(EventLabel, deps=["embeddings", *SOURCES])

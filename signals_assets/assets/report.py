@@ -12,6 +12,7 @@ import dagster as dg
 
 from signals_assets.automation import daily_asset
 from signals_assets.core import pictures
+from signals_assets.core.correlations import with_restated
 from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
@@ -39,6 +40,7 @@ from signals_assets.tables import (
     RawSession,
     Release,
     ReleaseCorrelation,
+    RestatedRate,
     Row,
     TaxonomyProposal,
     TicketRow,
@@ -49,13 +51,14 @@ OF_THE_DAY: tuple[type[Row], ...] = (
     ErrorCorrelation, LeadingIndicator, IntentTrend, TaxonomyProposal, Cluster, TicketRow, FixOutcome, LoopMetric,
     FrictionLevel,
 )  # fmt: skip
-OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, Release, ReleaseCorrelation)
+OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, ReleaseCorrelation)
 
 
 @daily_asset(
     DailyReport,
     deps=[
-        "friction_rates", "release_correlations", "error_correlations", "leading_indicators", "intent_trends",
+        "friction_rates", "restated_rates", "release_correlations", "error_correlations", "leading_indicators",
+        "intent_trends",
         "taxonomy_proposals", "clusters", "friction_levels", "ticket_states", "fix_outcomes", "loop_metrics",
         "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "agreement", "feedback_links",
         "user_outcomes", "cluster_members", "causes",
@@ -83,6 +86,7 @@ def daily_report(
         for model in OF_THE_MONTH:
             tables[model.table] = warehouse.read(model, window(day, HISTORY)).to_pylist()
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
+        tables[FrictionRate.table] = with_restated(tables[FrictionRate.table], tables.pop(RestatedRate.table), taxonomy)
         names = {item.slug: item.name for item in taxonomy.types}
         covered = _coverage(warehouse, day)
         report = build(day, tables, names=names, audience=settings.audience, coverage=covered)

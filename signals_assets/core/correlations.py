@@ -8,7 +8,7 @@ Every function returns its rows and a `Coverage`: what was withheld for too few 
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final, Literal, cast
@@ -47,9 +47,19 @@ from signals_assets.core.statistics import (
     interval,
     judge,
 )
+from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.core.user_days import ANY, UNKNOWN, Cells, CountedType, Counts, Rows, day_number, records
 from signals_assets.settings import Audience
-from signals_assets.tables import Evidence, FrictionRate, IntentTrend, Kind, ReleaseCorrelation, Source, Verdict
+from signals_assets.tables import (
+    Evidence,
+    FrictionRate,
+    IntentTrend,
+    Kind,
+    ReleaseCorrelation,
+    RestatedRate,
+    Source,
+    Verdict,
+)
 
 Label = Callable[[str, str], str]
 """(what it is, the word as it came) -> what may be published in its place."""
@@ -110,6 +120,65 @@ def friction_rates(
                 rows += part
                 coverage += covered
     return rows, coverage
+
+
+def restated_rates(
+    day: date, counts: Counts, *, types: Sequence[CountedType], audience: Audience, days: int
+) -> tuple[list[RestatedRate], Coverage]:
+    """Rates of the `days` days before `day` of types that are new on it, under the labels of `day`, slice `all` only.
+
+    Of new types only: of others the past is published already, and the difference of two versions could tell of few
+    users. A window reaches no further back than the labels do. Withheld like every rate.
+    """
+    view = counts.as_of(day)
+    rows: list[RestatedRate] = []
+    coverage = Coverage()
+    for length in RATE_WINDOWS:
+        for about in (day - timedelta(days=back) for back in range(days - length, 0, -1)):
+            window = view.window(about, length)
+            for source in ("detector", "analyst"):
+                chosen = [item for item in types if item.source == source]
+                if not chosen or not len(window):
+                    continue
+                part, covered = _rates(about, window, length, "all", source, chosen, audience, _as_it_is)
+                coverage += covered
+                rows += [
+                    RestatedRate(about_day=about, **row.model_dump(exclude={"day", "slice_kind", "slice"}), day=day)
+                    for row in part
+                ]
+    return rows, coverage
+
+
+def _as_it_is(_: str, word: str) -> str:
+    return word
+
+
+def with_restated(
+    rates: Iterable[Mapping[str, Any]], restated: Iterable[Mapping[str, Any]], taxonomy: Taxonomy
+) -> list[dict[str, Any]]:
+    """Rows of `friction_rates` with the past that later labels gave to types in force, as rows of the days concerned.
+
+    What a later day says of the same past wins. Types that are no longer in force (an undone acceptance) get none.
+    """
+    in_force = {(kind, slug) for kind in ("friction", "delight") for slug in taxonomy.slugs(kind)}
+    names = ("kind", "type", "source", "window_days", "about_day")
+    past: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for row in sorted(restated, key=lambda row: row["day"]):
+        if (row["kind"], row["type"]) in in_force:
+            past[tuple(row[name] for name in names)] = row
+    made = [
+        {**{name: value for name, value in row.items() if name != "about_day"}, "day": row["about_day"]}
+        | {"slice_kind": "all", "slice": "all"}
+        for row in past.values()
+    ]
+    told = {(row["kind"], row["type"], row["source"], row["window_days"], row["day"]) for row in made}
+    kept = [
+        dict(row)
+        for row in rates
+        if row["slice_kind"] != "all"
+        or (row["kind"], row["type"], row["source"], row["window_days"], row["day"]) not in told
+    ]
+    return kept + made
 
 
 def _rates(

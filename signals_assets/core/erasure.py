@@ -44,7 +44,8 @@ NOBODYS: Final = frozenset({
 })  # fmt: skip
 """Other columns of ids: they stand beside one of `COLUMNS`, name content, or are counted over (`RECOUNTED`)."""
 RECOUNTED: Final = (
-    "word_support", "agreement", "reader_agreement", "clusters", "taxonomy_proposals", "releases", "quarantine",
+    "word_support", "agreement", "reader_agreement", "clusters", "taxonomy_proposals", "taxonomy_reviews", "releases",
+    "quarantine",
 )  # fmt: skip
 """Tables without a person's column that a person still left something in."""
 
