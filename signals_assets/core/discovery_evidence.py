@@ -8,7 +8,7 @@ already (see `discovery_reviews.py`).
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -40,7 +40,11 @@ AGREES: Final = 0.75
 """Least share of members and near misses that a language model puts right by the definition; one half is chance."""
 
 LEAST_DAYS: Final = 2
-CAP_PER_KIND: Final = 5
+CAP_PER_KIND: Final[dict[LabelKind, int]] = {"friction": 5, "delight": 5, "unmet_need": 5, "intent": 10}
+"""Proposals that wait for a person at one time. Intents begin with none, so more of them come at once."""
+
+WIDE: Final = 1 / 3
+"""Share of what all users came for from which a group is no intent of its own."""
 
 VARIETY: Final = 4.0
 """Least effective number of different texts in a group (inverse Simpson index), at most half of its items. People
@@ -130,7 +134,7 @@ def proposal_rows(
         taken.add(words.slug)
         second = second_pass(window, group.rows, near.rows, np.delete(beside.rivals, number, axis=0))
         rows.append(_row(day, kind, window, group, near, words, second, before[number], context))
-    return _ranked(_capped(rows))
+    return _ranked(_capped(kind, rows))
 
 
 def _row(
@@ -147,6 +151,8 @@ def _row(
     items = [window.items[row] for row in group.rows]
     ids = sorted(item.item_id for item in items)
     size = _Size.of(items)
+    if kind == "intent" and len(items) > WIDE * len(window.items):
+        group = replace(group, claimed=True)
     waiting = _waiting_for(SHOWN[context.audience], size, group, words, second)
     if not waiting:
         second = _by_model(window, group.rows, near.rows, words, before, context.namer) or second
@@ -220,14 +226,13 @@ def _waiting_for(least: Threshold, size: _Size, group: Found, words: Words, seco
     return next((rule for rule, passed in rules.items() if not passed), "")
 
 
-def _capped(rows: Sequence[TaxonomyProposal]) -> list[TaxonomyProposal]:
+def _capped(kind: LabelKind, rows: Sequence[TaxonomyProposal]) -> list[TaxonomyProposal]:
     """Most users first; ready ones beyond the cap of their kind wait for the others to be decided."""
     ordered = sorted(rows, key=lambda row: (not row.ready, -row.users, -row.items, row.proposal_id))
-    ready: Counter[str] = Counter()
-    capped = []
+    ready, capped = 0, []
     for row in ordered:
-        ready[row.kind] += row.ready
-        over = row.ready and ready[row.kind] > CAP_PER_KIND
+        ready += row.ready
+        over = row.ready and ready > CAP_PER_KIND[kind]
         capped.append(row.model_copy(update={"ready": False, "waiting_for": "cap"}) if over else row)
     return capped
 
