@@ -223,6 +223,19 @@ def on_real_sessions(shell: Shell, command: str) -> str:
     return said
 
 
+def asks_directly(shell: Shell, command: str) -> str:
+    """The local server in the place of OpenAI, and somebody who agrees."""
+    from signals_assets_tests.fakes.openai_server import OpenAIServer
+
+    with OpenAIServer() as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-of-the-tests")
+        said = shell.run(command, "--yes", "--base-url", server.url)
+        assert server.state.requests
+    assert "the users' own words" in said
+    assert "What asking took" in said
+    return said
+
+
 def literally(shell: Shell, command: str) -> str:
     return shell.run(command)
 
@@ -235,6 +248,8 @@ HOW: dict[str, Callable[[Shell, str], str]] = {
     "signals demo --sessions ~/team-sessions": team_demo,
     "signals receive": receives,
     "signals doctor": literally,
+    "signals estimate": literally,
+    "signals analyze ~/.claude/projects --out /tmp/asked": asks_directly,
     "signals analyze": literally,
     "signals run": literally,
     "signals sql": literally,
@@ -360,7 +375,7 @@ def test_every_setting_and_option_that_the_prose_names_exists():
 
     for name in re.findall(r"`signals (\w+)", README):
         assert name in cli.COMMANDS
-    for name in ("retention_days", "code_repository", "ledger_url"):
+    for name in ("retention_days", "code_repository", "ledger_url", "second_reader"):
         assert f"`{name}`" in README
         assert name in Settings.model_fields
 
