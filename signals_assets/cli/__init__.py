@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "fit": "Fit a small model that a detector asks, from labelled sessions.",
     "report": "Where the newest report is, and its first lines.",
     "retention": "Remove what has expired, and say what it was.",
+    "review": "Judge found moments blindly, and see how right each source is.",
     "run": "Materialize a range of days through Dagster.",
     "simulate": "Write simulated sessions and records, with the truth beside them.",
     "sql": "Ask the tables, while runs go on.",
