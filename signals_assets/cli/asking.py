@@ -12,7 +12,9 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -46,6 +48,8 @@ LABEL: Final = "files"
 SAMPLED: Final = 400
 """Of more sessions than this a sample is condensed for what is told beforehand."""
 CHUNK: Final = 16
+TOLD_EVERY: Final = 20.0
+"""Seconds between two lines that say how far a run is."""
 PATIENCE: Final = 3
 """Rounds without any progress (each waits as the provider asks) until a run gives up."""
 BATCHES_EACH: Final = 4
@@ -174,13 +178,34 @@ class Asking:
         was answered until then is kept.
         """
         waited, before = 0, None
-        while (found := self.analyst.submit(LABEL, requests)).next != "done":
-            waited, before = waited + 1 if found.states == before else 0, found.states
-            if waited >= PATIENCE:
-                raise click.ClickException(
-                    "the provider goes on asking to wait; run the same command again later, what was answered is kept"
-                )
+        with self._progress():
+            while (found := self.analyst.submit(LABEL, requests)).next != "done":
+                waited, before = waited + 1 if found.states == before else 0, found.states
+                if waited >= PATIENCE:
+                    raise click.ClickException(
+                        "the provider goes on asking to wait; run the same command again later, what was answered is "
+                        "kept"
+                    )
         return {answer.request_id: answer for answer in self.analyst.collect(LABEL)}
+
+    @contextmanager
+    def _progress(self) -> Iterator[None]:
+        """Now and then a line that says how far it is."""
+        stop = threading.Event()
+
+        def tell() -> None:
+            while not stop.wait(TOLD_EVERY):
+                states, _ = self._log.counts(LABEL)
+                came = sum(count for state, count in states.items() if state != "planned")
+                click.echo(f"{came:,} of {sum(states.values()):,} requests answered", err=True)
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def end(self) -> None:
         """Everything is written: nothing of what was sent or answered stays here."""

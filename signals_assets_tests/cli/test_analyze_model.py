@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from signals_assets_tests.fakes.openai_server import OpenAIServer
 
 MODELS = {"openai": "gpt-5.2", "openai-compatible": "open-weights"}
 PATHS = {"openai": "/v1/responses", "openai-compatible": "/v1/chat/completions"}
+ROOT = str(Path(__file__).parents[2])
 SECRET = "the garden party of aunt Wilhelmina is on Friday"
 
 
@@ -161,7 +164,30 @@ def test_a_question_whose_session_is_not_there_any_more_is_given_up(look, server
     assert sum(server.paid_texts.values()) == 1
 
 
-ROOT = str(Path(__file__).parents[2])
+@pytest.mark.slow
+def test_a_killed_run_is_gone_on_with_and_only_what_was_under_way_may_be_paid_again(look, server, tmp_path, empty_home):
+    server.switch(slow={"*": 1.0}, slow_seconds=0.1)
+    arguments = ("analyze", "in.jsonl", "--out", "out", "--analyst", "openai", "--base-url", server.url, "--yes")
+    command = [sys.executable, "-m", "signals_assets", *arguments]
+    environment = {**os.environ, "PYTHONPATH": ROOT}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        for _ in range(600):
+            if len(server.state.requests) >= 6:
+                break
+            time.sleep(0.05)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < sum(server.paid_texts.values()) < 9
+    subprocess.run(command, env=environment, check=True, capture_output=True)
+    assert coverage(tmp_path / "out")["sessions"]["analysed"] == 9
+    assert sum(server.paid_texts.values()) <= 9 + 1  # one request at a time
+    assert left_in(empty_home) == []
+
+
+def test_now_and_then_it_is_said_how_far_a_run_is(look, server, monkeypatch):
+    monkeypatch.setattr(asking, "TOLD_EVERY", 0.05)
+    server.switch(slow={"*": 1.0}, slow_seconds=0.05)
+    assert "requests answered" in look("--yes")
 
 
 def test_a_missing_key_is_named_by_its_setting(look, server, monkeypatch):

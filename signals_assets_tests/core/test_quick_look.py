@@ -7,9 +7,13 @@ import orjson
 import pytest
 
 from signals_assets.core import quick_look
+from signals_assets.core.analysis import AnalysisAnswer
+from signals_assets.core.analysis_rules import AnswerChunk, answer_chunk
+from signals_assets.core.barrier import lexicon
 from signals_assets.core.barrier.support import day_vocabulary
 from signals_assets.core.quick_look import CountChunk, LookChunk, Options, moments, stored_session, wide_facets
 from signals_assets.core.taxonomy import seed
+from signals_assets.prompts import pinned
 from signals_assets.tables import Facet
 from signals_assets.zones import _unpickled
 from signals_assets_tests.core.detectors.script import agent, edit, session, shell, user
@@ -140,6 +144,66 @@ def test_two_passes_with_enough_users_write_what_one_pass_writes(audience):
     alone = quick_look.look(chunk(*lines))
     assert first.lines == alone.lines
     assert first.stages["abstractions"].answered == 6
+
+
+def asked(*lines, **over):
+    """The first pass with another analyst than the rules, and the questions that it leaves."""
+    own = options(analyst="openai", model="gpt-5.2", prompt=pinned("analyze_session", 2).id, **over)
+    lines = lines or (told(),)
+    part = quick_look.measure(pickle.loads(pickle.dumps(LookChunk(lines, own))))
+    return own, part, [quick_look.question(line, case, own) for line, case in zip(lines, part.cases, strict=True)]
+
+
+def by_rules(request):
+    return answer_chunk(AnswerChunk((request,), lexicon.load))[0]
+
+
+def test_another_analysts_answers_lead_to_the_same_rows_as_the_rules_own():
+    lines = (told(), told("two", "bob"))
+    own, part, questions = asked(*lines)
+    assert part.stages.keys() == {"metrics"}
+    answers = {question.request_id: by_rules(question) for question in questions}
+    joined = [quick_look.answered(case, answers, own) for case in part.cases]
+    cases = tuple(case for one in joined for case in one.cases)
+    for one in joined:
+        part.add(one)
+    part.add(quick_look.abstract(LookChunk(lines, own, cases)))
+    alone = quick_look.look(chunk(*lines, prompt=own.prompt))
+    assert part.lines.keys() == alone.lines.keys()
+    for table in ("session_metrics", "detections", "facets", "abstracted_summaries", "friction_events"):
+        assert part.lines[table] == alone.lines[table], table
+    assert part.stages["analysis"] == alone.stages["analysis"]
+    assert [cost["analyst"] for cost in part.costs] == ["openai", "openai"]
+    assert alone.costs == []
+    assert {text for one in joined for text in one.texts} == quick_look.measure(chunk(*lines)).texts
+
+
+def test_a_question_without_an_answer_is_counted_and_its_session_keeps_what_the_detectors_found():
+    own, part, [question] = asked()
+    silent = AnalysisAnswer(question.request_id, None, "refused", None, "gpt-5.2", cost_usd=0.5)
+    for answers, state in (({}, "failed"), ({question.request_id: silent}, "refused")):
+        joined = quick_look.answered(part.cases[0], answers, own)
+        assert getattr(joined.stages["analysis"], state) == 1
+        second = quick_look.abstract(LookChunk((told(),), own, tuple(joined.cases)))
+        assert {row["source"] for row in rows(second, "friction_events")} == {"detector"}
+        assert not second.lines["abstracted_summaries"]
+
+
+def test_a_session_that_is_not_selected_has_no_question():
+    own, part, questions = asked(min_steps=100)
+    assert questions == [None]
+    joined = quick_look.answered(part.cases[0], {}, own)
+    assert (joined.stages, joined.costs) == ({}, [])
+    assert part.stages["analysis"].skipped == {"too_short": 1}
+
+
+def test_a_session_that_has_grown_or_another_model_is_another_question():
+    ids = {asked(told())[2][0].request_id, asked(told("two"))[2][0].request_id}
+    longer = session(user("build it"), agent(), agent())
+    longer.session_id = "one"
+    ids.add(asked(stored_session(longer, b"key"))[2][0].request_id)
+    assert len(ids) == 3
+    assert asked(told())[2][0].request_id in ids
 
 
 def test_a_word_that_only_one_user_wrote_is_not_admitted_for_a_team():
