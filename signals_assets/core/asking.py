@@ -165,7 +165,7 @@ def answer_schema(taxonomy: Taxonomy) -> dict[str, Any]:
             "friction": _list_of(_object(steps | friction | moments)),
             "delight": _list_of(_object(steps | delight | moments)),
             "unmet_needs": _list_of(_STRING),
-            "primary_intent": _STRING,
+            "primary_intent": _intent(taxonomy),
             "programming_languages": _list_of(_STRING),
             "frameworks": _list_of(_STRING),
             "tool_call_confirmations": {"type": "integer"},
@@ -186,6 +186,17 @@ def revision_schema() -> dict[str, Any]:
 
 
 _STRING: Final[Mapping[str, str]] = {"type": "string"}
+
+
+def _intent(taxonomy: Taxonomy) -> dict[str, str]:
+    """A string; where a person accepted intents, with their names: an answer in these words counts as that intent.
+
+    The names stand in the schema, which every model gets, and not in the prompt, which is locked.
+    """
+    names = sorted(item.name.lower() for item in taxonomy.of_kind("intent"))
+    if not names:
+        return dict(_STRING)
+    return {"type": "string", "description": f"Where one of these fits, exactly its words: {'; '.join(names)}."}
 
 
 def _object(properties: Mapping[str, Any]) -> dict[str, Any]:

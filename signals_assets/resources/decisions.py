@@ -41,6 +41,15 @@ def taxonomy_of(ledger: Ledger) -> Taxonomy:
     return fold(ledger.entries([LEDGER_KIND]))
 
 
+def version_of(ledger: Ledger, version: int) -> Taxonomy:
+    """The taxonomy as it was at a version. Raises TaxonomyError where there is none yet."""
+    entries = ledger.entries([LEDGER_KIND])
+    first = fold([]).version
+    if not first <= version <= first + len(entries):
+        raise TaxonomyError(f"the taxonomy has versions {first} to {first + len(entries)}; name one of them")
+    return fold(entries[: version - first])
+
+
 def decide(ledger: Ledger, payload: Mapping[str, Any], *, author: str) -> tuple[Entry, Taxonomy]:
     """Write a decision; returns its entry and the taxonomy it makes. It counts from the next day on.
 

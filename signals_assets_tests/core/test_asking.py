@@ -9,6 +9,7 @@ from signals_assets.core.asking import (
     answer_schema,
     delimiter,
     instructions,
+    lint,
     revision_body,
     revision_schema,
     session_body,
@@ -296,3 +297,10 @@ def test_the_steps_of_a_whole_session_are_all_shown():
     )
     (whole,) = condense(session, tokens=8000, window=100_000)
     assert shown_steps(whole) == {0, 1, 2, 3, 4}
+
+
+def test_accepted_intents_are_offered_in_their_words_and_none_changes_nothing() -> None:
+    known = Taxonomy(2, (*seed().types, TaxonomyType("intent", "connect_database", "Connect database", "")))
+    assert "connect database" in answer_schema(known)["properties"]["primary_intent"]["description"]
+    assert lint(answer_schema(known)) == []
+    assert answer_schema(seed())["properties"]["primary_intent"] == {"type": "string"}
