@@ -120,5 +120,5 @@ def test_batches_expire_by_their_age(rules, tmp_path):
 def test_a_refusal_is_answered_without_its_clause_and_the_answering_travels_to_the_workers(rules):
     revise = pickle.loads(pickle.dumps(rules.reviser()))
     text = "The user asked the agent about the tests and was unhappy, because zorblatt failed."
-    assert revise(Refusal(text, "summary", "R3")) == "The user asked the agent about the tests and was unhappy"
+    assert revise(Refusal(text, "summary", "R3")) == "The user asked the agent about the tests and was unhappy."
     assert revise(Refusal(text, "summary", "R5")) is None

@@ -47,6 +47,7 @@ _TYPOGRAPHY: Final = str.maketrans({"\u2019": "'", "\u2018": "'", "\u2013": "-",
 _JOINED: Final = re.compile(r"([.;:]),")
 _FOREIGN: Final = re.compile(r"[^A-Za-z0-9 ,.;:()'%-]")
 _EDGES: Final = "(),;:.%"
+_ENDS: Final = (".", ";", ":")
 _DANGLING: Final = re.compile(r"(?:,? (?:about|and|or|with|of|the|an?))+(?=[.,;:)]|$)")
 _DOUBLED: Final = re.compile(r"\b(about|of|with) (?:and|or)\b")
 
@@ -83,8 +84,7 @@ def without_clauses(refusal: Refusal) -> str | None:
     limit = LIMITS[refusal.field]
     head = refusal.text[: 4 * limit]
     plain = head.translate(_TYPOGRAPHY).replace('"', "").replace("`", "")
-    left = ", ".join(clause.rstrip(",") for clause in _CLAUSES.split(plain) if not _alien(clause))
-    left = _tidy(_shortened(_tidy(_JOINED.sub(r"\1", left)), limit))
+    left = _tidy(_shortened(_tidy(_clauses_without(plain, lambda _, clause: _alien(clause))), limit))
     if refusal.field != "intent":
         left = _tidy(_with_subject(left, "sentence"))
     enough = len(tokens(left)) >= LEAST_LEFT * len(tokens(head)) or refusal.rule == "R0"
@@ -108,7 +108,7 @@ def repaired(text: str, rule: str, *, limit: int, shape: Shape, view: View, gram
         _without_numbers,
         _without_unknown,
         lambda t: _without_rare(t, view),
-        lambda t: _clauses_without(t, lambda clause: bool(rare_sequences(clause, view, grams))),
+        lambda t: _clauses_without(t, lambda before, clause: _quotes(f"{before}, {clause}", view, grams)),
         lambda t: _with_subject(t, shape),
     )
     result = head
@@ -158,23 +158,36 @@ def _without_rare(text: str, view: View) -> str:
     rare = rare_words(tokens(text), view)
     if not rare:
         return text
-    return " ".join(word for word in text.split(" ") if rare.isdisjoint(tokens(word)))
+    # What ends a sentence stays where its last word goes.
+    left = (word if rare.isdisjoint(tokens(word)) else word[len(word.rstrip(".;:")) :] for word in text.split(" "))
+    return " ".join(left)
 
 
-def _clauses_without(text: str, refused: Callable[[str], bool]) -> str:
-    """The text without the clauses that are refused; sequences across a clause's edge cost the later clause."""
+def _clauses_without(text: str, refused: Callable[[str, str], bool]) -> str:
+    """The text without the clauses that are refused, which is asked with the clause that was kept before.
+
+    Where the last clause of a sentence goes, the sentence ends with the one before.
+    """
     kept: list[str] = []
     for clause in _CLAUSES.split(text):
-        if not refused(", ".join([*kept[-1:], clause])):
-            kept.append(clause)
-    return _JOINED.sub(r"\1", ", ".join(clause.rstrip(",") for clause in kept))
+        before = kept[-1] if kept else ""
+        if not refused(before, clause):
+            kept.append(clause.rstrip(","))
+        elif clause[-1:] in _ENDS and before and before[-1] not in _ENDS:
+            kept[-1] += clause[-1:]
+    return _JOINED.sub(r"\1", ", ".join(kept))
+
+
+def _quotes(clauses: str, view: View, grams: Grams) -> bool:
+    """Whether they hold a rare sequence; one across a clause's edge costs the later clause."""
+    return bool(rare_sequences(clauses, view, grams))
 
 
 def _with_subject(text: str, shape: Shape) -> str:
     if shape != "sentence":
         return text
     if commanding(text):
-        text = _clauses_without(text, commanding)
+        text = _clauses_without(text, lambda before, clause: commanding(", ".join(filter(None, (before, clause)))))
     if not tokens(text):
         return ""
     if subject_first(text):

@@ -90,7 +90,14 @@ def test_a_second_try_drops_a_quoting_clause():
     text = "The user was unhappy with the long answer of the agent, because the tool call failed again."
     verdict = examine(text, ["but the tool call failed again, sigh"])
     assert verdict.text is not None
-    assert verdict.text.text == "The user was unhappy with the long answer of the agent"
+    assert verdict.text.text == "The user was unhappy with the long answer of the agent."
+
+
+def test_a_sentence_whose_last_clause_goes_ends_with_the_one_before():
+    text = "The user asked for a change, about invoices, exports and orders. The agent made a change."
+    verdict = examine(text, ["invoices exports and orders"])
+    assert verdict.text is not None
+    assert verdict.text.text == "The user asked for a change. The agent made a change."
 
 
 def test_a_second_try_gives_up_when_too_little_is_left():
