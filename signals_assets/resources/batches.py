@@ -166,6 +166,10 @@ class BatchBackend(ABC):
         """Remove every file of a batch that runs no more, wherever it is kept; returns how many were still there."""
 
     @abstractmethod
+    def withdraw(self, key: str, since: float) -> int:
+        """Remove what was sent under `key` since then without becoming a batch that runs; returns how many files."""
+
+    @abstractmethod
     def orphans(self) -> int:
         """Remove old files of ours that belong to no running batch; returns how many."""
 
@@ -518,6 +522,10 @@ class OpenAIBatches(_Served):
         key = (batch.metadata or {}).get(KEY)
         return count + (self._dropped_twins(key, batch.created_at) if key else 0)
 
+    def withdraw(self, key: str, since: float) -> int:
+        """See `BatchBackend.withdraw`: uploads under the key."""
+        return self._dropped_twins(key, since)
+
     def orphans(self) -> int:
         """See `BatchBackend.orphans`: uploads older than a day."""
         old = [file.id for file in self._inputs(None) if file.created_at < time.time() - DAY]
@@ -720,6 +728,10 @@ class DirectBatches(_Served):
         if self._is_running(batch_id):
             raise _still_running(batch_id)
         return sum(_removed(path) for path in (self._ended(batch_id), self._unfinished(batch_id)))
+
+    def withdraw(self, key: str, since: float) -> int:  # noqa: ARG002 - an interrupted batch is gone on with
+        """See `BatchBackend.withdraw`: nothing, a direct batch is created or goes on."""
+        return 0
 
     def orphans(self) -> int:
         """See `BatchBackend.orphans`: interrupted batches that nobody went on with for as long as files are kept."""

@@ -16,14 +16,16 @@ One call of `submit` does, in this order, what can be done now, and every step c
 Money: a batch is written down before it is created, created once without repetition, and known by a key that depends
 on what is in it. So no session is paid twice, except where an answer came that cannot be used (at most once more).
 
-Files, all in the restricted zone: `outbox/` (a batch's lines until the provider has them), `answers/<label>/`.
+Files, all in the restricted zone: `outbox/` (a batch's lines until the provider has them), `answers/<label>/`. What a
+process that died left unfinished is removed by the next one, as soon as none is at work.
 """
 
+import fcntl
 import itertools
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,6 +41,7 @@ from signals_assets.core.identity import content_id
 from signals_assets.core.prices import Price, Tier, longest_output, price, window
 from signals_assets.core.request_lines import AskChunk, RequestLine, ask_chunk, batch_line, indices
 from signals_assets.core.requests import (
+    ATTEMPTS,
     REVISION,
     Outcome,
     State,
@@ -147,19 +150,44 @@ class LanguageModelAnalyst(Analyst):
         first = next(iter(requests), None)
         if first is not None:
             try:
-                while True:
-                    self._recover(label)
-                    self._take_in(label, first.taxonomy)
-                    self._review(label, requests)
-                    if not self._send(label, requests) or not self._backend.immediate:
-                        break
+                with self._at_work():
+                    self._bring_forward(label, requests, first.taxonomy)
             except BatchError as error:
                 raise AnalystError(
                     f"{label}: the provider ({self.name}) cannot be used now: {error}. Nothing is lost: submit the day "
                     "again when it can"
                 ) from None
-            self._clean()
         return self.poll(label)
+
+    def _bring_forward(self, label: str, requests: Iterable[AnalysisRequest], taxonomy: Taxonomy) -> None:
+        while True:
+            self._recover(label)
+            self._take_in(label, taxonomy)
+            self._review(label, requests)
+            if not self._send(label, requests) or not self._backend.immediate:
+                break
+        self._clean()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Files of this analyst are being written: others leave them alone. The system ends it when the process dies.
+
+        Who finds nobody at work first removes what the dead have left.
+        """
+        path = private_folder(self._folder) / "work.lock"
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "rb") as file:  # noqa: PTH123
+            with suppress(OSError):  # somebody is at work
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._sweep()
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    def _sweep(self) -> None:
+        """Remove files that hold words of sessions and belong to no batch that is being created."""
+        kept = {self._outbox(send.key) for send in self._log.sends("prepared")}
+        for path in (*self._folder.glob("outbox/*"), *self._folder.glob("answers/*/.*")):
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
     def poll(self, label: str) -> Progress:
         """See `Analyst.poll`; asks the provider once for each batch of the label that runs."""
@@ -279,7 +307,8 @@ class LanguageModelAnalyst(Analyst):
         room = self._limits.enqueued_tokens - flying if self._limits.enqueued_tokens else 10**12
         held = [send for send in self._log.sends("held") if datetime.now(UTC) - send.at < HOLDS]
         if held:
-            room = min(room, 0 if flying else max(1, held[-1].tokens // 2))
+            # Where a single request found no room there is none for now, whoever else takes it.
+            room = min(room, 0 if flying or held[-1].requests == 1 else max(1, held[-1].tokens // 2))
         return room
 
     # --- recover
@@ -290,7 +319,7 @@ class LanguageModelAnalyst(Analyst):
             age = (datetime.now(UTC) - send.at).total_seconds()
             found = self._backend.find(send.key, send.since.timestamp())
             if found is not None:
-                self._log.submitted(send.key, found)
+                self._created(send.key, found)
             elif age >= self._backend.settles_after:  # younger: the provider may still be at it
                 self._create(send)
 
@@ -298,7 +327,7 @@ class LanguageModelAnalyst(Analyst):
         """Create a prepared batch; False where it has to wait."""
         path = self._outbox(send.key)
         if not path.exists():
-            self._log.release(send.key, "lines_lost")
+            self._release(send, "lines_lost")
             return False
         self._log.creating(send.key)
         try:
@@ -310,17 +339,25 @@ class LanguageModelAnalyst(Analyst):
             batch_id = found
         except Busy as busy:
             if not self._backend.immediate:
-                self._log.release(send.key, busy.code)
-                path.unlink(missing_ok=True)
+                self._release(send, busy.code)
             return False
         except BatchError:
             if not self._backend.immediate:  # a direct batch goes on where it stopped
-                self._log.release(send.key, None)
-                path.unlink(missing_ok=True)
+                self._release(send, None)
             raise
-        self._log.submitted(send.key, batch_id)
-        path.unlink(missing_ok=True)
+        self._created(send.key, batch_id)
         return True
+
+    def _created(self, key: str, batch_id: str) -> None:
+        """The provider has the batch: its lines need not wait here any more."""
+        self._log.submitted(key, batch_id)
+        self._outbox(key).unlink(missing_ok=True)
+
+    def _release(self, send: Send, reason: str | None) -> None:
+        """The batch was not created: its requests are free, and nothing of it stays here or there."""
+        self._backend.withdraw(send.key, send.since.timestamp())
+        self._log.release(send.key, reason)
+        self._outbox(send.key).unlink(missing_ok=True)
 
     # --- take in
 
@@ -335,8 +372,9 @@ class LanguageModelAnalyst(Analyst):
     def _failed_batch(self, send: Send, code: str | None, bad_lines: Sequence[int]) -> None:
         """The provider refused the batch as a whole: nothing of it was run or paid."""
         rows = self._log.of_send(send.key)
-        if code == NO_ROOM and len(rows) > 1:
-            self._log.release(send.key, NO_ROOM, held=True)
+        if code == NO_ROOM and (len(rows) > 1 or all(row.attempts < ATTEMPTS for row in rows.values())):
+            self._backend.delete(cast("str", send.batch_id))
+            self._log.release(send.key, NO_ROOM, held=True, counted=len(rows) == 1)
             return
         order = sorted(rows.values(), key=lambda row: row.place)
         blamed = {order[number].custom_id for number in bad_lines if number < len(order)}
@@ -478,7 +516,7 @@ class LanguageModelAnalyst(Analyst):
         # The ledger may have lost its last transactions with the machine's power: the key tells.
         found = None if self._backend.immediate else self._backend.find(key)
         if found is not None and self._backend.status(found).state != "failed":
-            self._log.submitted(key, found)
+            self._created(key, found)
             return len(requests)
         return len(requests) if self._create(send) else batch.stop()
 

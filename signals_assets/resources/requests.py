@@ -238,8 +238,8 @@ class RequestLog:
                 mine = (table.c.send_key == key) & (table.c.state == "planned")
                 connection.execute(table.update().where(mine).values(state="submitted", attempts=table.c.attempts + 1))
 
-    def release(self, key: str, reason: str | None, *, held: bool = False) -> None:
-        """The batch was not run: its requests are free again and the attempt does not count.
+    def release(self, key: str, reason: str | None, *, held: bool = False, counted: bool = False) -> None:
+        """The batch was not run: its requests are free again and the attempt does not count, unless `counted`.
 
         `held`: the provider had no room for it; its size is remembered.
         """
@@ -248,7 +248,7 @@ class RequestLog:
             mine = table.c.send_key == key
             back = {"state": "planned", "send_key": None, "reason": reason}
             sent = mine & (table.c.state == "submitted")
-            connection.execute(table.update().where(sent).values(attempts=table.c.attempts - 1, **back))
+            connection.execute(table.update().where(sent).values(attempts=table.c.attempts - (not counted), **back))
             connection.execute(table.update().where(mine & (table.c.state == "planned")).values(**back))
             if held:
                 connection.execute(sends.update().where(sends.c.key == key).values(state="held", at=_now()))

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 
@@ -383,6 +384,112 @@ def test_killed_at_any_step_the_next_process_goes_on_and_pays_nothing_twice(worl
     assert len(world.answers()) == 6
     assert world.server.paid_twice() == {}
     assert world.server.state.files == {}
+
+
+def test_what_a_process_that_died_left_unfinished_is_removed_by_the_next_one_and_not_under_one_at_work(tmp_path):
+    with serving(polls=None) as server:
+        world = World(tmp_path, server)
+        world.analyst.submit("day", [ask(1)])
+        outbox = world.folder / "restricted" / "analyst" / "outbox"
+        answers = outbox.parent / "answers" / "day"
+        answers.mkdir(parents=True)
+        left = [outbox / "lines_0.4711.jsonl", outbox / "k_of_no_batch.jsonl", answers / ".k_1.jsonl.zst.4711"]
+        for path in left:
+            path.write_text(SECRET)
+        with world.analyst._at_work():  # finds nobody: removes
+            assert not any(path.exists() for path in left)
+            left[0].write_text(SECRET)
+            world.again().analyst.submit("day", [ask(1)])  # finds somebody: leaves
+            assert left[0].exists()
+        world.again().analyst.submit("day", [ask(1)])
+        assert list(outbox.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["prepare", "submitted"])
+def test_lines_wait_in_the_outbox_no_longer_than_their_batch_has_no_id(tmp_path, name, monkeypatch):
+    with serving(polls=None) as server:
+        world = World(tmp_path, server)
+        real = getattr(RequestLog, name)
+
+        def killed(*args, **kwargs):
+            real(*args, **kwargs)
+            raise Killed
+
+        with monkeypatch.context() as context:
+            context.setattr(RequestLog, name, killed)
+            with pytest.raises(Killed):
+                world.analyst.submit("day", [ask(1)])
+        outbox = world.folder / "restricted" / "analyst" / "outbox"
+        assert len(list(outbox.iterdir())) == 1
+        world.again().analyst.submit("day", [ask(1)])
+        assert list(outbox.iterdir()) == []
+        assert world.analyst.poll("day").states == {"submitted": 1}
+
+
+def test_the_input_of_a_batch_that_found_no_room_does_not_stay_at_the_provider(tmp_path):
+    with OpenAIServer(token_limited=[0]) as server:
+        world = World(tmp_path, server)
+        requests = [ask(n) for n in range(4)]
+        world.live(requests, rounds=80)
+        assert [send.requests for send in world.log.sends("held")] == [4]
+        assert {answer.state for answer in world.answers().values()} == {"answered"}
+        assert server.state.files == {}
+
+
+def test_a_single_request_that_finds_no_room_waits_and_is_given_up_after_so_many_tries_only(tmp_path, monkeypatch):
+    with OpenAIServer(token_limited=[0, 1]) as server:
+        world = World(tmp_path, server)
+        world.analyst.submit("day", [ask(1)])
+        while world.analyst.poll("day").next == "wait":
+            pass
+        progress = world.analyst.submit("day", [ask(1)])
+        assert (progress.states, progress.next) == ({"planned": 1}, "wait")
+        assert len(server.state.batches) == 1
+        monkeypatch.setattr(door, "HOLDS", timedelta(0))
+        world.live([ask(1)])
+        assert world.answers()["q_1"].state == "answered"
+        assert world.answers()["q_1"].attempts == 3
+        assert server.state.files == {}
+    with OpenAIServer(token_limited=1.0) as server:
+        world = World(tmp_path / "other", server)
+        assert world.live([ask(1)]).reasons == {"token_limit_exceeded": 1}
+        assert world.answers()["q_1"].state == "failed"
+        assert server.state.files == {}
+
+
+def test_an_upload_whose_process_died_goes_with_the_batch_that_is_given_up(tmp_path, monkeypatch):
+    with OpenAIServer(too_many={"POST /batches": [0]}) as server:
+        world = World(tmp_path, server)
+        real = OpenAIBatches._uploaded
+
+        def killed(*args):
+            real(*args)
+            raise Killed
+
+        with monkeypatch.context() as context:
+            context.setattr(OpenAIBatches, "_uploaded", killed)
+            with pytest.raises(Killed):
+                world.analyst.submit("day", [ask(1)])
+        assert len(server.state.files) == 1
+        world.again().analyst._recover("day")  # creates it again, is asked to wait, gives the batch up
+        assert world.log.sends("prepared") == []
+        assert server.state.files == {}
+        world.live([ask(1), ask(2)])
+        assert server.paid_twice() == {}
+
+
+def test_a_provider_that_deletes_nothing_now_is_named_and_its_files_go_later(tmp_path):
+    with OpenAIServer(server_errors={"DELETE /files/{file_id}": 1.0}) as server:
+        world = World(tmp_path, server)
+        world.analyst.submit("day", [ask(1)])
+        while world.analyst.poll("day").next == "wait":
+            pass
+        with pytest.raises(AnalystError, match="Nothing is lost"):
+            world.analyst.submit("day", [ask(1)])
+        assert server.state.files
+        server.switch(server_errors={})
+        world.live([ask(1)])
+        assert server.state.files == {}
 
 
 def test_a_free_question_is_answered_and_the_door_says_who_it_is(world, kind):
