@@ -204,3 +204,6 @@ def test_a_compatible_server_answers_in_one_go(home: Callable[[str, str], Home],
     assert {row["cost_usd"] for row in own.rows(Analysis)} == {None}
     assert {path for _, path in provider.server.state.requests} == {"/v1/chat/completions"}
     assert own.tick("analysis_collection").run_requests == []
+    (own.folder / "reports" / "note.txt").write_text(f"somebody said: {min(provider.user_words())}")
+    with pytest.raises(AssertionError, match=r"note\.txt"):  # the search finds what it looks for
+        assert_restricted(own, provider)

@@ -302,10 +302,11 @@ def _price(one: Cost, days: int) -> dict[str, Any]:
 def _hints(settings: Settings, what: Outlook) -> list[str]:
     """How long it takes, as far as that can be said."""
     asked = settings.language_model
-    hours = what.requests.value * SECONDS_EACH / asked.concurrency / 3_600
+    minutes = what.requests.value * SECONDS_EACH / asked.concurrency / 60
+    lasts = f"{minutes:,.0f} minutes" if minutes < 120 else f"{minutes / 60:,.0f} hours"
     direct = (
-        f"Directly (flex, sync, a server of yours): {hours:,.1f} hours with {asked.concurrency} requests at a time, if "
-        f"each takes {SECONDS_EACH} seconds."
+        f"Directly (flex, sync, a server of yours): {lasts} with {asked.concurrency} requests at a time, if each takes "
+        f"{SECONDS_EACH} seconds."
     )
     if settings.analyst == "openai-compatible":
         return [direct]
