@@ -22,6 +22,7 @@ from signals_assets.core.correlations import release_correlations as releases_of
 from signals_assets.core.correlations import restated_rates as past_rates
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors.facets import INTENTS
+from signals_assets.core.rereading import READER_KIND, reader_changes, steady_since
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.user_days import CountedType, Counts, types_counted
 from signals_assets.core.user_days import user_days as counts_of
@@ -62,6 +63,11 @@ PICTURE_DAYS = 28
 
 def _counts(warehouse: Warehouse, days: Sequence[date]) -> Counts:
     return Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + COUNTED_WINDOW)))
+
+
+def _reader_since(ledger: Ledger, day: date) -> date | None:
+    """Since when the analyst is the same model with the same prompt; None: always."""
+    return steady_since(ledger.entries([READER_KIND], before=day), day)
 
 
 def _label(settings: Settings, key: PseudonymKey) -> Callable[[str, str], str]:
@@ -171,7 +177,13 @@ def friction_rates(
     names = {item.slug: item.name for item in taxonomy.types}
     events = _severities(warehouse, last)
     drawn = {
-        "rates over time": pictures.rates_over_time(history, marks, until=last, names=names),
+        "rates over time": pictures.rates_over_time(
+            history,
+            marks,
+            until=last,
+            names=names,
+            changes=[change.day for change in reader_changes(ledger.entries([READER_KIND], before=last), last)],
+        ),
         "severity by type": pictures.severity_by_type(events, names=names, audience=settings.audience),
     }
     picture(context, FrictionRate.table, last, drawn)
@@ -226,13 +238,17 @@ def release_correlations(
     pseudonym_key: dg.ResourceParam[PseudonymKey],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Reads eight weeks of counts. By the version that each session ran; false discoveries controlled."""
+    """Reads eight weeks of counts. By the version that each session ran; false discoveries controlled.
+
+    What the analyst counted is compared within days of one model and prompt only: no release is blamed for its step.
+    """
     days = days_of(context)
     counts, label = _counts(warehouse, days), _label(settings, pseudonym_key)
     for day in days:
         types = types_counted(fold(ledger.entries(["taxonomy"], before=day)))
         known = warehouse.read(Release, window(day, COUNTED_WINDOW))
-        rows, coverage = releases_of(day, counts, known, types=types, audience=settings.audience, label=label)
+        steady = counts.of_one_reader(_reader_since(ledger, day))
+        rows, coverage = releases_of(day, steady, known, types=types, audience=settings.audience, label=label)
         confirmed = sum(row.evidence == "confirmed" for row in rows)
         suspected = sum(row.evidence == "suspected" for row in rows)
         store(context, warehouse, ReleaseCorrelation, day, rows, coverage, confirmed=confirmed, suspected=suspected)
@@ -292,11 +308,12 @@ def leading_indicators(
 def intent_trends(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
+    ledger: dg.ResourceParam[Ledger],
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """Reads two weeks of counts: volume, friction and outcome per intent."""
     days = days_of(context)
     counts = _counts(warehouse, days)
     for day in days:
-        rows, coverage = trends_of(day, counts, audience=settings.audience)
+        rows, coverage = trends_of(day, counts, audience=settings.audience, since=_reader_since(ledger, day))
         store(context, warehouse, IntentTrend, day, rows, coverage)

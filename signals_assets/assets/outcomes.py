@@ -16,6 +16,7 @@ from signals_assets.core.coverage import Coverage
 from signals_assets.core.outcomes import Effect
 from signals_assets.core.outcomes import fix_outcomes as outcomes_of
 from signals_assets.core.outcomes import loop_metrics as metrics_of
+from signals_assets.core.rereading import READER_KIND, steady_since
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import TICKET_KINDS
 from signals_assets.core.tickets import ticket_states as states_of
@@ -74,7 +75,7 @@ def fix_outcomes(
     for day in days:
         wording = Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings)
         types = {item.type: item for item in types_counted(wording.taxonomy, ["friction"])}
-        view = counts.as_of(day)
+        view = counts.as_of(day).of_one_reader(steady_since(ledger.entries([READER_KIND], before=day), day))
         shipped = warehouse.read(Release, window(day, HISTORY)).to_pylist()
         changes = warehouse.read(ReleaseCorrelation, window(day, EFFECT_WINDOW)).to_pylist()
 

@@ -5,6 +5,7 @@ Reads   all published tables of the day, four weeks of rates
 Thinking: core/report.py, core/pictures.py      Door: notifier
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,6 +18,7 @@ from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
 from signals_assets.core.report import build
+from signals_assets.core.rereading import READER_KIND, Change, reader_changes
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import REPUBLISH_TAG, picture, store
 from signals_assets.partitions import days_of, window
@@ -38,8 +40,10 @@ from signals_assets.tables import (
     LoopMetric,
     Quarantined,
     RawSession,
+    ReaderAgreement,
     Release,
     ReleaseCorrelation,
+    Rereading,
     RestatedRate,
     Row,
     TaxonomyProposal,
@@ -51,7 +55,7 @@ OF_THE_DAY: tuple[type[Row], ...] = (
     ErrorCorrelation, LeadingIndicator, IntentTrend, TaxonomyProposal, Cluster, TicketRow, FixOutcome, LoopMetric,
     FrictionLevel,
 )  # fmt: skip
-OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, ReleaseCorrelation)
+OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, ReleaseCorrelation, ReaderAgreement)
 
 
 @daily_asset(
@@ -61,7 +65,7 @@ OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, Rele
         "intent_trends",
         "taxonomy_proposals", "clusters", "friction_levels", "ticket_states", "fix_outcomes", "loop_metrics",
         "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "agreement", "feedback_links",
-        "user_outcomes", "cluster_members", "causes",
+        "user_outcomes", "cluster_members", "causes", "rereadings", "reader_agreement",
     ],
     kinds=("html",),
 )  # fmt: skip
@@ -89,8 +93,11 @@ def daily_report(
         tables[FrictionRate.table] = with_restated(tables[FrictionRate.table], tables.pop(RestatedRate.table), taxonomy)
         names = {item.slug: item.name for item in taxonomy.types}
         covered = _coverage(warehouse, day)
-        report = build(day, tables, names=names, audience=settings.audience, coverage=covered)
-        drawn = _pictures(tables, day, names) if day == days[-1] else {}  # drawing costs more than the whole page
+        changes = reader_changes(ledger.entries([READER_KIND], before=day), day)
+        report = build(day, tables, names=names, audience=settings.audience, coverage=covered, changes=changes)
+        drawn = (
+            _pictures(tables, day, names, changes) if day == days[-1] else {}
+        )  # drawing costs more than the whole page
         page = f"{day}:{content_id('page', report.html)}"
         if day not in written or ledger.find("page", page):
             notifier.post(day, report.html, report.blocks, drawn)
@@ -102,14 +109,24 @@ def daily_report(
         ledger.day_materialized(day)
 
 
-def _pictures(tables: dict[str, list[dict[str, Any]]], day: date, names: dict[str, str]) -> dict[str, bytes]:
+def _pictures(
+    tables: dict[str, list[dict[str, Any]]], day: date, names: dict[str, str], changes: Sequence[Change]
+) -> dict[str, bytes]:
     """For notifiers that take images, and for the asset's page: of the newest day of a range only."""
     return {
         "loop": pictures.loop(tables[TicketRow.table], until=day, names=names),
         "rates": pictures.rates_over_time(
-            tables[FrictionRate.table], tables[ReleaseCorrelation.table], until=day, names=names
+            tables[FrictionRate.table],
+            tables[ReleaseCorrelation.table],
+            until=day,
+            names=names,
+            changes=[change.day for change in changes],
         ),
     }
+
+
+def _answered(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {"asked": len(rows), "answered": sum(row["state"] == "answered" for row in rows)}
 
 
 def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
@@ -117,6 +134,7 @@ def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
     raw = warehouse.read(RawSession, day, columns=["day", "user_id"])
     asked = warehouse.read(AnalysisRequestRow, day, columns=["day", "eligible", "selected"]).to_pylist()
     answers = warehouse.read(Analysis, day, columns=["day", "state", *COLUMNS]).to_pylist()
+    again = warehouse.read(Rereading, day, columns=["day", "state", *COLUMNS]).to_pylist()
     quarantined = warehouse.read(Quarantined, day, columns=["day", "count"]).column("count").to_pylist()
     states: dict[str, int] = {}
     for row in answers:
@@ -133,5 +151,6 @@ def _coverage(warehouse: Warehouse, day: date) -> dict[str, dict[str, int]]:
             "selected": sum(row["selected"] for row in asked),
             **{f"state.{state}": count for state, count in sorted(states.items())},
         },
-        "cost": cost_of(answers),
+        **({"read again": _answered(again)} if again else {}),
+        "cost": cost_of([*answers, *again]),
     }

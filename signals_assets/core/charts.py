@@ -23,6 +23,9 @@ HISTORY_DAYS: Final = 28
 
 WEEK: Final = 7
 
+ANALYST_CHANGED: Final = "analyst changed"
+"""Label of a mark: the model or prompt that counts is another one from this day on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
@@ -60,7 +63,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A release on the time axis."""
+    """A release, or a change of the analyst, on the time axis."""
 
     day: date
     label: str

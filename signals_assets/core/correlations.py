@@ -654,14 +654,18 @@ def verdict(comparison: Comparison, evidence: Evidence, kind: Kind) -> Verdict:
 # --- intents ----------------------------------------------------------------------------------------------------
 
 
-def intent_trends(day: date, counts: Counts, *, audience: Audience) -> tuple[list[IntentTrend], Coverage]:
+def intent_trends(
+    day: date, counts: Counts, *, audience: Audience, since: date | None = None
+) -> tuple[list[IntentTrend], Coverage]:
     """Volume, friction and outcome per intent over the trailing 7 days, and the change of volume against the 7 before.
 
     Over analysed sessions, weighted by inclusion. Friction: sessions whose worst event is of medium or high severity.
+    since: first day of the present reader; a week before it is compared with nothing.
     """
     view = counts.as_of(day)
     now = view.window(day, TREND_DAYS)
-    earlier = _shares(view.window(day - timedelta(days=TREND_DAYS), TREND_DAYS), audience)
+    week_before = view.of_one_reader(since).window(day - timedelta(days=TREND_DAYS), TREND_DAYS)
+    earlier = _shares(week_before, audience)
     wanted = (("friction", ANY), ("outcome", "success"), ("outcome", "abandoned"))
     cells = now.cells("analyst", wanted, ("user", "organization", "intent"))
     total = float(cells.weight.sum())

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from signals_assets.core.barrier.thresholds import rounded_rate
 from signals_assets.core.charts import (
+    ANALYST_CHANGED,
+    Mark,
     Rows,
     Series,
     bubbles,
@@ -52,11 +54,18 @@ TITLE_LETTERS: Final = 24
 
 
 def rates_over_time(
-    rows: Rows, releases: Rows, *, until: date, names: Mapping[str, str] | None = None, kind: str = "friction"
+    rows: Rows,
+    releases: Rows,
+    *,
+    until: date,
+    names: Mapping[str, str] | None = None,
+    kind: str = "friction",
+    changes: Sequence[date] = (),
 ) -> bytes:
     """Small multiples by type: the week's rate with its interval, days as dots, releases as dashed lines.
 
-    `rows` of `friction_rates` and `releases` of `release_correlations`, four weeks of each.
+    `rows` of `friction_rates` and `releases` of `release_correlations`, four weeks of each. `changes`: days on which
+    the analyst became another, marked where it is the source.
     """
     series = rate_series(rows, names or {}, until=until, kind=kind)[:MOST_SERIES]
     ends = span(point.day for one in series for point in (*one.weekly, *one.daily))
@@ -64,8 +73,10 @@ def rates_over_time(
         return _empty(f"no {kind} rates to show")
     lines = ceil(len(series) / 3)
     figure = _figure(10 + 130 * lines)
-    marks = [mark for mark in release_marks(releases, until=until) if mark.day > ends[0]]
+    shipped = [mark for mark in release_marks(releases, until=until) if mark.day > ends[0]]
+    own = [Mark(day, ANALYST_CHANGED) for day in changes if ends[0] < day <= until]
     for position, one in enumerate(series):
+        marks = sorted([*shipped, *(own if one.source == "analyst" else ())], key=lambda mark: (mark.day, mark.label))
         axes = figure.add_subplot(lines, min(3, len(series)), position + 1)
         _trend(axes, one)
         _time_axis(axes, *ends)

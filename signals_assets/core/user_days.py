@@ -412,6 +412,15 @@ class Counts:
         end = day_number(last)
         return self.where((self["about"] <= end) & (self["about"] > end - days))
 
+    def of_one_reader(self, since: date | None) -> "Counts":
+        """Without what the analyst counted on days before `since`, when it was another model or prompt.
+
+        A step between two readers would be laid to whatever else changed then. None: it was always the same.
+        """
+        if since is None:
+            return self
+        return self.where((self["source"] != self.code("source", "analyst")) | (self["about"] >= day_number(since)))
+
     def exposure(self, source: Source) -> "Counts":
         """The rows of kind session of a source: what rates are shares of."""
         return self.where(

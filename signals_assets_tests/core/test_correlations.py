@@ -335,6 +335,41 @@ def test_an_intents_share_friction_and_change_are_those_of_its_week():
     assert coverage.answered == 2
 
 
+def test_a_new_reader_changes_no_intent():
+    rows = []
+    for user in range(10):
+        rows += of_intent(user, 1, "bug fix", 5, 0) + of_intent(user, 1, "question", 5, 0)
+        rows += of_intent(user, 10, "bug fix", 8, 4) + of_intent(user, 10, "question", 2, 0)
+    for since, known in ((0, True), (5, False), (9, False)):
+        found, _ = intent_trends(
+            FIRST + timedelta(days=13), counts(rows), audience="self", since=FIRST + timedelta(days=since)
+        )
+        assert {one.change is not None for one in found} == {known}
+        assert {one.intent for one in found} == {"bug fix", "question"}
+
+
+def test_a_new_reader_s_step_is_laid_to_no_release():
+    """The analyst finds twice as much from the day on which a release ships: blamed, unless its days stay apart."""
+    drift = CountedType("friction", "drift", "analyst")
+    seen = history([("1.0", 0, 20, 0.1), ("2.0", 21, 30, 0.4)], type_=drift)
+    rows = [part.model_copy(update={"source": "analyst"}) for part in seen]
+    day = FIRST + timedelta(days=30)
+    shipped = [release("1.0", 0), release("2.0", 21)]
+
+    def verdict(since):
+        steady = counts(rows).of_one_reader(since)
+        found, _ = release_correlations(day, steady, shipped, types=(drift,), audience="self", label=PLAIN)
+        return {row.version: row.evidence for row in found}["2.0"]
+
+    assert verdict(None) == "confirmed"
+    assert verdict(FIRST + timedelta(days=21)) == "not_enough_data"
+
+
+def test_detectors_are_the_same_whoever_the_analyst_is():
+    rows = [part for user in range(10) for part in cell(user, 0, 10, 4)]
+    assert len(counts(rows).of_one_reader(FIRST + timedelta(days=9))) == len(rows)
+
+
 def test_an_intent_of_few_users_is_withheld():
     rows = [part for user in range(10) for part in of_intent(user, 0, "bug fix", 5, 0)]
     rows += [part for user in range(20) for part in of_intent(user, 0, "question", 9, 5)]

@@ -8,17 +8,21 @@ from typing import Any
 import pytest
 
 from signals_assets.core.report import SLACK_HEADER, SLACK_TEXT, Report, build
+from signals_assets.core.rereading import Change, Reader
+from signals_assets.tables import ReaderAgreement
 from signals_assets_tests.core.report_example import (
     COVERAGE,
     DAY,
     NAMES,
     cluster,
+    days_before,
     example,
     fix,
     level,
     proposal,
     rate,
     release,
+    row,
     ticket,
 )
 
@@ -69,7 +73,7 @@ def test_the_page_is_well_formed_and_every_link_leads_somewhere() -> None:
     page = Balanced()
     page.feed(report(None, **COVERAGE).html)
     assert page.open == []
-    assert len(page.ids) == len(set(page.ids)) == 10
+    assert len(page.ids) == len(set(page.ids)) == 11
     assert {address[1:] for address in page.addresses if address.startswith("#")} == set(page.ids)
 
 
@@ -275,3 +279,86 @@ def test_what_asking_a_model_cost_is_told_in_rounded_sums_and_the_rules_cost_not
 def test_the_audiences_thresholds_are_told() -> None:
     assert "fewer than 5 users or 8 sessions, or 2 organisations" in text_of(report({}).html)
     assert "fewer than 1 users or 1 sessions (audience self)" in text_of(report({}, "self").html)
+
+
+# --- the readers ---------------------------------------------------------------------------------------------------
+
+OLD, NEW = (
+    Reader("openai", "gpt-5", "analyze_session.v1@aaaaaa"),
+    Reader("openai", "gpt-5.2", "analyze_session.v2@bbbbbb"),
+)
+CHANGE = Change(days_before(3), OLD, NEW)
+
+
+def beside(type_: str, difference: float, half: float, **over: Any) -> dict[str, Any]:
+    values = {
+        "reader": "former", "reason": "change", "first": NEW.name, "second": OLD.name, "kind": "friction",
+        "type": type_, "days": 2, "first_day": CHANGE.day, "sessions": 100, "users": 60, "organizations": 9,
+        "largest": 20, "both": 40, "only_first": 9, "only_second": 9, "users_concerned": 30, "users_spared": 30,
+        "difference": difference, "difference_low": difference - half, "difference_high": difference + half,
+        "f1": 0.8, "f1_low": 0.6, "f1_high": 0.9,
+    }  # fmt: skip
+    return row(ReaderAgreement, **(values | over))
+
+
+def of_readers(rows: list[dict[str, Any]], changes: tuple[Change, ...] = (CHANGE,), audience: Any = "company") -> str:
+    return text_of(build(DAY, {"reader_agreement": rows}, NAMES, audience, {}, changes).html)
+
+
+def test_a_new_reader_is_told_with_what_it_finds_more_or_less_of_and_what_cannot_be_said() -> None:
+    rows = [beside("correction", 0.2, 0.08), beside("error_event", -0.2, 0.08), beside("backtracking", 0.02, 0.08)]
+    said = of_readers(rows)
+    assert "openai gpt-5 analyze_session.v1 → openai gpt-5.2 analyze_session.v2" in said
+    assert "finds more correction" in said.lower()
+    assert "finds less" in said
+    assert said.count("inconclusive") == of_readers([]).count("inconclusive") + 1
+    assert "+20" in said
+    assert "@" not in said
+
+
+def test_many_types_make_a_single_one_less_sure() -> None:
+    one = beside("correction", 0.09, 0.085)
+    assert "finds more" in of_readers([one])
+    more = [beside(f"type_{n}", 0.001, 0.09) for n in range(12)]
+    assert "what it finds more or less of is inconclusive" in of_readers([one, *more])
+
+
+def test_a_change_that_nobody_read_beside_or_too_few_is_still_told() -> None:
+    assert "not known: no session was read by both" in of_readers([])
+    few = [beside("correction", 0.2, 0.01, users=3, sessions=6)]
+    assert "not known: too few sessions were read by both" in of_readers(few)
+    assert "finds more" not in of_readers([beside("correction", 0.2, 0.01, users_spared=1)])
+    assert "finds more" in of_readers(few, audience="self")
+
+
+def test_the_newest_rows_of_the_right_readers_count_and_old_changes_are_forgotten() -> None:
+    stale = beside("correction", -0.3, 0.01) | {"day": days_before(1)}
+    other = beside("correction", -0.3, 0.01, second="openai other p")
+    assert "finds less" not in of_readers([stale, other, beside("correction", 0.2, 0.05)])
+    old = Change(days_before(40), OLD, NEW)
+    assert "analyst is the same as four weeks ago" in of_readers([beside("correction", 0.2, 0.05)], (old,))
+
+
+def test_a_second_model_and_a_person_stand_beside_it() -> None:
+    second = beside(
+        "correction", 0.0, 0.1, reader="second", reason="sample", second="openai-compatible open-weights p@c"
+    )
+    person = beside("correction", 0.0, 0.1, reader="person", reason="review", first="detector", second="person",
+                    f1=None, confirmed=0.7, confirmed_low=0.5, confirmed_high=0.8)  # fmt: skip
+    said = of_readers([second, person], ())
+    assert "openai-compatible open-weights p" in said
+    assert "a person on the detector" in said
+    assert "70 %" in said
+
+
+def test_the_public_learns_nothing_of_readers() -> None:
+    assert "finds more" not in of_readers([beside("correction", 0.2, 0.01)], audience="public")
+
+
+def test_series_of_the_analyst_are_marked_where_it_changed_and_those_of_detectors_are_not() -> None:
+    def drawn(source: str) -> str:
+        rates = [rate("correction", 0.2, days_before(back), source=source) for back in range(8)]
+        return build(DAY, {"friction_rates": rates}, NAMES, "company", {}, (CHANGE,)).html
+
+    assert ">analyst changed<" in drawn("analyst")
+    assert ">analyst changed<" not in drawn("detector")
