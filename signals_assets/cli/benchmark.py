@@ -1,7 +1,7 @@
 """`signals benchmark NAME`: measure quality and speed; seeded; prints its parameters and a table."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +19,12 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
 
 @click.command()
 @click.argument(
-    "name", type=click.Choice(["analysis", "correlations", "detectors", "discovery", "privacy", "sampling"])
+    "name",
+    type=click.Choice(["analysis", "correlations", "crash", "detectors", "discovery", "privacy", "sampling", "speed"]),
 )
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--sessions", multiple=True, type=_FILE, help="analysis, detectors, privacy: sessions.")
+@click.option("--sessions", multiple=True, type=_FILE, help="analysis, detectors, privacy, speed: sessions.")
 @click.option("--labels", multiple=True, type=_FILE, help="analysis, detectors, privacy: label sheets.")
 @click.option("--rewards", type=_FILE, help="detectors: lines of session_id and true reward (0 or 1).")
 @click.option(
@@ -44,25 +45,30 @@ def command(
     data: Path | None,
     json_file: str | None,
 ) -> None:
-    """Run one benchmark: analysis, correlations, detectors, discovery, privacy or sampling.
+    """Run one benchmark: analysis, correlations, crash, detectors, discovery, privacy, sampling or speed.
 
     analysis measures what condensing a session for a language model costs in labelled moments, and what it saves; it
     ends with an error when more recall is lost than it may.
     analysis and detectors without --sessions, discovery without --data run on made-up data: that proves plumbing only.
     privacy plants made-up private values in simulated sessions (and in copies of yours), and ends with an error when
     a gate does not hold or when its census without a barrier finds too little.
+    crash kills the process that asks a language model hundreds of times and ends with an error when a session is lost
+    or paid twice, or when a process that was made unsafe on purpose is not caught. speed measures a day of 2,000
+    sessions through a language model. Both ask a local provider, which is part of a checkout.
     """
-    if name not in ("analysis", "privacy") and bool(sessions) != bool(labels or rewards):
+    if name not in ("analysis", "privacy", "speed") and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
     if disagreements and sessions and not labels:
         raise click.UsageError("--disagreements are with labels: give --labels too")
     result, tables = {
         "analysis": lambda: _analysis(quick, seed, sessions, labels),
         "correlations": lambda: _correlations(quick, seed),
+        "crash": lambda: _crash(quick, seed),
         "detectors": lambda: _detectors(quick, seed, sessions, labels, rewards, disagreements),
         "discovery": lambda: _discovery(quick, seed, data),
         "privacy": lambda: _privacy(quick, seed, sessions, labels),
         "sampling": lambda: _sampling(quick, seed),
+        "speed": lambda: _speed(quick, seed, sessions),
     }[name]()
     write_json(json_file, result)
     click.echo("parameters: " + ", ".join(f"{key}={value}" for key, value in result["parameters"].items()))
@@ -171,6 +177,84 @@ def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         for method, figures in scenario["methods"].items()
     ]
     return result, [("False discoveries and power", rows, "")]
+
+
+def _crash(quick: bool, seed: int) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.crash import run
+
+    result = _run(lambda: run(quick=quick, seed=seed))
+    tables: list[Table] = []
+    for life in result["lives"]:
+        killed, phases = life["killed"], life["phase_milliseconds"]
+        kills = [
+            {"phase": phase, "kills": count, "ms without kills": phases.get(phase)}
+            for phase, count in killed["kills_by_phase"].items()
+        ]
+        tables.append((f"{life['analyst']}: kills by phase", kills, _KILLS_NOTE))
+        figures = [
+            {"figure": name.replace("_", " "), "without kills": life["calm"][name], "with kills": killed[name]}
+            for name in _CRASH_FIGURES
+        ]
+        tables.append((f"{life['analyst']}: both lives", figures, _compared_note(life)))
+    controls = [{**row, "by": ", ".join(row["by"])} for row in result["controls"]]
+    return result, [*tables, ("Made unsafe on purpose", controls, ""), ("Gates", result["gates"], "")]
+
+
+_KILLS_NOTE: Final = "Time of one passage without the phases within it. Deciding is mostly waiting for the provider."
+_CRASH_FIGURES: Final = (
+    "attempts", "kills", "seconds", "runs", "failed_runs", "failed_looks", "selected", "answered", "paid",
+    "paid_twice_by_text", "batches", "requests_to_the_provider", "provider_files", "outbox_files",
+)  # fmt: skip
+
+
+def _compared_note(life: Mapping[str, Any]) -> str:
+    states = ", ".join(f"{state} {count}" for state, count in life["killed"]["states"].items())
+    aims = ", ".join(f"{aim} {count}" for aim, count in life["killed"]["kills_by_aim"].items())
+    same = ", ".join(f"{name} {count}" for name, count in life["compared"].items())
+    return f"States: {states}. Killed: {aims}. Answers against the life without kills: {same}."
+
+
+def _speed(quick: bool, seed: int, sessions: tuple[Path, ...]) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.speed import run
+    from signals_assets.core.readers import Rejected
+    from signals_assets.resources.session_source import read_paths
+
+    read = [item for item in read_paths(sessions) if not isinstance(item, Rejected)] if sessions else []
+    result = _run(lambda: run(read, quick=quick, seed=seed))
+    result["parameters"]["source"] = "given sessions, repeated" if sessions else "simulation"
+    ways = result["ways"]
+    stages = [{"way": way["way"], **way["stages"], "all": way["seconds"]} for way in ways]
+    figures = [
+        {
+            "way": way["way"],
+            "peak MB": way["peak_megabytes"],
+            "MB per second": way["megabytes_per_second"],
+            "sessions per second": way["sessions_per_second"],
+            "input tokens": way["cost"]["input_tokens"],
+            "cached": way["cost"]["cached_tokens"],
+            "steps seen, %": way["cost"]["percent_seen"],
+            "$ per session": way["cost"]["micro_usd_per_session"] / 1e6,
+        }
+        for way in ways
+    ]
+    note = f"Input tokens saved by condensing: {100 * result['input_tokens_saved']:.1f} %."
+    return result, [
+        ("Seconds without the provider's", stages, "Provider's own time subtracted, waiting for it not counted."),
+        (
+            "Memory, pace, tokens and price",
+            figures,
+            f"{note} Memory: sum over all processes, shared pages counted each.",
+        ),
+        ("Gates", result["gates"], ""),
+    ]
+
+
+def _run(benchmark: Callable[[], Result]) -> Result:
+    """The benchmark's result; what it lacks to run is told without a trace."""
+    try:
+        return benchmark()
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _sampling(quick: bool, seed: int) -> tuple[Result, list[Table]]:

@@ -1,0 +1,64 @@
+"""The day that is measured, memory of a process tree, and a small run of the real path."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from signals_assets.benchmarks.speed import BASELINES, DAY, PRODUCT, Memory, day_of, run
+from signals_assets_tests.core.detectors.script import agent, session, shell, user
+
+
+def some():
+    return [
+        session(
+            user(f"please fix module {n}1"), shell("a", "make", "error 42\n" * 50, "error"), agent("I fixed it."),
+            *(agent(f"step {k}") for k in range(20)),
+        )
+        for n in range(3)
+    ]  # fmt: skip
+
+
+def test_a_day_is_made_of_the_given_sessions_no_two_of_which_are_alike():
+    made = list(day_of(some(), 10, seed=1))
+    assert len({found.session_id for found in made}) == 10
+    assert len({found.steps[0].text for found in made}) == 10
+    assert {found.day for found in made} == {DAY}
+    original = some()
+    for number, found in enumerate(made):
+        whole = len(original[number % 3].steps)
+        assert (len(found.steps) == whole) if number < 3 else (0.7 * whole <= len(found.steps) <= whole)
+    assert made == list(day_of(some(), 10, seed=1))
+
+
+def test_memory_counts_a_process_and_its_children():
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("this system has no /proc")
+    hold = "import sys; held = bytearray(60_000_000); print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as child, Memory(os.getpid()) as both:
+        child.stdout.readline()
+        with Memory(child.pid) as alone:
+            while not (alone.megabytes and both.megabytes and both.megabytes > alone.megabytes):
+                pass
+            assert alone.megabytes >= 57
+        child.communicate()
+
+
+@pytest.mark.slow
+def test_a_small_day_goes_through_the_real_path_in_every_way():
+    pytest.importorskip("openai")
+    result = run(some(), wanted=6)
+    json.dumps(result)
+    assert [way["way"] for way in result["ways"]] == [way.name for way in (PRODUCT, *BASELINES)]
+    for way in result["ways"]:
+        assert way["answered"] == way["cost"]["sessions"] == 6
+        assert way["seconds"] > 0
+        assert way["peak_megabytes"] is None or way["peak_megabytes"] > 50
+        assert set(way["stages"]) >= {"prepare and submit", "take in, review, revise", "collect and store"}
+        assert way["cost"]["micro_usd_per_session"] > 0
+    assert {gate["gate"] for gate in result["gates"]} >= {"seconds without the provider's"}
+    assert all(gate["holds"] for gate in result["gates"])
