@@ -1,4 +1,4 @@
-"""A type's life on the whole graph: born, accepted with one command, in force from its beginning, undone without a trace."""
+"""A type's life on the whole graph: accepted with one command, in force from its beginning, undone without a trace."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -46,7 +46,7 @@ def early(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 
 
 def propose(home: Home) -> None:
-    """A proposal of what the detectors call a correction, as discovery would write it: two weeks are too short for it."""
+    """A proposal of all corrections, as discovery would write it: a week is too short for a real one."""
     events = [
         row
         for row in home.rows(FrictionEvent)
@@ -185,7 +185,8 @@ def test_the_job_in_the_ui_decides_like_the_command(copy: Any) -> None:
     assert run(action="accept", slug=SLUG, name="Late word").success
     taxonomy = taxonomy_of(home.ledger)
     accepted = taxonomy.get("friction", SLUG)
-    assert accepted is not None and accepted.name == "Late word"
+    assert accepted is not None
+    assert accepted.name == "Late word"
     assert taxonomy.changes[-1].payload["author"] == "grace"
     assert taxonomy.changes[-1].payload["evidence"]["items"] >= 8
     assert taxonomy.changes[-1].payload["centre"]["embedder"] == "hash-for-tests"

@@ -16,6 +16,7 @@ import click
 from signals_assets.cli.printing import json_option, write_json
 from signals_assets.core.readers import READERS
 from signals_assets.core.taxonomy import LEDGER_KIND
+from signals_assets.resources import decisions
 from signals_assets.settings import Settings, UserFrom
 
 CEILINGS = {"error_event": 0.2}
@@ -179,12 +180,28 @@ def _simulated(
             for request in graph.tick(sensor):
                 click.echo(f"  sensor {sensor} asked for {request.partition_key}")
         if week < weeks - 1:
+            _accept_what_is_new(graph.doors)
             actions = decide(read_tickets(home / "tickets"), world.actions, seed)
             for action in actions:
                 click.echo(f"  a developer read {action.ticket_key} and opens a pull request")
             world.developer(actions)
     assert graph is not None
     return summary.print_summary(graph.doors, settings)
+
+
+def _accept_what_is_new(doors: Mapping[str, Any]) -> None:
+    """What a person does who reads the proposals: the first new type of friction is accepted, once.
+
+    Needs and intents wait: somebody else decides about them with `signals taxonomy`.
+    """
+    taxonomy = decisions.taxonomy_of(doors["ledger"])
+    ready = [row for row in decisions.proposals(doors["warehouse"]) if row["ready"] and row["kind"] == "friction"]
+    if taxonomy.accepted() or not ready:
+        return
+    row = ready[0]
+    entry, _ = decisions.decide(doors["ledger"], decisions.acceptance(doors["warehouse"], row), author="demo")
+    click.echo(f"  a person accepts a new type, seen since {row['first_day']}: signals taxonomy accept {row['slug']}")
+    click.echo(f"    from tomorrow its trend begins on its first day; signals taxonomy undo {entry.seq} takes it back")
 
 
 def _own(
