@@ -8,8 +8,8 @@ Doors:  analyst, second_reader. Batches are a transport: the truth is one row pe
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -93,16 +93,16 @@ def analysis_batches(
             day=day,
             most_tokens=_most_tokens(settings),
         )
-        asked = [question.request_id(item.session_id) for item in selections if item.selected]
-        chosen = [item.session_id for item in selections if item.selected]
-        progress = analyst.submit(_label(day), _Questions(warehouse, chosen, question)) if asked else None
+        asked = {item.session_id: question.request_id(item.session_id) for item in selections if item.selected}
+        progress = analyst.submit(_label(day), _Questions(warehouse, asked, question)) if asked else None
         batch_of = analyst.batches(_label(day)) if asked else {}
         rows = thinking.batch_rows(metrics, selections, question, batch_of)
-        wanted = _readings_again(question, [row.model_dump() for row in rows], ledger, second_reader, settings)
-        again, unread = _submit_again(wanted, question, warehouse, analyst, second_reader)
+        dumped = [row.model_dump() for row in rows]
+        wanted = _readings_again(question, dumped, ledger, second_reader, settings)
+        again, unread = _submit_again(wanted, dumped, question, warehouse, analyst, second_reader)
         sent = {"day": day.isoformat(), "requests": len(asked), "rereadings": [item.payload for item in again]}
-        beside = [item.question(question).request_id(session_id) for item in again for session_id in item.weights]
-        ledger.append("batch", f"{day}:{content_id('s', *sorted([*asked, *beside]))}", sent)
+        ids = [*asked.values(), *(name for item in again for name in item.requests(dumped).values())]
+        ledger.append("batch", f"{day}:{content_id('s', *sorted(ids))}", sent)
         skipped = Counter(row.reason for row in rows if not row.selected)
         coverage = Coverage(asked=len(rows), answered=len(asked), skipped=dict(skipped))
         tokens = sum(row.estimated_tokens for row in rows if row.selected)
@@ -116,11 +116,12 @@ class _Questions:
     """The day's requests, read from the warehouse anew each time they are iterated: never all in memory."""
 
     warehouse: Warehouse
-    chosen: Collection[str]
+    chosen: Mapping[str, str]
+    """Session -> request id."""
     question: thinking.Question
 
     def __iter__(self) -> Iterator[thinking.AnalysisRequest]:
-        return thinking.requests(self._raw(), frozenset(self.chosen), self.question)
+        return thinking.requests(self._raw(), self.chosen, self.question)
 
     def _raw(self) -> Iterator[dict[str, Any]]:
         columns = ["session_id", "session"]
@@ -162,6 +163,7 @@ def _readings_again(
 
 def _submit_again(
     wanted: Sequence[Again],
+    rows: Sequence[dict[str, Any]],
     question: thinking.Question,
     warehouse: Warehouse,
     analyst: Analyst,
@@ -178,7 +180,8 @@ def _submit_again(
             unread[f"rereadings/{again.role}_cannot_be_asked"] = len(again.weights)
             continue
         try:
-            reader.submit(again.label, _Questions(warehouse, list(again.weights), again.question(question)))
+            own = replace(question, analyst=reader.name, model=reader.model, prompt=again.reader.prompt)
+            reader.submit(again.label, _Questions(warehouse, again.requests(rows), own))
         except AnalystError:
             unread[f"rereadings/{again.role}_not_reached"] = len(again.weights)
         else:
@@ -267,7 +270,6 @@ def rereadings(
         sent = _sent(ledger, day).payload
         _refuse_early(day, all_labels(sent, analyst, second_reader))
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
-        question = thinking.Question(day, analyst.name, analyst.model, PROMPT.id, taxonomy)
         asked = warehouse.read(AnalysisRequestRow, day).to_pylist()
         rows: list[Rereading] = []
         coverage = Coverage()
@@ -275,7 +277,7 @@ def rereadings(
             again = Again.of(item, asked, _salt(day, settings))
             reader = reader_again(item, analyst, second_reader)
             answers, covered = thinking.analysis_rows(
-                asked_rows(again, asked, question),
+                asked_rows(again, asked),
                 reader.collect(again.label) if reader is not None else (),
                 taxonomy_version=taxonomy.version,
             )

@@ -6,7 +6,7 @@ Not here: which sessions are asked about (see `core/selection.py`), the rules th
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
@@ -90,26 +90,23 @@ class Question:
     model: str
     prompt: str
     taxonomy: Taxonomy
-    purpose: str = ""
-    """Tells a question that is put again for its own sake (see `rereading.py`) from the day's."""
 
     def request_id(self, session_id: str) -> str:
         """The opaque id of asking this about a session: the same question again has the same id.
 
         The schema of the answer follows from the taxonomy's version.
         """
-        asked = (self.day, session_id, self.prompt, self.taxonomy.version, self.analyst, self.model)
-        return content_id("q", *asked, *([self.purpose] if self.purpose else []))
+        return content_id("q", self.day, session_id, self.prompt, self.taxonomy.version, self.analyst, self.model)
 
 
 def requests(
-    rows: Iterable[Mapping[str, Any]], chosen: Collection[str], question: Question
+    rows: Iterable[Mapping[str, Any]], chosen: Mapping[str, str], question: Question
 ) -> Iterator[AnalysisRequest]:
-    """The questions about the chosen sessions of a stream of `raw_sessions` rows, in the stream's order."""
+    """The questions about the chosen sessions (to request ids) of a stream of `raw_sessions` rows, in its order."""
     for row in rows:
         if row["session_id"] in chosen:
             yield AnalysisRequest(
-                request_id=question.request_id(row["session_id"]),
+                request_id=chosen[row["session_id"]],
                 session_key=row["session_id"],
                 session=from_json(row["session"]),
                 prompt=question.prompt,

@@ -29,6 +29,7 @@ import numpy as np
 from signals_assets.core.abstractions import OTHER, parsed_answer, wilson
 from signals_assets.core.agreement import Bootstrap, nominal_kappa
 from signals_assets.core.analysis import Answer, Question
+from signals_assets.core.identity import content_id
 from signals_assets.core.statistics import effective_number
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.tables import ReaderAgreement, ReaderRole, ReadingReason, Rereading
@@ -160,16 +161,18 @@ class Again:
     weights: Mapping[str, float] = field(default_factory=dict)
     """Session -> how many it stands for."""
 
-    def question(self, question: Question) -> Question:
-        """The question, put to this reader. It is another one than the day's even where the reader is the same."""
-        return Question(
-            question.day,
-            self.reader.analyst,
-            self.reader.model,
-            self.reader.prompt,
-            question.taxonomy,
-            purpose=self.role,
-        )
+    def request_id(self, first: str) -> str:
+        """The id of reading again what was asked under the id `first`: another one, also where the reader is the same.
+
+        Derived from that and not from the session, so that it holds when the key of people rotates.
+        """
+        return content_id("q", first, self.role, self.reader.analyst, self.reader.model, self.reader.prompt)
+
+    def requests(self, rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Session -> request id, from the day's `analysis_batches`."""
+        return {
+            row["session_id"]: self.request_id(row["request_id"]) for row in rows if row["session_id"] in self.weights
+        }
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -206,7 +209,7 @@ def sample(rows: Iterable[Mapping[str, Any]], role: ReaderRole, size: int, salt:
     first = min(len(groups[0]), max(size - size // 2, size - len(groups[1])))
     drawn: dict[str, float] = {}
     for group, room in zip(groups, (first, min(len(groups[1]), size - first)), strict=True):
-        lots = sorted(group, key=lambda row: _lot(f"{salt}\x1f{role}\x1f{row['session_id']}"))
+        lots = sorted(group, key=lambda row: _lot(f"{salt}\x1f{role}\x1f{row['request_id']}"))
         for row in lots[: max(room, 0)]:
             drawn[row["session_id"]] = round(row["inclusion_weight"] * len(group) / room, 6)
     return drawn
@@ -216,12 +219,12 @@ def _lot(what: str) -> bytes:
     return hashlib.sha256(what.encode()).digest()
 
 
-def asked_rows(again: Again, rows: Iterable[Mapping[str, Any]], question: Question) -> list[dict[str, Any]]:
+def asked_rows(again: Again, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows of `analysis_batches` of the sessions read again, as if this reader had been asked."""
-    own = again.question(question)
+    own = again.requests(rows)
     return [
         {
-            **row, **again.reader.payload, "request_id": own.request_id(row["session_id"]),
+            **row, **again.reader.payload, "request_id": own[row["session_id"]],
             "inclusion_weight": again.weights[row["session_id"]],
         }
         for row in rows

@@ -4,13 +4,12 @@ Put here: reading for it, in one place for the asset and for erasure, which coun
 Not here: the figures (see `core/rereading.py`, `core/review.py`).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from signals_assets.core.analysis import Question
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.rereading import POOLED_DAYS
+from signals_assets.core.rereading import POOLED_DAYS, Again, Reader
 from signals_assets.core.rereading import reader_agreement as readers_agree
 from signals_assets.core.review import REVIEW_KIND, person_agreement, verdicts
 from signals_assets.core.taxonomy import fold
@@ -49,16 +48,14 @@ def reader_agreement(
     return rows, Coverage(asked=len(again), answered=read, failed=len(again) - read, notes={"judged": len(given)})
 
 
-def requests_again(ledger: Ledger, sessions: Collection[str]) -> set[str]:
-    """Ids under which these sessions may have been put to other readers on any day, collected or under way."""
-    found: set[str] = set()
-    for entry in ledger.entries(["batch"]):
-        day = date.fromisoformat(entry.payload["day"])
-        for item in entry.payload.get("rereadings", ()):
-            taxonomy = fold(ledger.entries(["taxonomy"], before=day))
-            asked = Question(day, item["analyst"], item["model"], item["prompt"], taxonomy, purpose=item["role"])
-            found.update(map(asked.request_id, sessions))
-    return found
+def requests_again(ledger: Ledger, items: Iterable[str]) -> set[str]:
+    """Ids under which what was asked under the ids `items` may have been put to other readers, answered or under way.
+
+    Items that are no requests do no harm.
+    """
+    noted = [item for entry in ledger.entries(["batch"]) for item in entry.payload.get("rereadings", ())]
+    readers = {(item["role"], Reader.of(item)): Again.of(item, (), "") for item in noted}
+    return {again.request_id(item) for item in items for again in readers.values()}
 
 
 def _organizations(warehouse: Warehouse, days: Sequence[date]) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from signals_assets.core.analysis import Answer, AnswerEvent, Question
+from signals_assets.core.analysis import Answer, AnswerEvent
 from signals_assets.core.rereading import (
     Again,
     Change,
@@ -136,15 +136,21 @@ def test_everybody_has_the_same_chance():
     assert max(abs(count - expected) for count in counts.values()) < 5 * expected**0.5
 
 
-def test_reading_again_is_another_question_and_the_note_in_the_ledger_draws_the_same_sessions():
-    question = Question(MON, "openai", "new", "p.v1@a", seed())
+def test_reading_again_is_another_request_and_the_note_in_the_ledger_draws_the_same_sessions():
     again = Again("former", "drift", f"{MON}_former", NEW, NEW, sample(ROWS, "former", 5, "x"))
-    own = again.question(question)
-    assert own.request_id("s1") != question.request_id("s1")
+    other = Again("second", "sample", f"{MON}_second", OLD, NEW, again.weights)
+    assert len({"q1", again.request_id("q1"), other.request_id("q1"), again.request_id("q2")}) == 4
     assert Again.of(again.payload, ROWS, "x") == again
-    asked = asked_rows(again, ROWS, question)
+    asked = asked_rows(again, ROWS)
     assert {item["session_id"]: item["inclusion_weight"] for item in asked} == again.weights
-    assert {item["request_id"] for item in asked} == {own.request_id(name) for name in again.weights}
+    assert {item["session_id"]: item["request_id"] for item in asked} == again.requests(ROWS)
+
+
+def test_new_pseudonyms_draw_the_same_sessions_and_ask_under_the_same_ids():
+    renamed = [item | {"session_id": f"new-{item['session_id']}"} for item in ROWS]
+    again = Again("former", "drift", "l", NEW, NEW, sample(ROWS, "former", 5, "x"))
+    anew = Again.of(again.payload, renamed, "x")
+    assert sorted(anew.requests(renamed).values()) == sorted(again.requests(ROWS).values())
 
 
 # --- what they say ----------------------------------------------------------------------------------------------
