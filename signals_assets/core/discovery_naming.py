@@ -22,7 +22,7 @@ from signals_assets.core.barrier import from_taxonomy, restored
 from signals_assets.core.barrier.lexicon import function_words
 from signals_assets.core.discovery_items import Row, Window, spoken
 from signals_assets.core.discovery_labels import OTHER, LabelKind
-from signals_assets.core.discovery_vectors import centroid, distinctive_terms
+from signals_assets.core.discovery_vectors import centroid, distinctive_terms, words
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.core.text import stem
 from signals_assets.prompts import pinned
@@ -36,6 +36,9 @@ NEIGHBOURS: Final = 3
 
 TERM_SHARE: Final = 0.1
 """A word must occur in this share of a group's texts to stand in its name."""
+
+SHARED: Final = 0.5
+"""A word that the neighbours say this much as often as the group is of both."""
 
 SHOWN_TEXTS: Final = 12
 """Texts of a group, and of its neighbours, that a language model is shown at the most."""
@@ -66,7 +69,7 @@ _UNNAMED: Final[dict[LabelKind, str]] = {
 """Names where the barrier admits none of a group's distinctive words."""
 
 _NOT_THIS: Final = "What another category covers."
-_APART: Final = "Its moments lie outside what that category claims."
+_APART: Final = "Its moments are not covered by that category."
 
 Ask = Callable[[str], str | None]
 """One question with admitted text only -> one line, or None."""
@@ -133,9 +136,9 @@ def words_for(
     `taken` are slugs of the day's other proposals. The difference to the nearest category is worded anew every day.
     """
     texts, others = _texts(window, rows), _texts(window, near.rows)
-    own, theirs = (
-        _telling(terms) for terms in distinctive_terms([_said(texts), _said(others)], 3 * DEFINITION_TERMS, TERM_SHARE)
-    )
+    said = _said(texts), _said(others)
+    ranked = distinctive_terms(said, 3 * DEFINITION_TERMS, TERM_SHARE)
+    own, theirs = _contrasted(ranked[0], *said), _contrasted(ranked[1], *said[::-1])
     difference = _difference(kind, near, own, theirs, taxonomy)
     if before is not None:
         is_not = before.get("is_not")
@@ -230,10 +233,10 @@ def _difference(
     if item is None or near.outside is None:
         return None
     share = "Most" if near.outside > 0.5 else "Some" if near.outside > 0.2 else "Few"
-    first = f"{share} of its moments lie outside {item.name.lower()}"
-    told = f": they speak about {listed(own[:NAME_TERMS])}" if own else ""
+    first = f"{share} of its moments are not covered by {item.name.lower()}"
+    told = f", and speak about {listed(own[:NAME_TERMS])}" if own else ""
     unlike = [word for word in theirs if word not in own][:NAME_TERMS]
-    apart = f", and what is near speaks about {listed(unlike)}" if told and unlike else ""
+    apart = f", not about {listed(unlike)}" if told and unlike else ""
     return _admitted(f"{first}{told}{apart}.") or _admitted(f"{first}.") or restored(_APART)
 
 
@@ -243,6 +246,20 @@ def _not_this(kind: LabelKind, near: Near, theirs: Sequence[str], taxonomy: Taxo
     covered = f"What {item.name.lower()} covers" if item is not None else "What another category covers"
     about = f", and what is about {listed(theirs[:NAME_TERMS])}" if theirs else ""
     return _admitted(f"{covered}{about}.") or _admitted(f"{covered}.") or restored(_NOT_THIS)
+
+
+def _contrasted(terms: Sequence[str], said: Sequence[str], others: Sequence[str]) -> list[str]:
+    """The telling words that the neighbours hardly say; all telling ones where they say them all."""
+    share = _shares(terms, said)
+    beside = _shares(terms, others)
+    telling = _telling(terms)
+    return [term for term in telling if beside[term] < SHARED * share[term]] or telling
+
+
+def _shares(terms: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    """Share of the texts that hold each of the words."""
+    held = [set(words(text)) for text in texts]
+    return {term: sum(term in one for one in held) / max(len(held), 1) for term in terms}
 
 
 def _telling(terms: Sequence[str]) -> list[str]:

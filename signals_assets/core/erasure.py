@@ -221,6 +221,20 @@ def recounted_cluster(row: Mapping[str, Any], members: Iterable[Mapping[str, Any
     }
 
 
+def recounted_review(row: Mapping[str, Any], members: Iterable[tuple[str, str | None, str]]) -> dict[str, Any]:
+    """A row of `taxonomy_reviews` with no more items than are left: (item, user, session) of each.
+
+    What was measured on all of them stays: it is of a category, and the next day measures anew.
+    """
+    left = list(members)
+    return {
+        **row,
+        "items": min(row["items"], len(left)),
+        "users": min(row["users"], len({user for _, user, _ in left})),
+        "sessions": min(row["sessions"], len({session for _, _, session in left})),
+    }
+
+
 def without_evidence(
     row: Mapping[str, Any], traces: Traces, texts: Collection[str], keepers: Mapping[str, tuple[str | None, str]]
 ) -> dict[str, Any] | None:

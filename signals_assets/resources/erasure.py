@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from signals_assets.core.abstractions import agreement
 from signals_assets.core.barrier.support import user_hash
-from signals_assets.core.discovery_items import WINDOW_DAYS
+from signals_assets.core.discovery_items import WINDOW_DAYS, items_of
 from signals_assets.core.erasure import (
     ERASURE_KIND,
     TOMBSTONE_KIND,
@@ -30,6 +30,7 @@ from signals_assets.core.erasure import (
     columns_of,
     lasting_tombstone,
     recounted_cluster,
+    recounted_review,
     row_tables,
     samples_of,
     theirs,
@@ -62,6 +63,8 @@ from signals_assets.tables import (
     ClusterMember,
     DelightEvent,
     Detection,
+    EventLabel,
+    Facet,
     FrictionEvent,
     Quarantined,
     ReaderAgreement,
@@ -69,6 +72,7 @@ from signals_assets.tables import (
     Row,
     SessionMetrics,
     TaxonomyProposal,
+    TaxonomyReview,
     UnmetNeed,
     WordSupport,
     to_arrow,
@@ -419,6 +423,8 @@ def _tables(doors: Doors, traces: Traces, checkpoint: Checkpoint) -> Iterator[tu
         checkpoint(model.table)
     yield from _clusters(warehouse)
     checkpoint("clusters")
+    yield from _reviews(warehouse)
+    checkpoint("taxonomy_reviews")
     yield from _agreements(warehouse, doors["settings"])
     checkpoint("agreement")
     yield from _reader_agreements(warehouse, doors["ledger"], doors["settings"], set(traces.items))
@@ -492,6 +498,26 @@ def _clusters(warehouse: Warehouse) -> Iterator[tuple[str, int]]:
             return recounted_cluster(row, by_cluster.get(row["cluster_id"], ()))
 
         yield Cluster.table, warehouse.rewrite(Cluster, day, _by_row(Cluster, change))
+
+
+def _reviews(warehouse: Warehouse) -> Iterator[tuple[str, int]]:
+    """The counts of every category on every day, from the items that are left and the labels they had by then."""
+    tables = (AbstractedSummary, FrictionEvent, DelightEvent, UnmetNeed, Facet)
+    items = items_of(*(warehouse.read(model, warehouse.days(model)).to_pylist() for model in tables))
+    labels = warehouse.read(EventLabel, warehouse.days(EventLabel)).to_pylist()
+    for day in warehouse.days(TaxonomyReview):
+        first = day - timedelta(days=WINDOW_DAYS - 1)
+        newest = {row["event_id"]: row["type"] for row in labels if row["day"] <= day}
+        found: dict[tuple[str, str], list[tuple[str, str | None, str]]] = defaultdict(list)
+        for item in items:
+            if first <= item.day <= day:
+                slug = newest.get(item.item_id, item.type)
+                found[item.kind, slug].append((item.item_id, item.user_id, item.session_id))
+
+        def change(row: Mapping[str, Any], found: Mapping[Any, Any] = found) -> dict[str, Any]:
+            return recounted_review(row, found.get((row["kind"], row["slug"]), ()))
+
+        yield TaxonomyReview.table, warehouse.rewrite(TaxonomyReview, day, _by_row(TaxonomyReview, change))
 
 
 def _agreements(warehouse: Warehouse, settings: Settings) -> Iterator[tuple[str, int]]:

@@ -3,7 +3,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from signals_assets.core.analysis_rules import CITATIONS
+from signals_assets.core.analysis_rules import CAME, CITATIONS
 from signals_assets.core.discovery import content_hash, embedding_rows, items_of, reclusters, window_of
 from signals_assets.core.discovery_items import embedded, says_type, spoken
 from signals_assets_tests.fakes.embedder import HashEmbedder
@@ -124,3 +124,30 @@ def test_a_text_that_no_rule_wrote_is_left_as_it_is() -> None:
 
 def test_remarks_with_equal_topics_share_a_vector() -> None:
     assert content_hash(f"{CITATIONS['other.remark']} about hours.") == content_hash("hours.")
+
+
+# --- what users came for
+
+
+def came(summary: str | None, value: str = "bug fix") -> dict[str, str]:
+    facets = [row(facet="primary_intent", value=value), row(facet="outcome", value="success")]
+    summaries = [row(summary=summary)] if summary is not None else []
+    return {item.kind: item.text for item in items_of(summaries, [], [], [], facets)}
+
+
+def test_what_a_user_came_for_is_the_first_sentence_of_the_summary() -> None:
+    assert (
+        came("The user asked to connect a database. The agent did.")["intent"]
+        == "The user asked to connect a database."
+    )
+
+
+def test_without_a_summary_it_is_the_primary_intent() -> None:
+    assert came(None) == {"intent": "bug fix"}
+
+
+def test_of_a_wish_that_the_rules_wrote_only_its_topics_are_embedded() -> None:
+    told = f"{CAME}question about code, about login and session."
+    assert (embedded(told), spoken(told), says_type(told)) == ("login and session.", "login and session.", False)
+    bare = f"{CAME}question about code."
+    assert (embedded(bare), says_type(bare)) == (bare, True)
