@@ -10,10 +10,12 @@ import pytest
 
 from signals_assets.assets import analysis as analysis_stage
 from signals_assets.core import agreement_band
+from signals_assets.core.review import review_key, review_payload
+from signals_assets.core.taxonomy import seed
 from signals_assets.prompts import pinned
 from signals_assets.resources import erasure
 from signals_assets.simulation import World
-from signals_assets.tables import Agreement, Analysis, AnalysisRequestRow, ReaderAgreement, Rereading
+from signals_assets.tables import Agreement, Analysis, AnalysisRequestRow, FrictionEvent, ReaderAgreement, Rereading
 from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY, NEXT_DAY
 from signals_assets_tests.fakes.openai_server import OpenAIServer
 from signals_assets_tests.home import Home, failures
@@ -192,3 +194,32 @@ def test_erasure_takes_a_person_out_of_the_readings_and_counts_their_agreement_a
         [after] = [row for row in home.rows(ReaderAgreement, NEXT_DAY) if row["kind"] == "outcome"]
         assert after["sessions"] == outcome["sessions"] - theirs
         assert after["users"] == outcome["users"] - 1
+
+
+def test_a_person_s_verdicts_stand_beside_the_readers_from_the_next_day_on(lived: Home, tmp_path: Path):
+    with lived.copy(tmp_path / "home") as home:
+        events = [row | {"kind": "friction"} for row in home.rows(FrictionEvent, FIRST_DAY)][:6]
+        for number, event in enumerate(events):
+            verdict = "reject" if number == 0 else "confirm"
+            payload = review_payload(event, verdict, None, seed(), reviewer="r_1")
+            home.ledger.append("review", review_key(event["event_id"]), payload)
+        home.materialize(LAST_DAY, only=["reader_agreement"])
+        assert home.rows(ReaderAgreement, LAST_DAY) == []
+        home.materialize(NEXT_DAY, only=[*BEFORE, *AFTER])
+        rows = home.rows(ReaderAgreement, NEXT_DAY)
+        assert {row["reader"] for row in rows} == {"person"}
+        assert (sum(row["both"] for row in rows), sum(row["only_first"] for row in rows)) == (5, 1)
+        assert {row["first"] for row in rows} == {event["source"] for event in events}
+        assert all(row["confirmed_low"] <= row["confirmed"] <= row["confirmed_high"] for row in rows)
+
+
+def test_the_report_tells_the_change_and_what_it_does(lived: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(analysis_stage, "PROMPT", pinned("analyze_session", 1))
+    with lived.copy(tmp_path / "home", audience="self") as home:
+        home.materialize(NEXT_DAY)
+        page = (home.folder / f"reports/{NEXT_DAY}.html").read_text()
+        assert "The analyst changed on" in page
+        assert "rules rules-" in page
+        assert "what it finds more or less of is inconclusive" in page
+        before = (home.folder / f"reports/{LAST_DAY}.html").read_text()
+        assert "The analyst changed on" not in before
