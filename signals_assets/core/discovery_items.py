@@ -52,7 +52,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Window:
-    """Items that have vectors, ordered by day and id, with one unit row per item."""
+    """Items that have vectors, with one unit row per item, ordered by day and content.
+
+    Ids hold pseudonyms, which differ from home to home: ordered by them, the same texts would give another map.
+    """
 
     items: tuple[Item, ...]
     vectors: Vectors
@@ -231,7 +234,7 @@ def says_type(text: str) -> bool:
 
 def window_of(items: Iterable[Item], vectors: Mapping[str, npt.ArrayLike]) -> Window:
     """The items with their vectors, given by item id (of one embedder); items without one are counted as missing."""
-    ordered = sorted(items, key=lambda item: (item.day, item.item_id))
+    ordered = sorted(items, key=lambda item: (item.day, content_hash(item.text), item.item_id))
     kept = [item for item in ordered if item.item_id in vectors]
     array = np.array([vectors[item.item_id] for item in kept], dtype=np.float32) if kept else np.zeros((0, 0))
     return Window(tuple(kept), unit(array), tuple(item for item in ordered if item.item_id not in vectors))

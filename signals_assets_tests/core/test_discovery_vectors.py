@@ -100,3 +100,39 @@ def test_unlike_keeps_what_has_no_near_neighbour_among_the_others() -> None:
     rows, others = np.arange(10), np.arange(5)
     assert dv.unlike(vectors, rows, others, 0.7).tolist() == [5, 6, 7, 8, 9]
     assert dv.unlike(vectors, rows, others[:0], 0.7).tolist() == rows.tolist()
+
+
+def test_halves_with_something_known_between_them_stay_apart() -> None:
+    axes = np.eye(6)
+    left, right = axes[0] + 0.3 * axes[1:5], axes[5] * 0.6 + axes[0] + 0.3 * axes[1:5]
+    vectors = dv.unit(np.concatenate([left, right]))
+    groups = [np.arange(4), np.arange(4, 8)]
+    between = dv.centroid(vectors)[None]
+    assert len(dv.merged(groups, vectors, 0.5)) == 1
+    assert len(dv.merged(groups, vectors, 0.5, between)) == 2
+    assert len(dv.merged(groups, vectors, 0.5, dv.unit(axes[3:4]))) == 1
+
+
+def test_a_contest_gives_rows_to_the_nearest_and_a_corner_of_the_known_vanishes() -> None:
+    vectors = blobs(40, 40)
+    known = dv.centroid(vectors[:40])[None]
+    corner, young = np.arange(12), np.arange(40, 70)
+    (won,) = dv.contested([corner, young], vectors, np.arange(80), known, 0.1, 12, 3)
+    assert len(won) >= 20
+    assert set(won.tolist()) <= set(range(40, 80))
+    (everything,) = dv.contested([young], vectors, np.arange(80), known, None, 10, 1)
+    assert everything.tolist() == list(range(40, 80))
+    assert dv.contested([], vectors, np.arange(80), known, 0.1, 10, 3) == []
+
+
+def test_a_small_group_lets_none_of_its_own_go() -> None:
+    vectors = blobs(5)
+    (held,) = dv.contested([np.arange(5)], vectors, np.arange(5), vectors[:0], 0.1, 4, 3)
+    assert held.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_part_of_a_blob_is_nearer_to_the_rest_of_it_and_a_blob_to_itself() -> None:
+    vectors = blobs(60, 30)
+    assert dv.nearer_elsewhere(vectors, np.arange(10), np.arange(10, 60)) > 0.5
+    assert dv.nearer_elsewhere(vectors, np.arange(60, 90), np.arange(60)) == 0
+    assert dv.nearer_elsewhere(vectors, np.arange(60, 90), np.arange(0)) == 0
