@@ -6,6 +6,7 @@ Put here: calling the doors, what a language model still needs; no key is printe
 
 import os
 from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
 import click
 
@@ -105,7 +106,7 @@ def language_model(settings: Settings) -> list[dict[str, str]]:
     States: ok, missing (the analyst that is set cannot work), off (not needed as it is set), unknown.
     """
     used = settings.analyst != "rules"
-    rows = [_use(settings), _library(used), _key(settings), _address(settings), _model(settings)]
+    rows = [_use(settings), _second(settings), _library(used), _key(settings), _address(settings), _model(settings)]
     if used and all(row["state"] != "missing" for row in rows):
         rows.append(_served(settings))
     return rows
@@ -117,8 +118,22 @@ def _row(what: str, state: str, answer: str) -> dict[str, str]:
 
 def _use(settings: Settings) -> dict[str, str]:
     if settings.analyst == "rules":
-        return _row("use", "off", "analyst = 'rules': no session is sent anywhere. SIGNALS_ANALYST=openai sends them")
+        whom = "no session is sent anywhere" if settings.second_reader.analyst in HERE else "it sends no session"
+        return _row("use", "off", f"analyst = 'rules': {whom}. SIGNALS_ANALYST=openai sends them")
     return _row("use", "ok", f"analyst = {settings.analyst!r}: condensed sessions are sent to the address below")
+
+
+HERE: Final = ("none", "rules")
+"""Second readers that send nothing."""
+
+
+def _second(settings: Settings) -> dict[str, str]:
+    chosen = settings.second_reader
+    if chosen.analyst in HERE:
+        return _row("second reader", "off", f"second_reader.analyst = {chosen.analyst!r}: it sends no session anywhere")
+    model = chosen.language_model.model
+    words = f"{chosen.sessions_a_day} condensed sessions a day are sent to {model}, at the address set for it"
+    return _row("second reader", "ok", f"second_reader.analyst = {chosen.analyst!r}: {words}")
 
 
 def _library(used: bool) -> dict[str, str]:

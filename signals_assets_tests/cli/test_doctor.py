@@ -96,6 +96,16 @@ def test_with_the_rules_nobody_is_called_and_what_a_model_would_need_is_told(ask
     assert "service" not in found
 
 
+def test_a_second_reader_that_sends_sessions_is_told_even_where_the_analyst_sends_none(ask, monkeypatch):
+    monkeypatch.setenv("SIGNALS_SECOND_READER__ANALYST", "openai-compatible")
+    monkeypatch.setenv("SIGNALS_SECOND_READER__LANGUAGE_MODEL__BASE_URL", "http://localhost:9/v1")
+    monkeypatch.setenv("SIGNALS_SECOND_READER__LANGUAGE_MODEL__MODEL", "open-weights")
+    found = ask("rules", code=1)  # nobody answers there
+    assert "no session is sent anywhere" not in found["use"][1]
+    assert found["second reader"][0] == "ok"
+    assert "20 condensed sessions a day are sent to open-weights" in found["second reader"][1]
+
+
 @pytest.mark.parametrize(("analyst", "model"), [("openai", "gpt-5.2"), ("openai-compatible", "open-weights")])
 def test_a_service_that_has_the_model_is_open_and_only_asked_what_costs_nothing(ask, analyst, model):
     with OpenAIServer(api_key=KEY) as server:
