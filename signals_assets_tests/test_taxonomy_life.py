@@ -9,9 +9,10 @@ import dagster as dg
 import pytest
 
 from signals_assets.core.correlations import with_restated
-from signals_assets.core.taxonomy import fold
+from signals_assets.core.taxonomy import TaxonomyError, fold
+from signals_assets.core.taxonomy_sql import as_of_version
 from signals_assets.partitions import FRICTION_TYPES, between
-from signals_assets.resources.decisions import acceptance, decide, proposal, taxonomy_of
+from signals_assets.resources.decisions import acceptance, decide, proposal, taxonomy_of, version_of
 from signals_assets.simulation import World
 from signals_assets.tables import (
     TABLES,
@@ -220,3 +221,37 @@ def test_ready_proposals_are_accepted_without_a_person_only_where_the_setting_sa
 def test_all_days_are_there(early: Home) -> None:
     for model in (TaxonomyReview, RestatedRate):
         assert early.warehouse.days(model) == list(between(FIRST, BORN))
+
+
+def test_tables_can_be_asked_as_a_version_knew_them(copy: Any) -> None:
+    home = copy()
+    accept(home)
+    home.materialize(NEXT)
+
+    def asked(version: int, query: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = home.warehouse.query(
+            as_of_version(query, version_of(home.ledger, version))
+        ).to_pylist()
+        return rows
+
+    by_type = "with e as (select type, count(*) n from friction_events group by type) select * from e order by type"
+    before = {row["type"]: row["n"] for row in asked(1, by_type)}
+    after = {row["type"]: row["n"] for row in asked(2, by_type)}
+    today = {row["type"]: row["n"] for row in home.warehouse.query(by_type).to_pylist()}
+    assert before == today  # what is stored is never rewritten
+    newest = {row["event_id"]: row["type"] for row in home.rows(EventLabel)}
+    assert after[SLUG] == len([type_ for type_ in newest.values() if type_ == SLUG])
+    assert sum(after.values()) == sum(before.values())
+    assert asked(1, f"select * from user_days where day = date '{NEXT}'") == []
+    assert asked(2, f"select count(*) > 0 as some from user_days where day = date '{NEXT}'") == [{"some": True}]
+    assert {row["type"] for row in asked(1, "select distinct type from unmet_needs")} <= {"other"}
+    assert (
+        asked(1, "select count(*) n from facets") == home.warehouse.query("select count(*) n from facets").to_pylist()
+    )
+
+
+def test_a_version_that_never_was_and_a_table_of_today_are_refused(early: Home) -> None:
+    with pytest.raises(TaxonomyError, match="versions 1 to 1"):
+        version_of(early.ledger, 2)
+    with pytest.raises(TaxonomyError, match="today's"):
+        as_of_version("select * from main.friction_events", version_of(early.ledger, 1))

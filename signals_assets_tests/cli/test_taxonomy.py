@@ -102,3 +102,64 @@ def test_the_same_decision_twice_is_refused(signals, proposed, tmp_path):
     signals("taxonomy", "accept", "lost_file")
     assert "lost_file" in signals("taxonomy", "accept", "lost_file", code=1).output
     assert len(listed(signals, tmp_path)[1]) == 1
+
+
+def test_everything_known_of_a_proposal_can_be_shown(signals, proposed, tmp_path):
+    file = tmp_path / "one.json"
+    output = signals("taxonomy", "show", "lost_file", "--json", file).output
+    assert "difference" in output
+    assert json.loads(file.read_bytes())["proposal_id"] == "proposal-lost_file"
+    assert "no proposal named gone" in signals("taxonomy", "show", "gone", code=1).output
+
+
+def test_proposals_of_one_kind_come_by_rank(signals, proposed, tmp_path):
+    warehouse = resources_for(Settings())["warehouse"]
+    needs = [proposal("mail", kind="unmet_need", rank=2), proposal("export", kind="unmet_need", rank=1, ready=False)]
+    warehouse.replace(TaxonomyProposal, NEW, [*needs, proposal("lost_file", rank=1)])
+    file = tmp_path / "needs.json"
+    signals("taxonomy", "proposals", "--kind", "unmet_need", "--json", file)
+    assert [row["slug"] for row in json.loads(file.read_bytes())] == ["export", "mail"]
+
+
+def test_the_kind_is_needed_only_where_a_slug_is_of_several(signals, proposed, tmp_path):
+    signals("taxonomy", "merge", "backtracking", "context_churn")
+    signals("taxonomy", "rename", "time_saved", "Saved time", "--definition", "The user said that time was saved.")
+    warehouse = resources_for(Settings())["warehouse"]
+    warehouse.replace(TaxonomyProposal, NEW, [proposal("correction", kind="delight")])
+    signals("taxonomy", "accept", "correction")
+    assert "several kinds" in signals("taxonomy", "retire", "correction", code=1).output
+    signals("taxonomy", "retire", "delight", "correction")
+    types, _ = listed(signals, tmp_path)
+    assert types["friction", "backtracking"]["retired"]
+    assert types["delight", "time_saved"]["name"] == "Saved time"
+    assert types["delight", "correction"]["retired"]
+    assert not types["friction", "correction"]["retired"]
+    assert "give SLUG INTO" in signals("taxonomy", "merge", "correction", code=2).output
+
+
+def test_undo_without_a_number_takes_back_the_last_decision(signals, proposed, tmp_path):
+    assert "no decision is in force" in signals("taxonomy", "undo", code=1).output
+    signals("taxonomy", "accept", "lost_file")
+    signals("taxonomy", "retire", "context_churn")
+    signals("taxonomy", "undo")
+    types, decisions = listed(signals, tmp_path)
+    assert [row["action"] for row in decisions] == ["accept"]
+    assert not types["friction", "context_churn"]["retired"]
+
+
+def test_an_acceptance_remembers_its_evidence(signals, proposed):
+    signals("taxonomy", "accept", "lost_file", "--is-not", "A file that never was")
+    (entry,) = resources_for(Settings())["ledger"].entries(["taxonomy"])
+    assert entry.payload["evidence"]["users"] == 7
+    assert entry.payload["evidence"]["day"] == NEW.isoformat()
+    assert entry.payload["is_not"] == "A file that never was"
+    assert "centre" not in entry.payload  # nothing was embedded here
+
+
+def test_a_type_without_vectors_cannot_be_split(signals, proposed):
+    assert "too few" in signals("taxonomy", "split", "correction", "--dry-run", code=1).output
+    assert "only friction" in signals("taxonomy", "split", "outcome", code=1).output
+
+
+def test_without_a_day_there_is_nothing_to_review(signals, empty_home):
+    assert "No day is materialized yet" in signals("taxonomy", "reviews").output
