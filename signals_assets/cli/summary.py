@@ -58,7 +58,8 @@ QUERIES = {
         order by sessions desc limit 8""",
     "proposals": """
         select * from taxonomy_proposals
-        where day = (select max(day) from taxonomy_proposals) order by ready desc, sessions desc limit 12""",
+        where day = (select max(day) from taxonomy_proposals)
+        order by ready desc, kind = 'intent', sessions desc limit 12""",
     "tickets": """
         select * from ticket_states where day = (select max(day) from ticket_states) order by filed_on, ticket_key""",
     "fixes": """

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -87,6 +88,14 @@ class Context:
     friction: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Session -> ids of its items of friction."""
     namer: Namer = field(default_factory=Namer)
+
+    @cached_property
+    def totals(self) -> dict[str, Counter[tuple[bool, tuple[str, bool]]]]:
+        """Intent -> sessions by outcome and whether they had friction, as if none belonged to a group."""
+        found: dict[str, Counter[tuple[bool, tuple[str, bool]]]] = {}
+        for session, (intent, outcome) in self.facts.items():
+            found.setdefault(intent, Counter())[False, (outcome, bool(self.friction.get(session)))] += 1
+        return found
 
 
 @dataclass(frozen=True)
@@ -432,17 +441,16 @@ def explained(
     ratio test. Sessions count, not users: with few users who have many sessions the chance is too small. None where no
     intent has enough sessions with and without the group. The group's own friction does not count as other friction.
     """
+    strata = {intent: Counter(cells) for intent, cells in context.totals.items()}
     own = items if kind == "friction" else set()
-    rows = [
-        (intent, session in sessions, outcome, bool(context.friction.get(session, frozenset()) - own))
-        for session, (intent, outcome) in context.facts.items()
-    ]
-    strata: dict[str, Counter[tuple[bool, tuple[str, bool]]]] = {}
-    for intent, member, outcome, other in rows:
-        strata.setdefault(intent, Counter())[member, (outcome, other)] += 1
+    for session in sessions & context.facts.keys():
+        intent, outcome = context.facts[session]
+        friction = context.friction.get(session, frozenset())
+        strata[intent][False, (outcome, bool(friction))] -= 1
+        strata[intent][True, (outcome, bool(friction - own))] += 1
     told, freedom, count = 0.0, 0, 0
     for _, cells in sorted(strata.items()):
-        bits, degrees, size = _information(cells)
+        bits, degrees, size = _information(+cells)  # without the counts that became zero
         told, freedom, count = told + bits * size, freedom + degrees, count + size
     if not freedom:
         return None, None

@@ -153,13 +153,7 @@ def _stored(kind: LabelKind, slug: str, taxonomy: Taxonomy) -> str:
 
 def _named(words: str, taxonomy: Taxonomy) -> str:
     """The intent that the words name, by id or name; empty for others."""
-    said = words.strip().lower()
-    for item in taxonomy.types:
-        if item.kind == "intent" and said and said in (item.slug, item.name.lower(), item.slug.replace("_", " ")):
-            slug = taxonomy.current("intent", item.slug)
-            now = taxonomy.get("intent", slug)
-            return slug if now is not None and not now.retired else ""
-    return ""
+    return taxonomy.intents_by_words.get(words.strip().lower(), "")
 
 
 def _before(kind: LabelKind, item: Item) -> str:

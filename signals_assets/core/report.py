@@ -550,7 +550,8 @@ def _new(at: _Day) -> Section:
         row for row in at.rows("taxonomy_proposals")
         if shown(at.audience, row["users"], row["sessions"], row["organizations"])
     ]  # fmt: skip
-    proposals.sort(key=lambda row: (not row["ready"], -row["users"], row["proposal_id"]))
+    # Intents concern every session and come in numbers: what is rarer stands before them.
+    proposals.sort(key=lambda row: (not row["ready"], row["kind"] == "intent", -row["users"], row["proposal_id"]))
     ready = sum(row["ready"] for row in proposals)
     patterns = bubbles(at.rows("clusters"), at.names, at.audience)
     if not (proposals or patterns):

@@ -23,7 +23,7 @@ Every payload names its `author`.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Final, Protocol
 
@@ -92,7 +92,7 @@ class Change:
         return str(self.payload.get("action", ""))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Taxonomy:
     """An immutable version of the taxonomy. Iteration order: the seed's, then as accepted."""
 
@@ -137,6 +137,18 @@ class Taxonomy:
     def facets(self) -> tuple[TaxonomyType, ...]:
         """Facets that are not retired."""
         return self.of_kind("facet")
+
+    @cached_property
+    def intents_by_words(self) -> dict[str, str]:
+        """Lower-case id or name of each intent in force, or merged into one -> its id today."""
+        found: dict[str, str] = {}
+        for item in self.types:
+            slug = self.current(item.kind, item.slug)
+            now = self.get(item.kind, slug)
+            if item.kind == "intent" and now is not None and not now.retired:
+                for words in (item.slug, item.slug.replace("_", " "), item.name.lower()):
+                    found.setdefault(words, slug)
+        return found
 
     def accepted(self) -> tuple[Change, ...]:
         """Acceptances in force."""
