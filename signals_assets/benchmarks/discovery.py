@@ -1,25 +1,36 @@
-"""Benchmark · discovery: new categories, and the map, on labelled real texts.
+"""Benchmark · discovery: new categories, the map and causes, on labelled real texts and on the simulation; speed.
 
-Put here: `run`, which measures what `core/discovery_*.py` does on a folder with train.tsv and dev.tsv.
-Not here: printing (see `cli.py`), the methods themselves.
+Put here: `run`, which measures what `core/discovery_*.py` does on a folder with train.tsv and dev.tsv, on the
+descriptions of label sheets beside it, and `core/causes.py` on simulated sessions.
+Not here: printing (see `cli/benchmark.py`), the methods themselves.
 
-New categories: a quarter of the classes is unknown; the known ones give a category from half of their texts; the
-stream is the rest. Precision: reported groups at least half of which is one unknown class; recall: unknown classes
-found; duplicates: such groups per class found. The map: adjusted Rand index of both levels and, after a second day
-with a fifth of the texts, of what the daily assignment makes of them; beside k-means that is told the true k.
+New categories: a part of the classes is unknown; the known ones give a category from half of their texts; the stream
+is the rest. Precision: reported groups at least half of which is one unknown class; recall: unknown classes found;
+duplicates: such groups per class found. The map: adjusted Rand index of both levels and, after a second day with a
+fifth of the texts, of what the daily assignment makes of them; on the same vectors k-means that is told the true k,
+and what two other tools do by default. Causes: adjusted Rand index of type and component against what was planted.
 """
 
 import csv
+import resource
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
-from signals_assets.core.discovery_items import Item, Window, window_of
+from signals_assets.core.causes import cause_id
+from signals_assets.core.components import component_of
+from signals_assets.core.detectors import Detected, examine
+from signals_assets.core.discovery_items import Item, Window
 from signals_assets.core.discovery_labels import categories
 from signals_assets.core.discovery_map import RESOLUTIONS, cluster_map
 from signals_assets.core.discovery_proposals import (
@@ -27,13 +38,29 @@ from signals_assets.core.discovery_proposals import (
     JOIN,
     LEAST_GROUP,
     SEPARATION,
+    SURROUNDED,
     left_overs,
     new_groups,
+    propose,
 )
-from signals_assets.core.discovery_vectors import Vectors, centroid
+from signals_assets.core.discovery_vectors import Vectors, centroid, nearer_elsewhere, unit
+from signals_assets.core.readers import Rejected
+from signals_assets.core.taxonomy import seed as taxonomy_seed
+from signals_assets.resources.session_source import read_paths
+from signals_assets.simulation import COMPONENTS, simulate
 
 UNKNOWN_SHARE: Final = 0.25
+OTHER_SHARES: Final = (0.1, 0.5)
+SPLITS: Final = 8
+CAUSE_SEEDS: Final = 5
 QUICK_TEXTS: Final = 2000
+DAY_TEXTS: Final = 10_000
+WINDOW_TEXTS: Final = 200_000
+LABELS: Final = "gold_labels.jsonl"
+"""Label sheets that may lie beside the folder of intents."""
+LEAST_LABELLED: Final = 7
+"""Fewer descriptions of a type are no class."""
+
 FIRST_DAY: Final = date(2026, 1, 5)
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
@@ -46,28 +73,158 @@ def run(data: Path | None, *, quick: bool = False, seed: int = 0, embed: Embed |
     `quick` takes 2,000 texts and one split instead of all texts and four splits. `embed` defaults to the packaged
     all-MiniLM-L6-v2. Raises FileNotFoundError, naming both files, when the folder holds neither.
     """
-    generator = np.random.default_rng(seed)
     started = time.perf_counter()
-    texts, labels, vectors, source = _corpus(data, quick, embed, generator)
+    embed = embed or (_packaged() if data is not None else None)
+    texts, labels, vectors, source = _corpus(data, quick, embed, np.random.default_rng(seed))
     embedded = time.perf_counter() - started
-    splits = [_new_categories(vectors, labels, seed + number) for number in range(1 if quick else 4)]
+    number = 1 if quick else SPLITS
+    splits = [_splits(vectors, labels, share, seed, number) for share in (UNKNOWN_SHARE, *OTHER_SHARES)]
+    mapped = _map(texts, labels, vectors, seed)
+    baselines = [] if quick else _baselines(labels, vectors, seed)
+    gold = _gold(data, embed, seed) if data is not None and embed is not None else {}
     return {
         "parameters": {
             "data": source,
             "texts": len(texts),
             "classes": len(set(labels.tolist())),
             "seed": seed,
+            "splits": number,
             "quick": quick,
             "gate_quantile": GATE_QUANTILE,
             "least_group": LEAST_GROUP["company"],
             "join": JOIN,
+            "surrounded": SURROUNDED,
             "separation": SEPARATION,
             "resolutions": dict(RESOLUTIONS),
         },
-        "new_categories": {name: round(float(np.mean([split[name] for split in splits])), 3) for name in splits[0]},
-        "map": _map(texts, labels, vectors, seed),
+        "new_categories": {name: value for name, value in splits[0].items() if not name.endswith("_sd")},
+        "new_categories_by_share": splits,
+        "map": mapped,
+        "baselines": baselines,
+        "gold": gold,
+        "causes": causes(range(seed, seed + (1 if quick else CAUSE_SEEDS)), days=2 if quick else 14),
+        "speed": [] if quick else [_day_speed(embed, seed), _window_speed(seed)],
         "seconds": {"embedding": round(embedded, 2), "all": round(time.perf_counter() - started, 2)},
     }
+
+
+def _splits(vectors: Vectors, labels: npt.NDArray[np.int64], share: float, seed: int, number: int) -> Result:
+    """Means over splits, and their standard deviations."""
+    splits = [_new_categories(vectors, labels, seed + one, share) for one in range(number)]
+    result: Result = {"unknown": share}
+    for name in splits[0]:
+        values = [split[name] for split in splits]
+        result |= {name: round(float(np.mean(values)), 3), f"{name}_sd": round(float(np.std(values)), 3)}
+    return result
+
+
+def _baselines(labels: npt.NDArray[np.int64], vectors: Vectors, seed: int) -> list[Result]:
+    """Clusters and adjusted Rand index on the same vectors; what is not installed says so."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score
+
+    def row(name: str, found: Any) -> Result:
+        ari = round(float(adjusted_rand_score(labels, found)), 3)
+        return {"method": name, "clusters": len(set(found.tolist()) - {-1}), "ari": ari}
+
+    told = KMeans(len(set(labels.tolist())), n_init=1, random_state=seed).fit_predict(vectors)
+    tenth = KMeans(-(-len(vectors) // 10), n_init=1, random_state=seed).fit_predict(vectors)
+    rows = [row("k-means, true k", told), row("Kura's default: k-means, a cluster per ten texts", tenth)]
+    name = "BERTopic's default: UMAP, HDBSCAN"
+    try:
+        HDBSCAN, UMAP = import_module("hdbscan").HDBSCAN, import_module("umap").UMAP  # noqa: N806
+    except ImportError:
+        return [*rows, {"method": f"{name}: skipped, pip install umap-learn hdbscan", "clusters": None, "ari": None}]
+    flat = UMAP(n_neighbors=15, n_components=5, min_dist=0.0, metric="cosine", random_state=seed).fit_transform(vectors)
+    return [*rows, row(name, HDBSCAN(min_cluster_size=10).fit_predict(flat))]
+
+
+def _gold(data: Path, embed: Embed, seed: int) -> Result:
+    """Descriptions of moments in label sheets: does the map find the types, and is each type found when unknown?"""
+    file = data.parent / LABELS
+    if not file.is_file():
+        return {"skipped": f"no {LABELS} beside {data.name}"}
+    with file.open("rb") as lines:
+        sheets = [orjson.loads(line) for line in lines]
+    rows = {
+        (event["description"], event["type"])
+        for sheet in sheets
+        for event in (*sheet["friction"], *sheet["delight"])
+        if event["type"] != "other"
+    }
+    counts = Counter(kind for _, kind in rows)
+    kept = sorted(row for row in rows if counts[row[1]] >= LEAST_LABELLED)
+    names = sorted({kind for _, kind in kept})
+    labels = np.array([names.index(kind) for _, kind in kept], dtype=np.int64)
+    texts = [text for text, _ in kept]
+    vectors = embed(texts)
+    alone = [_one_unknown(vectors, labels, label, LEAST_GROUP["team"]) for label in range(len(names))]
+    found = _map(texts, labels, vectors, seed)
+    return {
+        "texts": len(texts),
+        "types": len(names),
+        **{name: found[name] for name in ("patterns", "themes", "ari_patterns", "ari_themes", "ari_k_means_true_k")},
+        "found_when_unknown": sum(one["recall"] > 0 for one in alone),
+        "proposals": sum(int(one["proposed"]) for one in alone),
+        "precision": round(
+            sum(one["precision"] * one["proposed"] for one in alone) / max(sum(one["proposed"] for one in alone), 1), 3
+        ),
+    }
+
+
+def causes(seeds: Iterable[int], days: int = 14, sessions_per_day: int = 100) -> Result:
+    """Planted friction found by the detectors, grouped into causes: adjusted Rand index per simulated seed.
+
+    The truth of an event is its type and what it came of (the failing tool or service); the grouping is the cause id.
+    Events that no detector found and finds that nobody planted are left out; `ari` is of those that were found under
+    their own type, `ari_with_wrong_types` also of those that a detector gave another one.
+    """
+    rows = [_causes_of(seed, days, sessions_per_day) for seed in seeds]
+    values = [row["ari"] for row in rows]
+    return {
+        "seeds": rows,
+        "ari_mean": round(float(np.mean(values)), 3),
+        "ari_sd": round(float(np.std(values)), 3),
+        "ari_least": min(values),
+        "ari_with_wrong_types": round(float(np.mean([row["ari_with_wrong_types"] for row in rows])), 3),
+    }
+
+
+def _causes_of(seed: int, days: int, sessions_per_day: int) -> Result:
+    from sklearn.metrics import adjusted_rand_score
+
+    truth, found, own, planted = [], [], [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        simulate(out, days=days, sessions_per_day=sessions_per_day, seed=seed)
+        with (out / "truth" / "sessions.jsonl").open("rb") as lines:
+            sheets = {sheet["session_id"]: sheet for sheet in map(orjson.loads, lines)}
+        for session in read_paths([out / "sessions"]):
+            if isinstance(session, Rejected):
+                continue
+            told = sheets[session.session_id]["friction"]
+            planted += len(told)
+            detected = [event for event in examine(session).detected if event.kind == "friction"]
+            for event in told:
+                match = _match(event, detected)
+                if match is not None:
+                    truth.append(_planted_cause(event))
+                    own.append(match.type == event["type"])
+                    found.append(cause_id(match.type, component_of(COMPONENTS, match.tool_names, match.paths)))
+    return {
+        "seed": seed,
+        "planted": planted,
+        "found": len(truth),
+        "under_their_type": sum(own),
+        "causes": len(set(found)),
+        "planted_causes": len(set(truth)),
+        "ari": round(float(adjusted_rand_score(*_only(own, truth, found))), 3),
+        "ari_with_wrong_types": round(float(adjusted_rand_score(truth, found)), 3),
+    }
+
+
+def _only(chosen: Sequence[bool], *columns: Sequence[str]) -> list[list[str]]:
+    return [[value for value, kept in zip(column, chosen, strict=True) if kept] for column in columns]
 
 
 def _corpus(
@@ -113,28 +270,116 @@ def _made_up(
     return texts, labels.astype(np.int64), vectors.astype(np.float32), "made up"
 
 
-def _new_categories(vectors: Vectors, labels: npt.NDArray[np.int64], seed: int) -> dict[str, float]:
+def _planted_cause(event: Mapping[str, Any]) -> str:
+    """Type and place of a planted moment: what failed, else the component of the tool, else only the type."""
+    cause, tool = event.get("cause"), event.get("tool")
+    place = cause if cause in COMPONENTS else component_of(COMPONENTS, [tool]) if tool else cause or ""
+    return f"{event['type']} {place}"
+
+
+def _match(event: Mapping[str, Any], detected: Sequence[Detected]) -> Detected | None:
+    """The detected moment at a planted one's steps: of its own type, where there is one, then with most steps."""
+    steps = set(event["steps"])
+    here = [one for one in detected if steps & set(one.steps)]
+    return max(here, key=lambda one: (one.type == event["type"], len(steps & set(one.steps))), default=None)
+
+
+def _day_speed(embed: Embed | None, seed: int) -> Result:
+    """A day of new texts: embedded, put on a map of four weeks of a twentieth of it, proposed from. Made-up texts."""
+    words = [f"{first}{second}" for first in "bdfgklmnprst" for second in ("ala", "emi", "ico", "oru", "usa", "ynt")]
+    generator = np.random.default_rng(seed)
+    texts = [" ".join(generator.choice(words, 18).tolist()) + f" {n}" for n in range(DAY_TEXTS)]
+    cells: Result = {"what": f"{DAY_TEXTS} new texts: embed"} | (
+        _measured(lambda: embed(texts)) if embed else {"seconds": None, "cpu_seconds": None, "peak_gb": None}
+    )
+    vectors, labels = _blobs(generator, 2 * DAY_TEXTS, 120)
+    window = _window(vectors)
+    before = Window(window.items[:DAY_TEXTS], window.vectors[:DAY_TEXTS])
+    monday = cluster_map(FIRST_DAY, before, recluster=True)
+    rows = [row.model_dump() for row in monday.clusters], [row.model_dump() for row in monday.members]
+    assigned = _measured(lambda: cluster_map(FIRST_DAY + timedelta(1), window, *rows))
+    types = [str(label) if label >= 20 else "other" for label in labels.tolist()]
+    items = tuple(replace(item, type=kind) for item, kind in zip(window.items, types, strict=True))
+    new = Window(items, window.vectors)
+    proposed = _measured(lambda: propose(FIRST_DAY, new, taxonomy_seed(), audience="company"))
+    return cells | {
+        "assign_seconds": assigned["seconds"],
+        "propose_seconds": proposed["seconds"],
+        "propose_cpu_seconds": proposed["cpu_seconds"],
+        "peak_gb": proposed["peak_gb"],
+    }
+
+
+def _window_speed(seed: int) -> Result:
+    """A full window clustered anew. Made-up vectors with the dimensions of real ones."""
+    vectors, _ = _blobs(np.random.default_rng(seed), WINDOW_TEXTS, 400)
+    window = _window(vectors)
+    del vectors
+    return {"what": f"{WINDOW_TEXTS} in the window: cluster anew"} | _measured(
+        lambda: cluster_map(FIRST_DAY, window, recluster=True)
+    )
+
+
+def _blobs(generator: np.random.Generator, count: int, groups: int) -> tuple[Vectors, npt.NDArray[np.int64]]:
+    centres = unit(generator.standard_normal((groups, 384), dtype=np.float32))
+    labels = generator.integers(0, groups, count)
+    made = centres[labels]
+    for start in range(0, count, DAY_TEXTS):
+        part = made[start : start + DAY_TEXTS]
+        part += 0.06 * generator.standard_normal(part.shape, dtype=np.float32)
+    return unit(made), labels
+
+
+def _measured(function: Callable[[], Any]) -> Result:
+    """Wall and CPU seconds, and the most memory that the process has had so far."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return {
+        "seconds": round(time.perf_counter() - wall, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+    }
+
+
+def _new_categories(vectors: Vectors, labels: npt.NDArray[np.int64], seed: int, share: float) -> dict[str, float]:
     """Precision, recall and duplicates of one split."""
     generator = np.random.default_rng(seed)
     classes = np.unique(labels)
-    unknown = set(generator.choice(classes, round(UNKNOWN_SHARE * len(classes)), replace=False).tolist())
+    chosen = generator.choice(classes, max(1, round(share * len(classes))), replace=False)
+    return _found(vectors, labels, set(chosen.tolist()), generator, LEAST_GROUP["company"])
+
+
+def _one_unknown(vectors: Vectors, labels: npt.NDArray[np.int64], label: int, least: int) -> dict[str, float]:
+    """The same with one class unknown."""
+    return _found(vectors, labels, {label}, np.random.default_rng(label), least)
+
+
+def _found(
+    vectors: Vectors, labels: npt.NDArray[np.int64], unknown: set[int], generator: np.random.Generator, least: int
+) -> dict[str, float]:
     known_rows, stream = [], []
-    for label in classes.tolist():
+    for label in np.unique(labels).tolist():
         rows = generator.permutation(np.flatnonzero(labels == label))
         half = 0 if label in unknown else len(rows) // 2
         known_rows.append(rows[:half])
         stream.append(rows[half:])
     taught, heard = np.concatenate(known_rows), np.concatenate(stream)
-    known = categories(_window(vectors[taught]), [str(label) for label in labels[taught]], GATE_QUANTILE)
-    groups = new_groups(vectors[heard], left_overs(vectors[heard], known), LEAST_GROUP["company"])
+    order = np.concatenate([taught, heard])
+    vectors, labels, stream_rows = vectors[order], labels[order], np.arange(len(taught), len(order))
+    types = [str(label) for label in labels[: len(taught)]]
+    known = categories(_window(vectors[: len(taught)]), types, GATE_QUANTILE)
+    left = len(taught) + left_overs(vectors[stream_rows], known)
+    groups = new_groups(vectors, left, least, known=known, rows=stream_rows)
+    claimed = np.setdiff1d(np.arange(len(order)), np.concatenate([left, *groups]))
     proposed = [
         group
         for group in groups
-        if max(float(one.centre @ centroid(vectors[heard][group])) for one in known) < SEPARATION
+        if max((float(one.centre @ centroid(vectors[group])) for one in known), default=-1.0) < SEPARATION
+        and nearer_elsewhere(vectors, group, claimed) < SURROUNDED
     ]
     hits = []
     for group in proposed:
-        found, counts = np.unique(labels[heard][group], return_counts=True)
+        found, counts = np.unique(labels[group], return_counts=True)
         if found[counts.argmax()] in unknown and counts.max() * 2 >= len(group):
             hits.append(int(found[counts.argmax()]))
     return {
@@ -206,11 +451,11 @@ def _window(
     texts: Sequence[str] | None = None,
     later: npt.NDArray[np.bool_] | None = None,
 ) -> Window:
-    """Vectors as items; rows flagged in `later` are of the second day."""
+    """Vectors as items, in their order; rows flagged in `later` are of the second day."""
     numbers = np.arange(len(vectors)) if rows is None else rows
     items = []
     for number in numbers.tolist():
         day = FIRST_DAY + timedelta(int(later[number]) if later is not None else 0)
         text = texts[number] if texts is not None else f"text {number}"
         items.append(Item(f"i{number:06d}", "friction", f"s{number}", f"u{number}", None, day, day, text, "other"))
-    return window_of(items, {item.item_id: vector for item, vector in zip(items, vectors, strict=True)})
+    return Window(tuple(items), unit(vectors))

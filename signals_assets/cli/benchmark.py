@@ -479,8 +479,13 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from None
     return result, [
-        ("New categories with 25 % of the classes unknown", [result["new_categories"]], ""),
+        ("New categories, by the share of classes that is unknown", result["new_categories_by_share"], ""),
         ("The map", [{"figure": name, "value": value} for name, value in result["map"].items()], ""),
+        ("Beside it, on the same vectors", result["baselines"], ""),
+        ("Descriptions of moments in label sheets", [result["gold"]] if result["gold"] else [], ""),
+        ("Causes on the simulation, by seed", result["causes"].pop("seeds"), ""),
+        ("Causes, all seeds", [result["causes"]], ""),
+        ("Speed", result["speed"], ""),
         ("Seconds", [result["seconds"]], ""),
     ]
 

@@ -63,6 +63,8 @@ MOST_OF: Final = 0.5
 """Share of a cluster's members from which it counts as gone into, or come out of, another."""
 
 TERMS: Final = 6
+BLOCK: Final = 4096
+"""Items whose positions are computed at once."""
 
 Level = Literal["theme", "pattern"]
 Change = Literal["kept", "split", "merged", "new", "gone"]
@@ -367,11 +369,9 @@ def _gone_row(day: date, row: Row, outliers: float | None) -> Cluster:
 def _member_rows(day: date, one: _Kind) -> list[ClusterMember]:
     """Rows of `cluster_members` for the items that are written today."""
     pattern_of = {int(row): group for group in one.patterns for row in group.rows}
-    if one.patterns and len(one.written):
-        centres = np.stack([centroid(one.window.vectors[group.rows]) for group in one.patterns])
-        similar = one.window.vectors[one.written].astype(np.float64) @ centres.T.astype(np.float64)
-        places = _between(similar, np.array([group.place or (0.0, 0.0) for group in one.patterns]))
     number_of = {id(group): number for number, group in enumerate(one.patterns)}
+    own = np.array([number_of[id(pattern_of[row])] if row in pattern_of else 0 for row in one.written.tolist()])
+    similar, places = _seen_from_patterns(one, own)
     members = []
     for position, row in enumerate(one.written.tolist()):
         item, group = one.window.items[row], pattern_of.get(row)
@@ -385,12 +385,27 @@ def _member_rows(day: date, one: _Kind) -> list[ClusterMember]:
                 about_day=item.day,
                 pattern_id=group.cluster_id if group else None,
                 theme_id=group.parent.cluster_id if group and group.parent else None,
-                similarity=round(float(similar[position, number_of[id(group)]]), 4) if group else None,
+                similarity=round(float(similar[position]), 4) if group else None,
                 x=round(float(places[position, 0]), 4) if one.patterns else None,
                 y=round(float(places[position, 1]), 4) if one.patterns else None,
             )
         )
     return members
+
+
+def _seen_from_patterns(one: _Kind, own: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Of each written item the similarity to its own pattern and its position, some thousands at a time."""
+    if not one.patterns:
+        return np.zeros(len(one.written)), np.zeros((len(one.written), 2))
+    centres = np.stack([centroid(one.window.vectors[group.rows]) for group in one.patterns]).T.astype(np.float64)
+    places = np.array([group.place or (0.0, 0.0) for group in one.patterns])
+    similar, amid = np.empty(len(one.written)), np.empty((len(one.written), 2))
+    for start in range(0, len(one.written), BLOCK):
+        part = slice(start, start + BLOCK)
+        near = one.window.vectors[one.written[part]].astype(np.float64) @ centres
+        similar[part] = near[np.arange(len(near)), own[part]]
+        amid[part] = _between(near, places)
+    return similar, amid
 
 
 def _between(similar: Floats, places: Floats) -> Floats:

@@ -8,7 +8,7 @@ Everything is deterministic: randomness comes from a seed, ties go to the lower 
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -24,7 +24,14 @@ NEIGHBOURS: Final = 15
 MOST_LINKED: Final = 5000
 """Rows that average linkage is asked for: 200 MB of distances."""
 
+EXACT: Final = 20_000
+"""Rows up to which neighbours are exact."""
+
+PROBES: Final = 24
+"""Cells that are looked through for a row's neighbours, of as many as the square root of the number of rows."""
+
 _CHUNK: Final = 2048
+_BLOCK: Final = 512
 _WORD: Final = re.compile(r"[a-z][a-z'-]+[a-z]")
 _STOP_WORDS: Final = """
 about after again all also and another any are because been before being both but can could did does doing
@@ -84,27 +91,57 @@ def distinct(texts: Sequence[str]) -> tuple[Labels, Labels]:
 
 
 def neighbour_graph(vectors: Vectors, neighbours: int = NEIGHBOURS) -> Any:
-    """Symmetric sparse graph of the exact nearest neighbours by cosine; weights are cosines, none negative.
+    """Symmetric sparse graph of the nearest neighbours by cosine; weights are cosines, none negative.
 
-    Few points have fewer neighbours (about the square root of their number), else the graph would be complete and
-    have no communities.
+    Exact up to `EXACT` rows; above, each row is compared with those of the `PROBES` cells nearest to its own (as in an
+    inverted file, Jegou et al. 2011), so that time grows with n to the power of 1.5 and memory with n. Few points have
+    fewer neighbours (about the square root of their number), else the graph would be complete and have no communities.
     """
     from scipy.sparse import csr_matrix
 
     count = len(vectors)
     k = min(neighbours, max(2, round(count**0.5)), count - 1)
-    columns = np.empty((count, k), dtype=np.int64)
-    weights = np.empty((count, k), dtype=np.float64)
-    for start in range(0, count, _CHUNK):
-        stop = min(start + _CHUNK, count)
-        similar = vectors[start:stop] @ vectors.T
-        similar[np.arange(stop - start), np.arange(start, stop)] = -np.inf
-        near = np.argpartition(-similar, k - 1, axis=1)[:, :k]
-        columns[start:stop] = near
-        weights[start:stop] = np.maximum(np.take_along_axis(similar, near, axis=1), 1e-6)
-    rows = np.repeat(np.arange(count), k)
-    directed = csr_matrix((weights.ravel(), (rows, columns.ravel())), shape=(count, count))
-    return directed.maximum(directed.T).tocsr()
+    columns = np.zeros((count, k), dtype=np.int32)
+    weights = np.zeros((count, k), dtype=np.float32)
+    for rows, others in _compared(vectors):
+        similar = vectors[rows] @ vectors[others].T
+        similar[rows[:, None] == others[None, :]] = -np.inf
+        near = np.argpartition(similar, -k, axis=1)[:, -k:]
+        columns[rows] = others[near]
+        weights[rows] = np.maximum(np.take_along_axis(similar, near, axis=1), 1e-6)
+    starts = np.arange(0, count * k + 1, k)
+    directed = csr_matrix((weights.ravel(), columns.ravel(), starts), shape=(count, count))
+    return directed.maximum(directed.T).tocsr().astype(np.float64)
+
+
+def _compared(vectors: Vectors) -> Iterator[tuple[Labels, Labels]]:
+    """Blocks of rows and the rows that each is compared with."""
+    count = len(vectors)
+    if count <= EXACT:
+        for start in range(0, count, _BLOCK):
+            yield np.arange(start, min(start + _BLOCK, count)), np.arange(count)
+        return
+    centres = vectors[:: count // round(count**0.5)]
+    for _ in range(2):
+        cell = _nearest(vectors, centres)
+        order = np.argsort(cell, kind="stable")
+        filled, starts = np.unique(cell[order], return_index=True)
+        centres = unit(np.add.reduceat(vectors[order], starts, axis=0))
+    cell = _nearest(vectors, centres)
+    members = [np.flatnonzero(cell == number) for number in range(len(filled))]
+    probed = np.argsort(-(centres @ centres.T), axis=1, kind="stable")[:, :PROBES]
+    for number, rows in enumerate(members):
+        others = np.sort(np.concatenate([members[near] for near in probed[number]]))
+        if len(others) <= NEIGHBOURS:
+            others = np.arange(count)
+        for start in range(0, len(rows), _BLOCK):
+            yield rows[start : start + _BLOCK], others
+
+
+def _nearest(vectors: Vectors, centres: Vectors) -> Labels:
+    """The nearest centre of each row."""
+    blocks = range(0, len(vectors), _CHUNK)
+    return np.concatenate([(vectors[at : at + _CHUNK] @ centres.T).argmax(axis=1) for at in blocks])
 
 
 def communities(graph: Any, resolution: float, seed: int) -> Labels:

@@ -1,9 +1,11 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from signals_assets.core.discovery import cluster_map
+from signals_assets.core.discovery import cluster_map, window_of
 from signals_assets.core.discovery_map import LEAST_ITEMS
+from signals_assets.core.identity import content_id
 from signals_assets_tests.core.discovery_factories import MONDAY, dumped, group, window
 
 TUESDAY = MONDAY + timedelta(1)
@@ -49,6 +51,18 @@ def test_a_first_map_is_new_and_its_terms_are_those_of_its_texts(monday) -> None
 def test_the_same_seed_gives_the_same_map(monday) -> None:
     again = cluster_map(MONDAY, window(*three_blobs()), recluster=True)
     assert again == monday
+
+
+def test_the_same_texts_under_other_pseudonyms_give_the_same_map(monday) -> None:
+    pairs = [pair for blob in three_blobs() for pair in blob]
+    maps = []
+    for salt in ("one", "two"):
+        renamed = [(replace(item, item_id=content_id("x", salt, item.item_id)), vector) for item, vector in pairs]
+        seen = window_of([item for item, _ in renamed], {item.item_id: vector for item, vector in renamed})
+        maps.append(cluster_map(MONDAY, seen, recluster=True))
+    one, two = maps
+    assert one.clusters == two.clusters
+    assert [row.pattern_id for row in one.members] == [row.pattern_id for row in two.members]
 
 
 def test_too_few_items_make_no_clusters_and_it_is_said() -> None:

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from signals_assets.core import discovery_vectors as dv
 from signals_assets_tests.core.discovery_factories import group, window
@@ -136,3 +137,14 @@ def test_part_of_a_blob_is_nearer_to_the_rest_of_it_and_a_blob_to_itself() -> No
     assert dv.nearer_elsewhere(vectors, np.arange(10), np.arange(10, 60)) > 0.5
     assert dv.nearer_elsewhere(vectors, np.arange(60, 90), np.arange(60)) == 0
     assert dv.nearer_elsewhere(vectors, np.arange(60, 90), np.arange(0)) == 0
+
+
+def test_neighbours_found_by_cells_are_nearly_all_of_the_exact_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = blobs(*[150] * 10)
+    exact = dv.neighbour_graph(vectors)
+    monkeypatch.setattr(dv, "EXACT", 100)
+    cells = dv.neighbour_graph(vectors)
+    assert (exact.multiply(cells) > 0).sum() > 0.9 * exact.nnz
+    assert cells.diagonal().sum() == 0
+    assert abs(cells - cells.T).max() < 1e-6
+    assert abs(cells - dv.neighbour_graph(vectors)).max() == 0
