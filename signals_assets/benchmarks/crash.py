@@ -68,7 +68,10 @@ SLOW: Final = 0.25
 """Seconds that the provider takes for some creations, so that processes die while theirs is being created."""
 HELD: Final = timedelta(seconds=2)
 PATIENCE: Final = 1.0
-"""Seconds that a kill waits for its phase or step before it happens wherever the process is."""
+"""Seconds that a kill waits for a phase or step before it happens wherever the process is."""
+SPREAD: Final = 0.8
+"""Seconds, at most, before a process may meet an aim."""
+LONGEST_INSIDE: Final = 2.0
 RESERVE: Final = 0.9
 """Share of the work after which no kills should be left."""
 LONGEST: Final = 1200.0
@@ -177,34 +180,34 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where one process is to die; with neither: after `after` seconds."""
+    """What one process does not survive; with neither: `after` seconds."""
 
     inside: str | None = None
     step: str | None = None
     """"before NAME" or "after NAME"."""
-    count: int = 1
-    """The how manieth time it comes there."""
     share: float = 0.0
     """Inside: which part of the phase's usual time passes first."""
     after: float = 0.0
 
+    @property
+    def name(self) -> str:
+        """The step or phase; empty for a time."""
+        return self.step or self.inside or ""
+
 
 def deck(plan: Plan, rng: random.Random) -> list[Aim]:
-    """All aims of a life, in the order in which they are tried; the last is the first."""
+    """All aims of a life. A process dies at the first of those left that it comes to after a random time."""
     steps = [f"{when} {name}" for _, name, _ in plan.watched for when in ("before", "after")]
     if plan.sabotage:
         steps = list(SABOTAGES[plan.sabotage])
         return [Aim(step=steps[n % len(steps)]) for n in range(plan.kills)]
-    inside = [
-        Aim(inside=phase, count=rng.choice((1, 1, 2, 3)), share=rng.random()) for phase in plan.phases * INSIDE_EACH
-    ]
-    again = [Aim(step=step, count=2) for step in steps] + inside[len(plan.phases) :]
+    inside = [Aim(inside=phase, share=rng.random()) for phase in plan.phases * INSIDE_EACH]
+    again = [Aim(step=step) for step in steps] + inside[len(plan.phases) :]
     rng.shuffle(again)
     once = [Aim(step=step) for step in steps] + inside[: len(plan.phases)]
     if len(once) > plan.kills:
         rng.shuffle(once)
-    anywhere = plan.kills // 5
-    aims = (once + again)[: plan.kills - anywhere]
+    aims = (once + again)[: plan.kills - plan.kills // 5]
     aims += [Aim(after=rng.uniform(0.0, 1.5)) for _ in range(plan.kills - len(aims))]
     rng.shuffle(aims)
     return aims
@@ -224,12 +227,22 @@ class Board:
         self._seconds = RawArray("d", len(phases))
         self._entries = RawArray("l", len(phases))
         self._counts = RawArray("l", len(COUNTS))
+        self._met = RawArray("i", 1)
         self._since = 0.0
 
     @property
     def phase(self) -> str:
         """Where the process is, or was when it died."""
         return str(self.phases[self._now[0]])
+
+    @property
+    def met(self) -> int:
+        """The number of the aim that the process came to; -1 for none."""
+        return int(self._met[0])
+
+    @met.setter
+    def met(self, number: int) -> None:
+        self._met[0] = number
 
     def enter(self, phase: str) -> str:
         """The process is in another phase now; returns the one it left."""
@@ -245,7 +258,7 @@ class Board:
 
     def restart(self) -> None:
         """A new process begins."""
-        self._now[0], self._since = 0, 0.0
+        self._now[0], self._since, self._met[0] = 0, 0.0, -1
 
     def count(self, what: str) -> None:
         """One more of `COUNTS`."""
@@ -272,11 +285,13 @@ COUNTS: Final = ("runs", "failed runs", "failed looks", "looks")
 
 
 class Watch:
-    """In the process that is to die: phases are shown, and its aim is told or met."""
+    """In the process that is to die: phases are shown, and the first of the aims that it comes to is met."""
 
-    def __init__(self, board: Board, aim: Aim | None, told: int) -> None:
-        self.board, self.aim, self._told = board, aim, told
-        self._left = aim.count if aim else 0
+    def __init__(self, board: Board, aims: Sequence[Aim], delay: float, told: int) -> None:
+        """`aims`: none is met before `delay` seconds have passed. `told`: where it is said that a phase is."""
+        self.board, self._told = board, told
+        self._numbers = {aim.name: number for number, aim in enumerate(aims)}
+        self._from = time.perf_counter() + delay
 
     @contextmanager
     def within(self, phase: str | None) -> Iterator[None]:
@@ -286,21 +301,24 @@ class Watch:
             return
         before = self.board.enter(phase)
         self.board.entered(phase)
-        if self.aim and self.aim.inside == phase:
-            self._left -= 1
-            if self._left == 0:
-                os.write(self._told, b"!")
+        if self._meets(phase):
+            self._numbers = {}
+            os.write(self._told, b"!")
         try:
             yield
         finally:
             self.board.enter(before)
 
     def at(self, step: str) -> None:
-        """The process dies here, if this was its aim."""
-        if self.aim and self.aim.step == step:
-            self._left -= 1
-            if self._left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+        """The process dies here, if this is one of its aims."""
+        if self._meets(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _meets(self, name: str) -> bool:
+        if name not in self._numbers or time.perf_counter() < self._from:
+            return False
+        self.board.met = self._numbers[name]
+        return True
 
 
 _WATCH: list[Watch] = []
@@ -376,23 +394,29 @@ class Life:
 
     # in the process that is killed
 
-    def go_on(self, aim: Aim | None, told: int) -> None:
+    def go_on(self, aims: Sequence[Aim], delay: float, told: int) -> None:
         """What the daemon does, until every day is collected."""
-        import dagster as dg
-
-        _WATCH[:] = [Watch(self.board, aim, told)]
+        _WATCH[:] = [Watch(self.board, aims, delay, told)]
         parent = os.getppid()
-        self.board.enter("starting")
-        self.instance = dg.DagsterInstance.ephemeral()
+        with _WATCH[0].within("starting"):
+            self._start()
         while not self._step():
             if os.getppid() != parent:
                 break  # nobody is left to see it
         os._exit(0)
 
+    def _start(self) -> None:
+        import dagster as dg
+
+        self.instance = dg.DagsterInstance.ephemeral()
+
     def _step(self) -> bool:
         """One look and the runs that it asks for; True when nothing is left to do."""
+        with _WATCH[0].within("deciding"):
+            return self._decided()
+
+    def _decided(self) -> bool:
         ledger = self.doors["ledger"]
-        self.board.enter("deciding")
         self.board.count("looks")
         sent = {entry.payload["day"] for entry in ledger.entries(["batch"])}
         for day in self.days:
@@ -457,33 +481,40 @@ class Life:
             attempts += 1
             done = sum(by_phase.values())
             pace = _pace(self.progress(), done / kills if kills else 1.0)
-            aim = aims.pop() if done < kills else None
-            died, met = self._one(aim, usual, pace, LONGEST - (time.perf_counter() - start))
-            if not died:
+            left = LONGEST - (time.perf_counter() - start)
+            if not self._one(aims if done < kills else [], rng, usual, pace, left):
                 break
             by_phase[self.board.phase] += 1
-            by_aim[_manner(aim) if met else "anywhere"] += 1
-            if aim and not met:
-                aims.insert(rng.randrange(len(aims) // 2 + 1), aim)
+            met = aims.pop(self.board.met) if self.board.met >= 0 else None
+            by_aim[_manner(met)] += 1
         return {
             "attempts": attempts,
             "kills": sum(by_phase.values()),
             "kills_by_phase": {phase: by_phase[phase] for phase in self.board.phases},
             "kills_by_aim": dict(sorted(by_aim.items())),
-            "aims_left": sorted({aim.step or aim.inside or "" for aim in aims}) if kills else [],
+            "aims_left": dict(sorted(Counter(aim.name for aim in aims if aim.name).items())),
             "seconds": round(time.perf_counter() - start, 1),
             **self.board.counts(),
         }
 
-    def _one(self, aim: Aim | None, usual: Mapping[str, float], pace: float, most: float) -> tuple[bool, bool]:
-        """One process; whether it was killed, and whether where it was to be."""
+    def _one(
+        self, aims: Sequence[Aim], rng: random.Random, usual: Mapping[str, float], pace: float, most: float
+    ) -> bool:
+        """One process; whether it was killed."""
         hears, told = os.pipe()
         self.board.restart()
+        drawn = rng.choice(aims) if aims else None
+        named = [aim for aim in aims if aim.name] if drawn and drawn.name else []
+        numbers = [number for number, aim in enumerate(aims) if aim.name] if named else []
+        delay = 0.0 if self.plan.sabotage else pace * rng.uniform(0.0, SPREAD)
         context = multiprocessing.get_context("fork")
-        child = context.Process(target=self.go_on, args=(aim, told))
+        child = context.Process(target=self.go_on, args=(named, delay, told))
         child.start()
         try:
-            met = self._hunt(child, aim, hears, usual, pace, most)
+            if drawn is None:
+                self._let_live(child, most)
+            else:
+                self._hunt(child, named, hears, usual, pace * drawn.after if not named else delay + pace * PATIENCE)
             child.join()
         finally:
             os.close(hears)
@@ -491,29 +522,26 @@ class Life:
         if child.exitcode not in (0, -signal.SIGKILL):
             raise RuntimeError(f"a process ended by itself with {child.exitcode} while {self.board.phase}")
         if child.exitcode == 0:
-            return False, False
-        return True, met
-
-    def _hunt(
-        self, child: Any, aim: Aim | None, hears: int, usual: Mapping[str, float], pace: float, most: float
-    ) -> bool:
-        """Kill the process at its aim, or when patience ends; whether at its aim."""
-        if aim is None:
-            child.join(most)
-            if child.is_alive():
-                child.kill()
-                child.join()
-                raise RuntimeError(f"not done after {LONGEST:.0f} seconds, {self.board.phase}: {self.progress():.0%}")
             return False
-        patience = pace * (aim.after if not (aim.inside or aim.step) else PATIENCE)
+        if self.board.met >= 0:
+            self.board.met = numbers[self.board.met]
+        return True
+
+    def _let_live(self, child: Any, most: float) -> None:
+        child.join(most)
+        if child.is_alive():
+            child.kill()
+            child.join()
+            raise RuntimeError(f"not done after {LONGEST:.0f} seconds, {self.board.phase}: {self.progress():.0%}")
+
+    def _hunt(self, child: Any, named: Sequence[Aim], hears: int, usual: Mapping[str, float], patience: float) -> None:
+        """See that the process dies: by itself at a step, inside the phase that it tells, or when patience ends."""
         ready, _, _ = select.select([child.sentinel, hears], [], [], patience)
         if hears in ready:
-            time.sleep(aim.share * usual.get(aim.inside or "", 0.0))
-        elif child.sentinel in ready:
-            child.join()
-            return bool(aim.step) and child.exitcode == -signal.SIGKILL
-        child.kill()
-        return hears in ready or not (aim.inside or aim.step)
+            aim = named[self.board.met]
+            time.sleep(min(LONGEST_INSIDE, aim.share * usual.get(aim.name, 0.0)))
+        if child.sentinel not in ready:
+            child.kill()
 
     def progress(self) -> float:
         """Share of the work that is done, as the rows say; read without the doors, which stay closed here."""
@@ -533,14 +561,14 @@ _COLLECTED: Final = "select count(*) from entries where kind = 'collected'"
 
 
 def _manner(aim: Aim | None) -> str:
-    if aim is None or not (aim.inside or aim.step):
+    if aim is None:
         return "anywhere"
     return "inside a phase" if aim.inside else "between two steps"
 
 
 def _pace(work: float, kills: float) -> float:
     """Longer lives where kills are ahead of the work, shorter ones where the work is."""
-    return min(6.0, max(0.12, math.exp(8.0 * (RESERVE * kills - work))))
+    return min(6.0, max(0.3, math.exp(8.0 * (RESERVE * kills - work))))
 
 
 _SILENT: Final[dict[str, Any]] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -738,7 +766,7 @@ def _compared(calm: Mapping[str, Mapping[str, Any]], killed: Mapping[str, Mappin
 
 def _gates(plan: Plan, found: Mapping[str, Any]) -> list[Result]:
     killed = found["killed"]
-    twice = CONCURRENCY * killed["kills"] if plan.kind == "openai-compatible" else 0
+    twice = CONCURRENCY * killed["kills_by_phase"]["creating"] if plan.kind == "openai-compatible" else 0
     least = [("kills", killed["kills"], plan.kills), ("sessions asked about", killed["selected"], plan.sessions)]
     most = [
         ("sessions without exactly one row", killed["rows_missing"], 0),

@@ -227,6 +227,7 @@ def _speed(quick: bool, seed: int, sessions: tuple[Path, ...]) -> tuple[Result, 
     figures = [
         {
             "way": way["way"],
+            "processor seconds": way["processor_seconds"],
             "peak MB": way["peak_megabytes"],
             "MB per second": way["megabytes_per_second"],
             "sessions per second": way["sessions_per_second"],

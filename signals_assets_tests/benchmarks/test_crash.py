@@ -1,6 +1,7 @@
 """The kill test: a handful of kills lose and pay nothing; what is made unsafe is caught; aims, gates, comparison."""
 
 import json
+import os
 import random
 from collections import Counter
 from dataclasses import replace
@@ -62,7 +63,7 @@ def test_each_sabotage_is_tried_at_its_own_steps():
 
 def test_a_board_tells_the_phase_and_the_time_in_each_without_those_within():
     board = Board(("starting", "outer", "inner"))
-    watch = crash.Watch(board, Aim(step="before nothing"), told=-1)
+    watch = crash.Watch(board, [Aim(step="before nothing"), Aim(inside="outer")], delay=60.0, told=-1)
     board.enter("starting")
     with watch.within("outer"):
         assert board.phase == "outer"
@@ -73,6 +74,23 @@ def test_a_board_tells_the_phase_and_the_time_in_each_without_those_within():
     assert board.phase == "starting"
     assert set(board.mean()) == {"outer", "inner"}
     assert all(seconds >= 0 for seconds in board.seconds().values())
+
+
+def test_a_process_meets_the_first_aim_that_it_comes_to_after_its_time_and_tells_it():
+    board = Board(("starting", "outer", "inner"))
+    board.restart()
+    aims = [Aim(step="before x"), Aim(inside="inner"), Aim(inside="outer")]
+    hears, told = os.pipe()
+    early = crash.Watch(board, aims, delay=60.0, told=told)
+    early.at("before x")
+    with early.within("inner"):
+        assert board.met == -1
+    now = crash.Watch(board, aims, delay=0.0, told=told)
+    with now.within("inner"):
+        assert board.met == 1
+        assert os.read(hears, 9) == b"!"
+        now.at("before x")  # lives on until it is killed inside of the phase
+        assert board.met == 1
 
 
 def test_kills_wait_longer_where_they_are_ahead_of_the_work_and_strike_sooner_where_they_are_behind():
@@ -116,7 +134,7 @@ def test_one_of_anything_that_must_not_be_breaks_a_gate(figure, gate):
         "paid_twice_by_text paid_twice_by_id paid_unasked rows_missing unexplained provider_files outbox_files "
         "unfinished_files direct_files open_sends provider_violations"
     )
-    killed = dict.fromkeys(names.split(), 0) | {"kills": 8, "selected": 24}
+    killed = dict.fromkeys(names.split(), 0) | {"kills": 8, "selected": 24, "kills_by_phase": {"creating": 8}}
     compared = {"same": 24, "explained": 0, "unexplained": 0}
     assert all(gate["holds"] for gate in crash._gates(SMALL, {"killed": killed, "compared": compared}))
     broken = crash._gates(SMALL, {"killed": killed | {figure: 1}, "compared": compared})
@@ -127,7 +145,7 @@ def test_a_direct_batch_may_repeat_what_was_under_way_when_it_was_killed_and_no_
     plan = replace(DIRECT, kills=2, sessions=9)
     names = "paid_twice_by_id paid_unasked rows_missing unexplained provider_files outbox_files unfinished_files"
     killed = dict.fromkeys([*names.split(), "direct_files", "open_sends", "provider_violations"], 0)
-    killed |= {"kills": 2, "selected": 9}
+    killed |= {"kills": 2, "selected": 9, "kills_by_phase": {"creating": 2, "storing": 7}}
     compared = {"same": 9, "explained": 0, "unexplained": 0}
     for twice, holds in ((2 * crash.CONCURRENCY, True), (2 * crash.CONCURRENCY + 1, False)):
         found = {"killed": killed | {"paid_twice_by_text": twice}, "compared": compared}
