@@ -810,7 +810,7 @@ def test_only_an_asset_of_its_zone_s_level_reads_a_more_private_table():
 FROM_RESTRICTED = {
     # counts of coverage only: what became of every session and record
     ("analyses", "daily_report"), ("raw_sessions", "daily_report"), ("analysis_batches", "daily_report"),
-    ("quarantine", "daily_report"), ("user_outcomes", "daily_report"),
+    ("quarantine", "daily_report"), ("user_outcomes", "daily_report"), ("rereadings", "daily_report"),
     # versions and times of what shipped: listed or shaped like a version, else opaque
     *(("releases", name) for name in (
         "daily_report", "fix_outcomes", "friction_rates", "release_correlations", "ticket_states")),
@@ -838,6 +838,7 @@ REVIEWED = {
                          "payload.get('undoes')"},  # what a person typed at the command line
     "prompts.py": {"name", "name[:60]", "self.id", "prompt.id", "missing or 'none'",
                    "unused or 'none'"},  # files and slots of prompts
+    "core/review.py": {"event_id", "', '.join(VERDICTS)", "right_type", "event['kind']"},  # what a person typed
     "core/asking.py": {"violations[0]", "taxonomy.version"},  # places in a schema of ours
     "resources/batches.py": {"number", "self.name", "file_id", "batch_id", "doing", "failure.code"},  # codes, ids
     "resources/language_model.py": {"label", "self.name", "error", "sum(waiting.values())"},  # errors of batches.py
@@ -854,7 +855,7 @@ REVIEWED = {
     "resources/session_source.py": {"', '.join(map(str, paths))", "dict(skipped) or 'nothing'", "path"},  # settings
     "resources/warehouse.py": {"foreign or 'none'", "missing or 'none'", "name"},  # columns
     "tables.py": {"column"}, "metadata.py": {"name"},
-    "resources/__init__.py": {"', '.join(sorted(overrides))"},
+    "resources/__init__.py": {"', '.join(sorted(overrides))", "error"},
 }  # fmt: skip
 """What else an error names, by module; each was looked at: settings, codes and names of ours, never a session's."""
 
