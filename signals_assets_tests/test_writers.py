@@ -20,7 +20,7 @@ DAY = date(2026, 3, 2)
 
 WRITTEN_BY = {
     "taxonomy name": {
-        "friction_rates.type", "release_correlations.type", "error_correlations.type", "leading_indicators.indicator",
+        "friction_rates.type", "restated_rates.type", "release_correlations.type", "error_correlations.type", "leading_indicators.indicator",
         "leading_indicators.outcome", "intent_trends.intent", "friction_levels.type", "ticket_states.type",
         "fix_outcomes.type",
     },
@@ -35,7 +35,8 @@ WRITTEN_BY = {
         "loop_metrics.unit", "daily_report.section", "daily_report.reference",
     },
     "band": {
-        "friction_rates.users", "friction_rates.sessions", "release_correlations.users_after",
+        "friction_rates.users", "friction_rates.sessions", "restated_rates.users", "restated_rates.sessions",
+        "release_correlations.users_after",
         "release_correlations.sessions_after", "error_correlations.users", "error_correlations.sessions",
         "leading_indicators.users", "leading_indicators.sessions", "intent_trends.users", "intent_trends.sessions",
         "friction_levels.users", "friction_levels.sessions", "fix_outcomes.users_after",

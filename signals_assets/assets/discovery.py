@@ -242,8 +242,8 @@ def taxonomy_reviews(
         )
         judged = sum(row.same_meaning is not None for row in rows)
         coverage = Coverage(asked=len(rows), answered=judged, skipped={"too_few_items": len(rows) - judged})
-        drifting, retiring = sum(row.drifts for row in rows), sum(row.retire for row in rows)
-        store(context, warehouse, TaxonomyReview, day, rows, coverage, drifting=drifting, to_retire=retiring)
+        drifts, retire = sum(row.drifts for row in rows), sum(row.retire for row in rows)
+        store(context, warehouse, TaxonomyReview, day, rows, coverage, drifts=drifts, retire=retire)
 
 
 meaning = checks.share(

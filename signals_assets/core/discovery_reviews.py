@@ -48,7 +48,7 @@ def reviews(
     embedder: str = "",
     facts: Mapping[str, tuple[str, str]] | None = None,
 ) -> list[TaxonomyReview]:
-    """One row for every category in force that items can have, in the taxonomy's order.
+    """One row for every category in force that an item ever had, in the taxonomy's order.
 
     `previous` are the rows of `taxonomy_reviews` of the day before: they remember when a category was last seen.
     """
@@ -66,7 +66,9 @@ def reviews(
         types = types_now(part, kind, taxonomy, previous_labels, embedder=embedder)
         for one in taxonomy.of_kind(kind):
             members = np.array([row for row, slug in enumerate(types) if slug == one.slug], dtype=np.int64)
-            rows.append(_review(day, kind, part, members, one, before.get((kind, one.slug)), context, embedder))
+            earlier = before.get((kind, one.slug))
+            if len(members) or earlier is not None:
+                rows.append(_review(day, kind, part, members, one, earlier, context, embedder))
     return rows
 
 

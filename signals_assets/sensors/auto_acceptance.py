@@ -7,7 +7,7 @@ Not here: the rules (a column of `taxonomy_proposals`), what a decision does (se
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from signals_assets import automation
 from signals_assets.core.taxonomy import ACTIONS, KINDS, TaxonomyError, check
@@ -34,6 +34,8 @@ AUTHOR = "auto-accept"
 
 class Decision(dg.Config):
     """One decision about the taxonomy, as `signals taxonomy` takes it. What an action does not use stays empty."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     action: str = Field(description=f"One of {', '.join(ACTIONS)}.")
     slug: str = Field("", description="The proposal (accept, reject) or the category.")
