@@ -426,6 +426,7 @@ def _map(texts: Sequence[str], labels: npt.NDArray[np.int64], vectors: Vectors, 
             3,
         ),
         "texts_in_the_same_pattern_after_a_week": round(sum(same) / max(len(same), 1), 3),
+        "ari_patterns_after_a_week": round(_rand(truth, [(row.item_id, row.pattern_id) for row in weekly.members]), 3),
         "seconds_to_cluster": round(seconds, 2),
     }
 

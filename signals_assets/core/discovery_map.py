@@ -30,6 +30,7 @@ from signals_assets.core.discovery_vectors import (
     neighbour_graph,
     overlap,
     positions,
+    remembered,
 )
 from signals_assets.core.identity import content_id
 from signals_assets.tables import Cluster, ClusterMember, ItemKind
@@ -52,6 +53,11 @@ TEXTS_PER_RESOLUTION: Final = 100
 A community larger than the total over the resolution is cut whatever it holds: measured on banking intents, 300
 texts of 10 classes give an adjusted Rand index of 0.65 at 7 and 0.90 at 3; 3,134 texts of 40 classes 0.65 and 0.68.
 """
+
+MEMORY: Final = 1.5
+"""How much closer two neighbours are that shared a pattern in the map before. Measured with a quarter more texts after
+a week, at 1, 1.5 and 2: banking intents keep 0.97, 1.00, 1.00 of the ids and 0.85, 0.91, 0.93 of the texts in their
+pattern, descriptions of packages 0.88, 0.95, 0.96 and 0.76, 0.89, 0.94; the adjusted Rand index stays the same."""
 
 CLAIM_QUANTILE: Final = 0.05
 """A pattern claims what is as near to it as all but this share of its own members."""
@@ -160,7 +166,7 @@ def _map_of_kind(
     everything = np.arange(len(window.items))
     enough = len(window.items) >= LEAST_ITEMS
     if enough and (recluster or not old):
-        patterns, themes = _clustered(day, window, kind, seed)
+        patterns, themes = _clustered(day, window, kind, seed, member_of)
         gone = _matched(day, window, patterns, old, member_of, 0) + _matched(day, window, themes, old, member_of, 1)
         return _Kind(kind, window, patterns, themes, gone, everything, True)
     new = np.array([r for r, item in enumerate(window.items) if item.item_id not in member_of], dtype=np.int64)
@@ -168,14 +174,21 @@ def _map_of_kind(
     return _Kind(kind, window, patterns, themes, gone, new, False)
 
 
-def _clustered(day: date, window: Window, kind: ItemKind, seed: int) -> tuple[list[_Group], list[_Group]]:
-    """Patterns and themes of all items of the kind, from scratch and without ids."""
+def _clustered(
+    day: date,
+    window: Window,
+    kind: ItemKind,
+    seed: int,
+    member_of: Mapping[str, tuple[str | None, str | None]],
+) -> tuple[list[_Group], list[_Group]]:
+    """Patterns and themes of all items of the kind, without ids; what was together draws together again."""
     texts = [item.text for item in window.items]
     first, inverse = distinct(texts)
     if len(first) < LEAST_MEMBERS:
         fine = coarse = np.zeros(len(texts), dtype=np.int64)
     else:
-        graph = neighbour_graph(window.vectors[first])
+        before = [member_of.get(window.items[row].item_id, (None, None))[0] for row in first.tolist()]
+        graph = remembered(neighbour_graph(window.vectors[first]), before, MEMORY)
         fine = communities(graph, pattern_resolution(len(first)), seed)[inverse]
         coarse = communities(graph, RESOLUTIONS["theme"], seed)[inverse]
     patterns = [_Group("pattern", kind, np.flatnonzero(fine == label)) for label in range(int(fine.max()) + 1)]

@@ -114,6 +114,16 @@ def neighbour_graph(vectors: Vectors, neighbours: int = NEIGHBOURS) -> Any:
     return directed.maximum(directed.T).tocsr().astype(np.float64)
 
 
+def remembered(graph: Any, before: Sequence[str | None], factor: float) -> Any:
+    """The graph with the edges between rows of one earlier group (None: no group) strengthened by a factor."""
+    number = {name: place for place, name in enumerate(sorted({name for name in before if name is not None}))}
+    groups = np.array([-1 if name is None else number[name] for name in before], dtype=np.int64)
+    edges = graph.tocoo()
+    same = (groups[edges.row] == groups[edges.col]) & (groups[edges.row] >= 0)
+    edges.data = np.where(same, edges.data * factor, edges.data)
+    return edges.tocsr()
+
+
 def _compared(vectors: Vectors) -> Iterator[tuple[Labels, Labels]]:
     """Blocks of rows and the rows that each is compared with."""
     count = len(vectors)

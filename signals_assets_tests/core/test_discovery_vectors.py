@@ -148,3 +148,12 @@ def test_neighbours_found_by_cells_are_nearly_all_of_the_exact_ones(monkeypatch:
     assert cells.diagonal().sum() == 0
     assert abs(cells - cells.T).max() < 1e-6
     assert abs(cells - dv.neighbour_graph(vectors)).max() == 0
+
+
+def test_what_was_together_draws_together_and_what_was_in_no_group_does_not() -> None:
+    graph = dv.neighbour_graph(blobs(30))
+    again = dv.remembered(graph, ["a"] * 10 + ["b"] * 10 + [None] * 10, 1.5)
+    same = np.zeros((30, 30), dtype=bool)
+    same[:10, :10] = same[10:20, 10:20] = True
+    plain = graph.toarray()
+    assert np.allclose(again.toarray(), np.where(same, 1.5 * plain, plain))
