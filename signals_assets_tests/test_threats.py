@@ -840,6 +840,9 @@ REVIEWED = {
                    "unused or 'none'"},  # files and slots of prompts
     "core/review.py": {"event_id", "', '.join(VERDICTS)", "right_type", "event['kind']"},  # what a person typed
     "core/discovery_splits.py": {"kind", "slug", "pieces"},  # what a person typed, a kind of ours
+    "resources/decisions.py": {"', '.join((item.kind for item in found))", "first", "first + len(entries)",
+                               "item.kind", "item.slug", "kind or 'category'", "name",
+                               "slug"},  # typed, versions
     "core/asking.py": {"violations[0]", "taxonomy.version"},  # places in a schema of ours
     "resources/batches.py": {"number", "self.name", "file_id", "batch_id", "doing", "failure.code"},  # codes, ids
     "resources/language_model.py": {"label", "self.name", "error", "sum(waiting.values())"},  # errors of batches.py

@@ -20,7 +20,8 @@ DAY = date(2026, 3, 2)
 
 WRITTEN_BY = {
     "taxonomy name": {
-        "friction_rates.type", "restated_rates.type", "release_correlations.type", "error_correlations.type", "leading_indicators.indicator",
+        "friction_rates.type", "restated_rates.type",
+        "release_correlations.type", "error_correlations.type", "leading_indicators.indicator",
         "leading_indicators.outcome", "intent_trends.intent", "friction_levels.type", "ticket_states.type",
         "fix_outcomes.type",
     },
