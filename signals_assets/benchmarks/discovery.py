@@ -102,7 +102,7 @@ def run(data: Path | None, *, quick: bool = False, seed: int = 0, embed: Embed |
         "map": mapped,
         "baselines": baselines,
         "gold": gold,
-        "causes": causes(range(seed, seed + (1 if quick else CAUSE_SEEDS)), days=2 if quick else 14),
+        "causes": causes(range(seed, seed + 1), 2, 30) if quick else causes(range(seed, seed + CAUSE_SEEDS)),
         "speed": [] if quick else [_day_speed(embed, seed), _window_speed(seed)],
         "seconds": {"embedding": round(embedded, 2), "all": round(time.perf_counter() - started, 2)},
     }
