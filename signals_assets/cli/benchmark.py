@@ -484,8 +484,8 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
         ("The map", [{"figure": name, "value": value} for name, value in result["map"].items()], ""),
         ("Beside it, on the same vectors", result["baselines"], ""),
         ("Descriptions of moments in label sheets", [result["gold"]] if result["gold"] else [], ""),
-        ("Causes on the simulation, by seed", result["causes"].pop("seeds"), ""),
-        ("Causes, all seeds", [result["causes"]], ""),
+        ("Causes on the simulation, by seed", result["causes"]["seeds"], ""),
+        ("Causes, all seeds", [{key: value for key, value in result["causes"].items() if key != "seeds"}], ""),
         ("Speed", result["speed"], ""),
         ("Seconds", [result["seconds"]], ""),
     ]
