@@ -124,7 +124,7 @@ class _Questions:
         return thinking.requests(self._raw(), self.chosen, self.question)
 
     def _raw(self) -> Iterator[dict[str, Any]]:
-        columns = ["session_id", "session"]
+        columns = ["session_id", "session", "steps"]
         days = self.warehouse.stream(RawSession, self.question.day, columns=columns, rows_per_batch=ROWS_PER_CHUNK)
         for batch in days:
             yield from batch.to_pylist()

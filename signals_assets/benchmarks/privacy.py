@@ -447,7 +447,7 @@ def _malformed(number: int, request: AnalysisRequest, here: Sequence[Canary]) ->
         state = ("invalid", "rejected", "failed", "refused", "expired")[number // 6 % 5]
         yield _answered(request, model, None, state)
     elif number % 6 == 1:
-        stranger = AnalysisRequest(value[:80], value[:80], request.session, request.prompt, request.taxonomy)
+        stranger = replace(request, request_id=value[:80], session_key=value[:80])
         yield _answered(stranger, model, _saying(request, [value], value, value))
     elif number % 6 == 2:
         yield _answered(request, model, _saying(request, [value] * 420, value * 40, value))

@@ -205,7 +205,7 @@ def _outlook(settings: Settings, sessions: Input, picked: Sequence[Selection], n
     known = [Known(one.session_id, hints[one.session_id]) for one in picked if one.selected]
     wanted = frozenset(one.request_id for one in known)
     requests = (
-        AnalysisRequest(session_id, session_id, from_json(text), "", seed())
+        AnalysisRequest.about(session_id, session_id, from_json(text), "", seed())
         for session_id, text in sessions.sessions(wanted)
     )
     return sized(known, requests, how_read(settings.language_model), SerialCompute(), number)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
 from signals_assets.core.selection import Selection
-from signals_assets.core.sessions import Session, from_json
+from signals_assets.core.sessions import Session, from_json, to_json
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.tables import Analysis, AnalysisRequestRow
 
@@ -52,13 +52,27 @@ class Answer(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRequest:
-    """One question about one session."""
+    """One question about one session, which stays as it is stored until somebody reads it (in the workers)."""
 
     request_id: str
     session_key: str
-    session: Session
+    stored: str | bytes
+    """The session as canonical JSON."""
+    steps: int
     prompt: str
     taxonomy: Taxonomy
+
+    @classmethod
+    def about(
+        cls, request_id: str, session_key: str, session: Session, prompt: str, taxonomy: Taxonomy
+    ) -> "AnalysisRequest":
+        """The question about a session that is at hand."""
+        return cls(request_id, session_key, to_json(session), len(session.steps), prompt, taxonomy)
+
+    @property
+    def session(self) -> Session:
+        """The session, read anew each time. Raises what `from_json` raises."""
+        return from_json(self.stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,8 @@ def requests(
             yield AnalysisRequest(
                 request_id=chosen[row["session_id"]],
                 session_key=row["session_id"],
-                session=from_json(row["session"]),
+                stored=row["session"],
+                steps=row["steps"],
                 prompt=question.prompt,
                 taxonomy=question.taxonomy,
             )

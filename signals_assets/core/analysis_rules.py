@@ -277,7 +277,7 @@ def _vocabulary(load: Callable[[], Container[str]]) -> Container[str]:
 
 
 def _answered(request: AnalysisRequest, vocabulary: Container[str]) -> AnalysisAnswer:
-    steps = len(request.session.steps)
+    steps = request.steps
     try:
         answer = rules_answer(request.session, vocabulary=vocabulary)
     except Exception:  # noqa: BLE001 - one hostile session must not stop a batch; it gets the state `failed`

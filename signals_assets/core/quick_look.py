@@ -39,7 +39,7 @@ from signals_assets.core.identity import content_id
 from signals_assets.core.metrics import MetricsChunk, measure_chunk
 from signals_assets.core.records import raw_session_row
 from signals_assets.core.selection import select
-from signals_assets.core.sessions import Session, from_json
+from signals_assets.core.sessions import Session
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.settings import Audience
 from signals_assets.tables import (
@@ -266,7 +266,8 @@ def _request(raw: Mapping[str, Any], asked: Mapping[str, Any], options: Options)
     return AnalysisRequest(
         request_id=asked["request_id"],
         session_key=raw["session_id"],
-        session=from_json(raw["session"]),
+        stored=raw["session"],
+        steps=raw["steps"],
         prompt=options.prompt,
         taxonomy=options.taxonomy,
     )

@@ -16,7 +16,7 @@ from signals_assets.core.abstractions import answer_texts, need_sentence
 from signals_assets.core.analysis import Answer
 from signals_assets.core.barrier import FORMS, LIMITS, Barrier, Support, TextField, TranscriptIndex
 from signals_assets.core.barrier.support import Feature
-from signals_assets.core.sessions import Session
+from signals_assets.core.sessions import Session, from_json
 from signals_assets.settings import Audience
 
 Refused = tuple[int, str]
@@ -27,14 +27,15 @@ Refused = tuple[int, str]
 class ReviewChunk:
     """Some answers with the sessions they are about."""
 
-    cases: tuple[tuple[Session, Answer], ...]
+    cases: tuple[tuple[str | bytes, Answer], ...]
+    """Sessions as canonical JSON."""
     audience: Audience
 
 
 def review_chunk(chunk: ReviewChunk) -> list[tuple[Refused, ...]]:
     """The texts of each answer that the barrier refuses, in order."""
     barrier = _Uncounted(Support(), chunk.audience, b"")
-    return [_refused(barrier, session, answer) for session, answer in chunk.cases]
+    return [_refused(barrier, from_json(stored), answer) for stored, answer in chunk.cases]
 
 
 def with_texts(answer: Answer, texts: Mapping[int, str]) -> Answer:

@@ -345,7 +345,7 @@ def _batches(requests: Iterable[AnalysisRequest]) -> Iterator[list[AnalysisReque
     characters = 0
     for request in requests:
         batch.append(request)
-        characters += sum(len(step.text) for step in request.session.steps if step.text)
+        characters += len(request.stored)
         if len(batch) >= BATCH_REQUESTS or characters >= BATCH_CHARACTERS:
             yield batch
             batch, characters = [], 0

@@ -475,7 +475,7 @@ class LanguageModelAnalyst(Analyst):
                 answers = [(found, self._merged(rows[found.request_id], kept)) for found in some]
                 here = [(found, answer) for found, answer in answers if answer is not None]
                 asked.append([found.request_id for found, _ in here])
-                yield ReviewChunk(tuple((found.session, answer) for found, answer in here), self._audience)
+                yield ReviewChunk(tuple((found.stored, answer) for found, answer in here), self._audience)
 
         asked: list[list[str]] = []
         planned: list[Request] = []
@@ -551,7 +551,7 @@ class LanguageModelAnalyst(Analyst):
             stream = iter(requests)
             while some := list(itertools.islice(stream, 4 * CHUNK_REQUESTS)):
                 self._log.plan(
-                    Request(found.request_id, 1, label, steps_total=len(found.session.steps)) for found in some
+                    Request(found.request_id, 1, label, steps_total=found.steps) for found in some
                 )
                 rows = self._log.of_requests([found.request_id for found in some])
                 wanted = [found for found in some if any(row.part and _is_free(row) for row in rows[found.request_id])]

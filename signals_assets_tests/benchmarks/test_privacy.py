@@ -138,7 +138,7 @@ def request(here: list[Any]) -> Any:
     privacy._inject(session, here, privacy.random.Random(0))
     for canary in here:
         privacy._in_user(session, canary, privacy.random.Random(0))
-    return privacy.AnalysisRequest("q_1", "s_1", session, "prompt", seed())
+    return privacy.AnalysisRequest.about("q_1", "s_1", session, "prompt", seed())
 
 
 @pytest.mark.parametrize("judge", sorted(privacy.REPLIES))

@@ -33,7 +33,9 @@ QUESTION = Question(DAY, "rules", "rules-1", "p", seed())
 def test_rows_of_batches_and_analyses_keep_every_session_and_every_state():
     metrics = [metric(1), metric(2), metric(3, steps=1)]
     chosen = choose(metrics)
-    raw = [{"session_id": f"s{n}", "session": to_json(TROUBLED).decode()} for n in (1, 2, 3)]
+    raw = [
+        {"session_id": f"s{n}", "session": to_json(TROUBLED).decode(), "steps": len(TROUBLED.steps)} for n in (1, 2, 3)
+    ]
     ids = {item.session_id: QUESTION.request_id(item.session_id) for item in chosen if item.selected}
     asked = list(requests(raw, ids, QUESTION))
     assert [item.session_key for item in asked] == ["s1", "s2"]

@@ -40,7 +40,7 @@ def told(lines=400):
 def test_the_size_is_that_of_the_lines_that_would_be_sent(session_tokens, window):
     found = told()
     how = reading(PROMPT, seed(), session_tokens=session_tokens, window=window)
-    asked = AnalysisRequest("q_1", "s_1", found, PROMPT.id, seed())
+    asked = AnalysisRequest.about("q_1", "s_1", found, PROMPT.id, seed())
     chunk = AskChunk((asked,), "gpt-5.2", "/v1/responses", None, b"secret", session_tokens, window)
     [sent] = ask_chunk(chunk)
     [size] = size_chunk(SizeChunk((found,), how))

@@ -15,7 +15,7 @@ PROMPT = pinned("analyze_session", 2).id
 
 def request(number=1, words="please fix it", prompt=PROMPT):
     found = session(user(words), shell("a", "make", "make: *** boom", "error"), agent("Done."))
-    return AnalysisRequest(f"q_{number}", f"s_{number}", found, prompt, seed())
+    return AnalysisRequest.about(f"q_{number}", f"s_{number}", found, prompt, seed())
 
 
 def chunk(*requests, **over):
@@ -69,11 +69,11 @@ def test_a_session_that_breaks_the_preparation_has_no_lines_and_the_others_have_
     real = request_lines.condense
 
     def stumble(found, **given):
-        if found is broken.session:
+        if found == broken.session:
             raise RecursionError
         return real(found, **given)
 
-    broken = request(1)
+    broken = request(1, words="break it")
     monkeypatch.setattr(request_lines, "condense", stumble)
     asked = ask_chunk(chunk(broken, request(2)))
     assert [(one.request_id, len(one.lines)) for one in asked] == [("q_1", 0), ("q_2", 1)]

@@ -1,6 +1,7 @@
 from signals_assets.core.abstractions import answer_texts
 from signals_assets.core.analysis import Answer, AnswerEvent
 from signals_assets.core.revision import ReviewChunk, review_chunk, with_texts
+from signals_assets.core.sessions import to_json
 from signals_assets_tests.core.detectors.script import agent, session, user
 
 SESSION = session(user("please move the invoice header above the footer line of zorblatt"), agent("Done."))
@@ -19,7 +20,7 @@ def answer(summary=HONEST, citations=(), needs=()):
 
 
 def review(*answers, audience="company"):
-    return review_chunk(ReviewChunk(tuple((SESSION, one) for one in answers), audience))
+    return review_chunk(ReviewChunk(tuple((to_json(SESSION), one) for one in answers), audience))
 
 
 def test_an_honest_answer_has_nothing_to_word_anew():

@@ -51,7 +51,8 @@ def requests():
     happy = session(user("which file holds the version?"), shell("a", "ls", "version.txt"), agent("version.txt"),
                     user("perfect, thank you"))  # fmt: skip
     prompt = pinned("analyze_session", 2).id
-    return [AnalysisRequest(f"q_live_{n}", f"s_{n}", found, prompt, seed()) for n, found in enumerate((unhappy, happy))]
+    both = enumerate((unhappy, happy))
+    return [AnalysisRequest.about(f"q_live_{n}", f"s_{n}", found, prompt, seed()) for n, found in both]
 
 
 def analyst(backend, folder):

@@ -20,7 +20,7 @@ def vocabulary():
 
 def ask(number):
     found = session(user("show the header"), edit("a"), agent(), user("the header is still wrong, it does not show"))
-    return AnalysisRequest(f"q_{number}", f"s_{number}", found, "p", seed())
+    return AnalysisRequest.about(f"q_{number}", f"s_{number}", found, "p", seed())
 
 
 class CountingCompute(SerialCompute):

@@ -15,7 +15,8 @@ DOORS = [
 ]  # fmt: skip
 OPENS = {
     "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},
-    "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files"}, "code_host": {"git"}, "notifier": {"files"},
+    "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files"},
+    "code_host": {"git"}, "notifier": {"files"},
 }  # fmt: skip
 CHOICES = [
     (name, choice)

@@ -32,7 +32,7 @@ def ask(number: int) -> AnalysisRequest:
         user("that is wrong, it does not work"),
         agent("Sorry. Done."),
     )
-    return AnalysisRequest(f"q_{number}", f"session-{number}-key", found, PROMPT, seed())
+    return AnalysisRequest.about(f"q_{number}", f"session-{number}-key", found, PROMPT, seed())
 
 
 class Killed(BaseException):
@@ -318,7 +318,7 @@ def test_a_session_that_no_request_can_be_made_of_fails_alone(world, monkeypatch
 def test_a_session_over_the_window_is_split_and_merged(tmp_path):
     words = " ".join(f"word{n}" for n in range(4000))
     found = session(*itertools.chain.from_iterable((user(words), agent("Done.")) for _ in range(4)))
-    request = AnalysisRequest("q_1", "s_1", found, PROMPT, seed())
+    request = AnalysisRequest.about("q_1", "s_1", found, PROMPT, seed())
     with serving() as server:
         world = World(tmp_path, server, window=16_000, session_tokens=8_000)
         world.live([request])
