@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from signals_assets import definitions
 from signals_assets.simulation import World
 from signals_assets_tests.conftest import FIRST_DAY
 
@@ -154,4 +155,4 @@ def test_the_daemon_files_one_ticket_for_a_crossing_and_stops_cleanly(environmen
 
 def _all_ticked(port: int) -> dict[str, list[str]]:
     found = ticks(port)
-    return found if len(found) == 4 and all(found.values()) else {}
+    return found if len(found) == len(definitions.SENSORS) and all(found.values()) else {}

@@ -550,9 +550,7 @@ class LanguageModelAnalyst(Analyst):
         def chunks() -> Iterator[AskChunk]:
             stream = iter(requests)
             while some := list(itertools.islice(stream, 4 * CHUNK_REQUESTS)):
-                self._log.plan(
-                    Request(found.request_id, 1, label, steps_total=found.steps) for found in some
-                )
+                self._log.plan(Request(found.request_id, 1, label, steps_total=found.steps) for found in some)
                 rows = self._log.of_requests([found.request_id for found in some])
                 wanted = [found for found in some if any(row.part and _is_free(row) for row in rows[found.request_id])]
                 for start in range(0, len(wanted) if not batch.full else 0, CHUNK_REQUESTS):

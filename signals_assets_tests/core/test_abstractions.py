@@ -108,8 +108,8 @@ def test_the_rules_lose_a_word_on_the_second_try_and_a_language_model_its_clause
     text = "The user asked the agent about the zorblatt dashboard."
     assert kept(text, by="rules-1") == "The user asked the agent about the dashboard."
     assert kept(text) is None
-    assert kept(f"{LONG}, because zorblatt failed.") == LONG
-    assert kept(f"{LONG}, because ticket 4711 failed.") == LONG
+    assert kept(f"{LONG}, because zorblatt failed.") == f"{LONG}."
+    assert kept(f"{LONG}, because ticket 4711 failed.") == f"{LONG}."
     assert kept(f"{LONG}. See jane@zorblatt.example for it.") == f"{LONG}."
     assert kept("newly written tests failed again") == "Session: newly written tests failed again"
 
