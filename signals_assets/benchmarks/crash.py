@@ -125,7 +125,7 @@ STEPS_OF_ALL: Final[tuple[Watched, ...]] = (
     (LanguageModelAnalyst, "_clean", "cleaning"),
     (LanguageModelAnalyst, "poll", "polling"),
     (LanguageModelAnalyst, "_finish", "keeping answers"),
-    (door, "_store", None),
+    (door, "store_lines", None),
     *((RequestLog, name, None) for name in ("plan", "prepare", "creating", "submitted", "stored", "release", "done")),
     (ParquetWarehouse, "replace", "storing"),
     (SqlLedger, "append", None),
@@ -365,7 +365,7 @@ def _careless() -> None:
 
 SABOTAGES: Final[Mapping[str, tuple[str, ...]]] = {
     "no look-up before a batch is created again": ("after create", "before submitted"),
-    "rows before answers": ("before _store",),
+    "rows before answers": ("before store_lines",),
     "no files are deleted": ("after results",),
 }
 _SABOTEURS: Final = dict(zip(SABOTAGES, (_blind, _hasty, _careless), strict=True))

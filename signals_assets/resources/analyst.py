@@ -12,9 +12,7 @@ from collections.abc import Callable, Collection, Container, Iterable, Iterator,
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Final, Literal
-
-import orjson
+from typing import Any, Final, Literal
 
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer
 from signals_assets.core.analysis_rules import RULES, RULES_MODEL, AnswerChunk, answer_chunk
@@ -22,6 +20,7 @@ from signals_assets.core.barrier import Revise, lexicon, without_clauses
 from signals_assets.core.identity import content_id
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.folders import private_folder
+from signals_assets.resources.lines import store_lines, stored_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +229,7 @@ class RulesAnalyst(Analyst):
         """See `Analyst.poll`; what the rules were asked is done."""
         states: Counter[str] = Counter()
         for path in self._files(label):
-            states.update(next(_read(path)))
+            states.update(next(stored_lines(path)))
         return Progress(label, dict(sorted(states.items())), "done")
 
     def collect(self, label: str) -> Iterator[AnalysisAnswer]:
@@ -304,30 +303,12 @@ class RulesAnalyst(Analyst):
 
 
 def _store(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write a batch's answers in one step: a line of counts by state, then the answers."""
-    import zstandard
-
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as file:
-        file.write(orjson.dumps(Counter(line["state"] for line in lines)) + b"\n")
-        for line in lines:
-            file.write(orjson.dumps(line) + b"\n")
-    unfinished.replace(path)
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    import io
-
-    import zstandard
-
-    with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as file:
-        lines: IO[bytes] = io.BufferedReader(file)
-        for line in lines:
-            yield orjson.loads(line)
+    """Write a batch's answers: a line of counts by state, then the answers."""
+    store_lines(path, [Counter(line["state"] for line in lines), *lines])
 
 
 def _answer_lines(path: Path) -> Iterator[dict[str, Any]]:
-    return itertools.islice(_read(path), 1, None)
+    return itertools.islice(stored_lines(path), 1, None)
 
 
 def _line(answer: AnalysisAnswer) -> dict[str, Any]:

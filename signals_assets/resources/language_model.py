@@ -31,8 +31,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-import orjson
-
 from signals_assets.core.abstractions import answer_texts
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer
 from signals_assets.core.answering import merged, read_answer, read_revision, read_text
@@ -56,6 +54,7 @@ from signals_assets.resources.analyst import Analyst, AnalystError, Progress
 from signals_assets.resources.batches import BatchBackend, BatchError, Busy, ResultLine, Uncertain
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.folders import private_folder
+from signals_assets.resources.lines import store_lines, stored_lines
 from signals_assets.resources.requests import Request, RequestLog, Send
 from signals_assets.settings import Audience, ModelSettings
 
@@ -219,11 +218,11 @@ class LanguageModelAnalyst(Analyst):
         """
         gone, count = set(request_ids), 0
         for path in sorted(self._folder.glob("answers/*/*.jsonl.zst")):
-            lines = list(_read(path))
+            lines = list(stored_lines(path))
             left = [line for line in lines if line["id"].rpartition(".")[0] not in gone]
             if len(left) < len(lines):
                 written = path.stat().st_mtime_ns
-                _store(path, left)
+                store_lines(path, left)
                 os.utime(path, ns=(written, written))
                 count += len(lines) - len(left)
         for path in (*self._folder.glob("outbox/*"), *self._folder.glob("answers/*/.*")):
@@ -416,7 +415,7 @@ class LanguageModelAnalyst(Analyst):
     def _finish(self, send: Send, lines: list[dict[str, Any]], moved: list[Request]) -> None:
         """The answers first, then the rows: a repeat writes the same file again."""
         private_folder(folder := self._answers(send.label))
-        _store(folder / f"{send.key}.jsonl.zst", lines)
+        store_lines(folder / f"{send.key}.jsonl.zst", lines)
         self._log.stored(send.key, moved)
 
     def _outcome(
@@ -604,7 +603,7 @@ class LanguageModelAnalyst(Analyst):
         kept: Kept = defaultdict(list)
         for path in sorted(self._answers(label).glob("*.jsonl.zst")):
             key = path.name.removesuffix(".jsonl.zst")
-            for line in _read(path):
+            for line in stored_lines(path):
                 kept[line["id"]].append({**line, "key": key})
         return kept
 
@@ -711,25 +710,3 @@ def _last(row: Request, kept: Kept) -> dict[str, Any] | None:
 
 def _failed_line(row: Request) -> dict[str, Any]:
     return {"id": row.custom_id}
-
-
-def _store(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write lines in one step."""
-    import zstandard
-
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as raw, zstandard.ZstdCompressor(level=3).stream_writer(raw) as file:
-        for line in lines:
-            file.write(orjson.dumps(line) + b"\n")
-    unfinished.replace(path)
-
-
-def _read(path: Path) -> Iterator[dict[str, Any]]:
-    import io
-
-    import zstandard
-
-    with path.open("rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as file:
-        lines: IO[bytes] = io.BufferedReader(file)
-        for line in lines:
-            yield orjson.loads(line)

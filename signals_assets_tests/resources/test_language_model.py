@@ -346,7 +346,7 @@ def test_a_forgotten_request_leaves_rows_and_answers_and_its_late_result_is_thro
 
 
 STEPS = [
-    (door, "_store"),
+    (door, "store_lines"),
     *((RequestLog, name) for name in ("plan", "prepare", "creating", "submitted", "stored", "done")),
 ]
 OWN = ("create", "results", "delete")
