@@ -729,9 +729,10 @@ class DirectBatches(_Served):
             raise _still_running(batch_id)
         return sum(_removed(path) for path in (self._ended(batch_id), self._unfinished(batch_id)))
 
-    def withdraw(self, key: str, since: float) -> int:  # noqa: ARG002 - an interrupted batch is gone on with
-        """See `BatchBackend.withdraw`: nothing, a direct batch is created or goes on."""
-        return 0
+    def withdraw(self, key: str, since: float) -> int:  # noqa: ARG002 - files are found at any age
+        """See `BatchBackend.withdraw`: the results that an interrupted batch got."""
+        batch_id = content_id("direct", key)
+        return 0 if self._is_running(batch_id) else int(_removed(self._unfinished(batch_id)))
 
     def orphans(self) -> int:
         """See `BatchBackend.orphans`: interrupted batches that nobody went on with for as long as files are kept."""

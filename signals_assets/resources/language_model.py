@@ -225,6 +225,8 @@ class LanguageModelAnalyst(Analyst):
                 store_lines(path, left)
                 os.utime(path, ns=(written, written))
                 count += len(lines) - len(left)
+        with suppress(BatchError):
+            self._withdraw()
         for path in (*self._folder.glob("outbox/*"), *self._folder.glob("answers/*/.*")):
             path.unlink(missing_ok=True)  # lines are written again from the sessions that are left
         rows = self._log.forget(gone)
@@ -351,6 +353,16 @@ class LanguageModelAnalyst(Analyst):
         """The provider has the batch: its lines need not wait here any more."""
         self._log.submitted(key, batch_id)
         self._outbox(key).unlink(missing_ok=True)
+
+    def _withdraw(self) -> None:
+        """Take back every batch that was being created when its process died; one that exists goes on."""
+        now = datetime.now(UTC)
+        for send in self._log.sends("prepared"):
+            found = self._backend.find(send.key, send.since.timestamp())
+            if found is not None:
+                self._created(send.key, found)
+            elif (now - send.at).total_seconds() >= self._backend.settles_after:
+                self._release(send, None)
 
     def _release(self, send: Send, reason: str | None) -> None:
         """The batch was not created: its requests are free, and nothing of it stays here or there."""
@@ -506,6 +518,8 @@ class LanguageModelAnalyst(Analyst):
             batch.path.unlink(missing_ok=True)
             return 0
         key = content_id("k", label, self.model, *(f"{row.custom_id}.{row.attempts}" for row in requests))
+        while self._log.used(key):  # the same requests were sent, and then forgotten
+            key = content_id("k", key)
         tokens = sum(row.tokens for row in requests)
         batch.path.replace(self._outbox(key))
         now = datetime.now(UTC)

@@ -230,6 +230,13 @@ class RequestLog:
         with self._database.connection(writes=True) as connection:
             connection.execute(table.update().where(here).values(state="failed", reason=reason))
 
+    def used(self, key: str) -> bool:
+        """Whether a batch under this key has ended."""
+        sends = _table("analysis_sends")
+        chosen = _select(sends, Send).where((sends.c.key == key) & sends.c.state.in_(["stored", "done"]))
+        with self._database.connection() as connection:
+            return connection.execute(chosen).first() is not None
+
     def submitted(self, key: str, batch_id: str) -> None:
         """The batch exists at the provider: its requests were sent once more."""
         table = _table("analysis_requests")

@@ -345,6 +345,38 @@ def test_a_forgotten_request_leaves_rows_and_answers_and_its_late_result_is_thro
         assert world.analyst.forget(["q_2"]) == 0
 
 
+def test_a_forgotten_request_may_be_asked_anew(world):
+    world.live([ask(1)])
+    world.analyst.forget(["q_1"])
+    world.again().live([ask(1)])
+    assert world.answers()["q_1"].state == "answered"
+    assert world.server.state.files == {}
+
+
+def test_what_a_killed_process_left_of_a_forgotten_request_goes_too(world, kind, monkeypatch):
+    backend = OpenAIBatches if kind == "openai" else DirectBatches
+    inside = "_uploaded" if kind == "openai" else "_run"
+    real = getattr(backend, inside)
+
+    def killed(*args, **kwargs):
+        real(*args, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(backend, inside, killed)
+    with pytest.raises(Killed):
+        world.analyst.submit("day", [ask(1), ask(2)])
+    monkeypatch.undo()
+    restricted = world.folder / "restricted"
+    assert any("Wilhelmina" in path.read_text("latin-1") for path in restricted.rglob("*.jsonl"))
+    assert world.again().analyst.forget(["q_1"]) >= 1
+    kept = b"".join(path.read_bytes() for path in restricted.rglob("*") if path.is_file())
+    assert b"q_1" not in kept
+    assert b"Wilhelmina" not in kept
+    assert world.server.state.files == {}
+    world.live([ask(2)])
+    assert set(world.answers()) == {"q_2"}
+
+
 STEPS = [
     (door, "store_lines"),
     *((RequestLog, name) for name in ("plan", "prepare", "creating", "submitted", "stored", "done")),
