@@ -281,7 +281,7 @@ class Board:
         }
 
 
-COUNTS: Final = ("runs", "failed runs", "failed looks", "looks")
+COUNTS: Final = ("runs", "failed_runs", "failed_looks", "looks")
 
 
 class Watch:
@@ -446,7 +446,7 @@ class Life:
             except Exception as error:  # Dagster wraps what a tick raises
                 if not isinstance(error.__cause__ or error, AnalystError):
                     raise
-                self.board.count("failed looks")
+                self.board.count("failed_looks")
                 return []
         return list(ticked.run_requests or ())
 
@@ -465,7 +465,7 @@ class Life:
                     run_config=_SILENT,
                 )
             if not result.success:
-                self.board.count("failed runs")
+                self.board.count("failed_runs")
                 return
 
     # in the process that kills
