@@ -197,7 +197,9 @@ def _crash(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         ]
         tables.append((f"{life['analyst']}: both lives", figures, _compared_note(life)))
     controls = [{**row, "by": ", ".join(row["by"])} for row in result["controls"]]
-    return result, [*tables, ("Made unsafe on purpose", controls, ""), ("Gates", result["gates"], "")]
+    bounds = ("measured", "at least", "at most", "holds")
+    gates = [{"gate": row["gate"], **{name: row.get(name) for name in bounds}} for row in result["gates"]]
+    return result, [*tables, ("Made unsafe on purpose", controls, ""), ("Gates", gates, "")]
 
 
 _KILLS_NOTE: Final = "Time of one passage without the phases within it. Deciding is mostly waiting for the provider."

@@ -10,6 +10,8 @@ import pytest
 
 from signals_assets.benchmarks import crash
 from signals_assets.benchmarks.crash import SABOTAGES, Aim, Board, Plan, deck, plans, run
+from signals_assets.cli import benchmark
+from signals_assets.cli.printing import show
 
 SMALL = Plan("openai", 24, 8, 1, 6)
 DIRECT = Plan("openai-compatible", 18, 3, 1, 3, days=2)
@@ -37,6 +39,17 @@ def test_killed_again_and_again_every_session_has_one_answer_that_was_paid_once(
         assert life["calm"]["kills"] == 0
         assert life["threads"] == 1
         assert sum(life["compared"].values()) == plan.sessions
+
+
+@pytest.mark.slow
+def test_the_command_prints_every_table_of_it(result, monkeypatch, capsys):
+    monkeypatch.setattr(crash, "run", lambda **_: result)
+    _, tables = benchmark._crash(quick=True, seed=1)
+    for title, rows, note in tables:
+        show(title, rows, note=note)
+    printed = capsys.readouterr().out
+    assert "openai-compatible: kills by phase" in printed
+    assert all(gate["gate"] in " ".join(printed.split()) for gate in result["gates"])
 
 
 @pytest.mark.slow
