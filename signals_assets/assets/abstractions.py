@@ -26,14 +26,13 @@ from signals_assets.core.abstractions import (
 from signals_assets.core.abstractions import agreement as agreement_of
 from signals_assets.core.abstractions import feedback_links as links_of
 from signals_assets.core.agreement_band import BAND_DAYS, Judged, judged
-from signals_assets.core.barrier import Revise, Support
+from signals_assets.core.barrier import Support
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.rereading import DRIFT_KIND, READER_KIND, steady_since
 from signals_assets.core.taxonomy import Taxonomy, fold
 from signals_assets.guard import guarded
 from signals_assets.metadata import shown, store
 from signals_assets.partitions import days_of, days_of_run, window
-from signals_assets.resources.analyst import Analyst
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.cross_check import reader_agreement as readers_agree
 from signals_assets.resources.keys import PseudonymKey
@@ -75,7 +74,6 @@ def abstractions(
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     compute: dg.ResourceParam[Compute],
-    analyst: dg.ResourceParam[Analyst],
     pseudonym_key: dg.ResourceParam[PseudonymKey],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.MaterializeResult[None]]:
@@ -84,7 +82,7 @@ def abstractions(
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         support = Support.from_rows(warehouse.read(WordSupport, window(day, SUPPORT_WINDOW)).to_pylist())
         found = Abstractions()
-        chunks = _chunks(warehouse, day, support, taxonomy, settings, pseudonym_key.bytes(), analyst.reviser())
+        chunks = _chunks(warehouse, day, support, taxonomy, settings, pseudonym_key.bytes())
         for part in compute.map(abstract_chunk, chunks):
             found += part
         rejected = {f"rejected/{rule}": count for rule, count in found.rejected_by_rule.items()}
@@ -103,7 +101,6 @@ def _chunks(
     taxonomy: Taxonomy,
     settings: Settings,
     key: bytes,
-    revise: Revise,
 ) -> Iterator[AbstractionChunk]:
     analysed = {row["session_id"]: row for row in warehouse.read(Analysis, day).to_pylist()}
     detected: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -123,7 +120,6 @@ def _chunks(
             delight_types=taxonomy.slugs("delight"),
             audience=settings.audience,
             key=key,
-            revise=revise,
         )
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final, TypedDict, cast
 from pydantic import ValidationError
 
 from signals_assets.core.analysis import Answer, AnswerEvent
+from signals_assets.core.analysis_rules import RULES
 from signals_assets.core.barrier import (
     Admission,
     Barrier,
@@ -61,8 +62,6 @@ CITATIONS_PER_SESSION: Final = 3
 INTENT_WORDS: Final = 6
 MOST_CONFIRMATIONS: Final = 1000
 ENGLISH: Final = "en"
-RULES: Final = "rules"
-"""Name of the built-in rules' door, and the beginning of their version."""
 
 CITATIONS: Final[Mapping[str, str]] = {
     "error_event": "The session had a model error, a tool failure or a timeout that the agent did not expect.",
@@ -108,7 +107,7 @@ class AbstractionChunk:
     audience: Audience
     key: bytes
     revise: Revise = without_clauses
-    """Answers refusals of texts that the built-in rules did not write; from the analyst's door."""
+    """Answers refusals of texts that the built-in rules did not write."""
 
 
 @dataclass(frozen=True, slots=True)

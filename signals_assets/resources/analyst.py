@@ -5,7 +5,6 @@ Not here: what is asked and what an answer is (see `core/analysis.py`), admissio
 """
 
 import itertools
-import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
@@ -16,11 +15,11 @@ from typing import Any, Final, Literal
 
 from signals_assets.core.analysis import AnalysisAnswer, AnalysisRequest, Answer
 from signals_assets.core.analysis_rules import RULES, RULES_MODEL, AnswerChunk, answer_chunk
-from signals_assets.core.barrier import Revise, lexicon, without_clauses
+from signals_assets.core.barrier import lexicon
 from signals_assets.core.identity import content_id
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.folders import private_folder
-from signals_assets.resources.lines import store_lines, stored_lines
+from signals_assets.resources.lines import rewrite_lines, store_lines, stored_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +85,6 @@ class Analyst(ABC):
     @abstractmethod
     def expire(self, before: datetime, *, dry_run: bool = False) -> int:
         """Remove answers and files, here or at the provider, that were made before then; returns how many."""
-
-    def reviser(self) -> Revise:
-        """What answers a refusal of the barrier, once for each refused field; runs in the workers, so picklable.
-
-        A refusal tells the refused text, the kind of field and the rule's code. The barrier judges whatever comes back.
-        Here: the offending clauses are dropped (`without_clauses`). A language model was asked again before, with the
-        rule's code in place of a reason, while its answers were collected.
-        """
-        return without_clauses
 
     @abstractmethod
     def ask(self, question: str) -> str | None:
@@ -189,6 +179,13 @@ class AnalystError(RuntimeError):
     """The analyst cannot do what was asked: names the label or batch and what to do, never content."""
 
 
+def label_folder(folder: Path, label: str) -> Path:
+    """Where what belongs to a label lies. Raises AnalystError for a label that could lead elsewhere."""
+    if not label.replace("-", "").replace("_", "").isalnum():
+        raise AnalystError("a label has letters, digits, hyphens and underscores only")
+    return folder / label
+
+
 BATCH_REQUESTS: Final = 512
 BATCH_CHARACTERS: Final = 64_000_000
 """A batch is held in memory while it is cut; it closes at so many requests or so much text."""
@@ -252,9 +249,7 @@ class RulesAnalyst(Analyst):
             answers = list(_answer_lines(path))
             left = [line for line in answers if line["request_id"] not in gone]
             if len(left) < len(answers):
-                written = path.stat().st_mtime_ns
-                _store(path, left)
-                os.utime(path, ns=(written, written))
+                rewrite_lines(path, _with_counts(left))
                 count += len(answers) - len(left)
         for path in self._folder.glob("*/.*"):
             path.unlink(missing_ok=True)  # left by a process that died while it wrote
@@ -288,7 +283,7 @@ class RulesAnalyst(Analyst):
             for start in range(0, len(batch), CHUNK_REQUESTS)
         )
         answers = [answer for part in self._compute.map(answer_chunk, chunks) for answer in part]
-        _store(path, [_line(answer) for answer in answers])
+        store_lines(path, _with_counts([_line(answer) for answer in answers]))
 
     def _files(self, label: str) -> list[Path]:
         folder = self._path(label)
@@ -297,14 +292,12 @@ class RulesAnalyst(Analyst):
         return sorted(folder.glob("*.jsonl.zst"))
 
     def _path(self, label: str) -> Path:
-        if not label.replace("-", "").replace("_", "").isalnum():
-            raise AnalystError("a label has letters, digits, hyphens and underscores only")
-        return self._folder / label
+        return label_folder(self._folder, label)
 
 
-def _store(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    """Write a batch's answers: a line of counts by state, then the answers."""
-    store_lines(path, [Counter(line["state"] for line in lines), *lines])
+def _with_counts(lines: Sequence[dict[str, Any]]) -> list[Any]:
+    """A batch's file: a line of counts by state, then the answers."""
+    return [Counter(line["state"] for line in lines), *lines]
 
 
 def _answer_lines(path: Path) -> Iterator[dict[str, Any]]:

@@ -50,11 +50,11 @@ from signals_assets.core.requests import (
 from signals_assets.core.revision import ReviewChunk, review_chunk, with_texts
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.prompts import pinned
-from signals_assets.resources.analyst import Analyst, AnalystError, Progress
+from signals_assets.resources.analyst import Analyst, AnalystError, Progress, label_folder
 from signals_assets.resources.batches import BatchBackend, BatchError, Busy, ResultLine, Uncertain
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.folders import private_folder
-from signals_assets.resources.lines import store_lines, stored_lines
+from signals_assets.resources.lines import rewrite_lines, store_lines, stored_lines
 from signals_assets.resources.requests import Request, RequestLog, Send
 from signals_assets.settings import Audience, ModelSettings
 
@@ -221,9 +221,7 @@ class LanguageModelAnalyst(Analyst):
             lines = list(stored_lines(path))
             left = [line for line in lines if line["id"].rpartition(".")[0] not in gone]
             if len(left) < len(lines):
-                written = path.stat().st_mtime_ns
-                store_lines(path, left)
-                os.utime(path, ns=(written, written))
+                rewrite_lines(path, left)
                 count += len(lines) - len(left)
         with suppress(BatchError):
             self._withdraw()
@@ -295,6 +293,8 @@ class LanguageModelAnalyst(Analyst):
                 return "again"
         except BatchError as error:
             raise AnalystError(f"{label}: the provider ({self.name}) cannot be asked: {error}") from None
+        if "planned" not in waiting:
+            return "wait"
         free = [row.tokens for row in self._log.of_label(label) if _is_free(row)]
         # A line that found no room left its size behind; what was not tried yet is worth a try.
         return "again" if free and self._room() >= max(1, min(filter(None, free), default=1)) else "wait"
@@ -653,9 +653,7 @@ class LanguageModelAnalyst(Analyst):
         )
 
     def _answers(self, label: str) -> Path:
-        if not label.replace("-", "").replace("_", "").isalnum():
-            raise AnalystError("a label has letters, digits, hyphens and underscores only")
-        return self._folder / "answers" / label
+        return label_folder(self._folder / "answers", label)
 
     def _outbox(self, key: str) -> Path:
         return self._folder / "outbox" / f"{key}.jsonl"

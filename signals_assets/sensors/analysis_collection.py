@@ -40,10 +40,8 @@ def due_days(
     requests forward needs no order.
     """
     done = {entry.key for entry in collected}
-    open_days: dict[date, Entry] = {}
-    for entry in sent:
-        if entry.key not in done:
-            open_days[date.fromisoformat(entry.payload["day"])] = entry
+    last = {date.fromisoformat(entry.payload["day"]): entry for entry in sent}  # what was sent later holds all of it
+    open_days = {day: entry for day, entry in last.items() if entry.key not in done}
     looks = {day: look_at(entry.payload) for day, entry in sorted(open_days.items())}
     collect = []
     for day, look in looks.items():

@@ -1,12 +1,10 @@
 import os
-import pickle
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
 
 from signals_assets.core.analysis import AnalysisRequest
-from signals_assets.core.barrier import Refusal
 from signals_assets.core.taxonomy import seed
 from signals_assets.resources import analyst as door
 from signals_assets.resources.analyst import AnalystError, RulesAnalyst
@@ -115,10 +113,3 @@ def test_batches_expire_by_their_age(rules, tmp_path):
     assert rules.expire(before) == 1
     assert rules.expire(before) == 0
     assert not old.exists()
-
-
-def test_a_refusal_is_answered_without_its_clause_and_the_answering_travels_to_the_workers(rules):
-    revise = pickle.loads(pickle.dumps(rules.reviser()))
-    text = "The user asked the agent about the tests and was unhappy, because zorblatt failed."
-    assert revise(Refusal(text, "summary", "R3")) == "The user asked the agent about the tests and was unhappy."
-    assert revise(Refusal(text, "summary", "R5")) is None

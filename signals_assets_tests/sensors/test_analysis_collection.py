@@ -50,6 +50,8 @@ MON, TUE, WED = "2026-01-05", "2026-01-06", "2026-01-07"
         ([(MON, "a", 1)], [f"{MON}:a"], {}, [], []),
         # Late sessions: more was sent after the day was collected.
         ([(MON, "a", 1), (MON, "b", 2)], [f"{MON}:a"], {MON: "done"}, [5], []),
+        # The day was sent once more before it was collected: collecting the last covers the first.
+        ([(MON, "a", 1), (MON, "b", 2)], [f"{MON}:b"], {}, [], []),
         ([(TUE, "b", 1), (MON, "a", 1)], [], {MON: "done", TUE: "done"}, [5, 6], []),
         ([(MON, "a", 1), (TUE, "b", 1)], [], {MON: "done", TUE: "wait"}, [5], []),
         # A day reads what the day before it made: it waits for it; bringing requests forward needs no order.

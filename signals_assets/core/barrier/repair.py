@@ -1,7 +1,7 @@
 """The one second try of a refused text, without asking anybody: drop the offending word or clause.
 
 Put here: `Refusal`, and what may be dropped so that the rest says less, never something else.
-Not here: the rules (see `rules.py`), a language model that is asked again (see `Analyst.reviser`).
+Not here: the rules (see `rules.py`), a language model that is asked again (see `core/revision.py`).
 
 `repaired` is for texts of the built-in rules, whose sentences are templates of ours: words go one by one, a quoted
 sequence (R6) costs its whole clause. `without_clauses` is for texts of anybody else. A hole in somebody's sentence
@@ -75,7 +75,7 @@ Revise = Callable[[Refusal], str | None]
 def without_clauses(refusal: Refusal) -> str | None:
     """The text without its clauses that hold an unknown word, number or character, or None.
 
-    What every analyst's refusals get unless its door knows better. Whole clauses go, so no hole shows where something
+    What every analyst's refusals get. Whole clauses go, so no hole shows where something
     stood; `TELLING` refusals are answered with None. A sentence without its subject gets a general one, a command is
     dropped. Safe because words only go, apart from that subject, and because the result has to pass every rule.
     """

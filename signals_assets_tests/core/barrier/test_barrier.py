@@ -129,6 +129,13 @@ def test_what_an_analyst_answers_to_a_refusal_is_judged_by_all_rules_once():
     ]  # fmt: skip
 
 
+def test_a_refusal_is_answered_without_its_clause_and_the_answering_travels_to_the_workers():
+    revise = pickle.loads(pickle.dumps(without_clauses))
+    text = "The user asked the agent about the tests and was unhappy, because zorblatt failed."
+    assert revise(Refusal(text, "summary", "R3")) == "The user asked the agent about the tests and was unhappy."
+    assert revise(Refusal(text, "summary", "R5")) is None
+
+
 def test_a_second_text_is_looked_up_in_the_session_by_its_own_words():
     session = make_session(make_step(text="the castle of the queen"))
     index = TranscriptIndex.of(session, ["The user met zorblatt."])
