@@ -30,19 +30,11 @@ import orjson
 from signals_assets.core.causes import cause_id
 from signals_assets.core.components import component_of
 from signals_assets.core.detectors import Detected, examine
+from signals_assets.core.discovery_groups import JOIN, left_overs, new_groups
 from signals_assets.core.discovery_items import Item, Window
 from signals_assets.core.discovery_labels import categories
 from signals_assets.core.discovery_map import RESOLUTIONS, cluster_map
-from signals_assets.core.discovery_proposals import (
-    GATE_QUANTILE,
-    JOIN,
-    LEAST_GROUP,
-    SEPARATION,
-    SURROUNDED,
-    left_overs,
-    new_groups,
-    propose,
-)
+from signals_assets.core.discovery_proposals import GATE_QUANTILE, LEAST_GROUP, SEPARATION, SURROUNDED, propose
 from signals_assets.core.discovery_vectors import Vectors, centroid, nearer_elsewhere, unit
 from signals_assets.core.readers import Rejected
 from signals_assets.core.taxonomy import seed as taxonomy_seed

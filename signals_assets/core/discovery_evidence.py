@@ -2,7 +2,7 @@
 
 Put here: `proposal_rows`: rows of `taxonomy_proposals` for groups that were found: size, second pass, what the group
 explains, acceptance rules, ids that survive; `was_rejected`.
-Not here: finding groups (see `discovery_proposals.py`), naming them (see `discovery_naming.py`), categories that exist
+Not here: finding groups (see `discovery_groups.py`), naming them (see `discovery_naming.py`), categories that exist
 already (see `discovery_reviews.py`).
 """
 

@@ -1,7 +1,7 @@
 """Stage 5 · discovery, what is discovered from: admitted abstractions, and their vectors.
 
 Put here: `Item`, `Window`, rows of the abstracted tables as items, rows of the table `embeddings`.
-Not here: models (see `resources/embedder.py`), grouping (see `discovery_map.py`, `discovery_proposals.py`).
+Not here: models (see `resources/embedder.py`), grouping (see `discovery_map.py`, `discovery_groups.py`).
 """
 
 import re

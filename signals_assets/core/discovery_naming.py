@@ -1,7 +1,7 @@
 """Stage 5 · discovery, names: what a proposal is called, in words that the barrier admits.
 
 Put here: `words_for`: slug, name, definition and what does not belong to it; `examples_of`, its most central texts.
-Not here: finding groups (see `discovery_proposals.py`), judging them (see `discovery_evidence.py`).
+Not here: finding groups (see `discovery_groups.py`), judging them (see `discovery_evidence.py`).
 
 A name is made by contrast with what lies nearest, not with everything: the words that set a group apart from its
 neighbours (class-based TF-IDF) and that the barrier admits. A language model, where there is one, is asked once for a
