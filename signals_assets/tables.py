@@ -37,6 +37,11 @@ STAGES: Final[tuple[str, ...]] = (
 Kind = Literal["friction", "delight"]
 Severity = Literal["low", "medium", "high"]
 Source = Literal["detector", "analyst"]
+Antecedent = Literal["failed_tool", "tool", "answer", "start", "agent"]
+_ANTECEDENT = (
+    "What the agent had done before the user spoke: called tools of which one failed, called tools, only answered, "
+    "nothing (start); agent where the evidence does not begin with the user's words."
+)
 
 
 class Row(BaseModel):
@@ -218,6 +223,10 @@ class SessionMetrics(SessionRow):
     tool_rejections: int = Field(description="Tool results the user rejected.")
     interruptions: int = Field(description="Interruptions by the user.")
     tool_call_confirmations: int = Field(description="Tool calls the user explicitly confirmed or rejected.")
+    turns_after_failed_tool: int = Field(0, description="User messages before which a tool had failed.")
+    turns_after_tool: int = Field(0, description="User messages before which tools were called and none failed.")
+    turns_after_answer: int = Field(0, description="User messages before which the agent only spoke.")
+    components: list[str] = Field(default_factory=list, description="Components whose tools were called, sorted.")
     median_turn_seconds: float | None = Field(
         None, description="Median wait from a user message to the first sign of the agent (its next step)."
     )
@@ -251,6 +260,7 @@ class Detection(SessionRow):
     steps: list[int] = Field(description="Indices of the steps that are the evidence.")
     component: str = Field("unknown", description="Component concerned, by the settings' map; opaque if not listed.")
     seconds_from_start: float | None = Field(None, description="From the session's start to the first evidence step.")
+    antecedent: Antecedent = Field("agent", description=_ANTECEDENT)
 
 
 # --- stage 3: analysis -----------------------------------------------------------------------------------------
@@ -390,6 +400,7 @@ class EventRow(SessionRow):
     confidence: float = Field(description="0 to 1.")
     component: str = Field("unknown", description="Component concerned.")
     seconds_from_start: float | None = Field(None, description="From the session's start to the first evidence step.")
+    antecedent: Antecedent = Field("agent", description=_ANTECEDENT)
     inclusion_weight: float = Field(1.0, description="1 for detectors; the sample's weight for the analyst.")
     taxonomy_version: int = Field(description="Taxonomy version the type was given under.")
 

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from signals_assets.core.analysis import Answer, AnswerEvent
 from signals_assets.core.analysis_rules import RULES
+from signals_assets.core.antecedents import antecedent_of, antecedents
 from signals_assets.core.barrier import (
     Admission,
     Barrier,
@@ -334,6 +335,7 @@ class _Case:
                 confidence=detection["confidence"],
                 component=detection.get("component") or UNKNOWN,
                 seconds_from_start=detection.get("seconds_from_start"),
+                antecedent=detection.get("antecedent") or "agent",
                 inclusion_weight=1.0,
             )
 
@@ -347,7 +349,7 @@ class _Case:
                     valid.append((kind, event, steps))
                 else:
                     self.rejected["steps"] += 1
-        citations = self._citations(valid)
+        citations, before = self._citations(valid), antecedents(session)
         for position, (kind, event, steps) in enumerate(valid):
             self._keep(
                 events,
@@ -361,6 +363,7 @@ class _Case:
                 confidence=round(event.confidence, 2),  # more digits could spell a number of the session
                 component=self._component(kind, event.type, steps),
                 seconds_from_start=seconds_from_start(session, steps[0]),
+                antecedent=antecedent_of(steps, before),
                 inclusion_weight=self._analysis["inclusion_weight"],
             )
 

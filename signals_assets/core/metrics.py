@@ -11,12 +11,13 @@ from datetime import UTC, date
 from statistics import median
 from typing import Any, Final
 
+from signals_assets.core.antecedents import antecedent_of, antecedents
 from signals_assets.core.components import component_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors import Detected, Examined, examine
 from signals_assets.core.detectors.cues import utterance
 from signals_assets.core.sessions import AGENTIC_KINDS, Session, Step, from_json
-from signals_assets.tables import Detection, SessionMetrics
+from signals_assets.tables import Antecedent, Detection, SessionMetrics
 
 LONGEST_GAP: Final = 1800.0
 """Seconds; a longer silence inside a turn is a person who was away from a permission prompt, not an agent at work."""
@@ -76,12 +77,20 @@ def measure_chunk(chunk: MetricsChunk) -> MetricsResult:
 def _measure(row: Mapping[str, Any], chunk: MetricsChunk) -> tuple[SessionMetrics, list[Detection]]:
     session = from_json(row["session"])
     examined = examine(session)
-    measured = _session_metrics(row, chunk.day, session, examined)
-    found = [_detection(row, chunk, session, event) for event in examined.detected]
+    before = antecedents(session)
+    measured = _session_metrics(row, chunk, session, examined, before)
+    found = [_detection(row, chunk, session, event, before) for event in examined.detected]
     return measured, found
 
 
-def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examined: Examined) -> SessionMetrics:
+def _session_metrics(
+    row: Mapping[str, Any],
+    chunk: MetricsChunk,
+    session: Session,
+    examined: Examined,
+    before: Mapping[int, Antecedent],
+) -> SessionMetrics:
+    turns = Counter(before.values())
     kinds = Counter(step.kind for step in session.steps)
     statuses = Counter(step.status for step in session.steps if step.kind == "tool_result")
     started = row["started_at"]
@@ -90,7 +99,7 @@ def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examin
     times = [step.at for step in session.steps if step.at is not None]
     first_signs, waits = turn_seconds(session), wait_seconds(session)
     return SessionMetrics(
-        day=day,
+        day=chunk.day,
         known_on=row["known_on"],
         session_id=row["session_id"],
         user_id=row["user_id"],
@@ -110,6 +119,10 @@ def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examin
         tool_rejections=statuses["rejected"],
         interruptions=sum(step.kind == "event" and step.name == "interrupt" for step in session.steps),
         tool_call_confirmations=examined.facets.tool_call_confirmations,
+        turns_after_failed_tool=turns["failed_tool"],
+        turns_after_tool=turns["tool"],
+        turns_after_answer=turns["answer"],
+        components=components_called(session, chunk.components),
         median_turn_seconds=round(median(first_signs), 3) if first_signs else None,
         max_turn_seconds=round(max(first_signs), 3) if first_signs else None,
         median_wait_seconds=round(median(waits), 3) if waits else None,
@@ -119,7 +132,15 @@ def _session_metrics(row: Mapping[str, Any], day: date, session: Session, examin
     )
 
 
-def _detection(row: Mapping[str, Any], chunk: MetricsChunk, session: Session, event: Detected) -> Detection:
+def components_called(session: Session, components: Mapping[str, Sequence[str]]) -> list[str]:
+    """Components to which the tools belong that the agent called, sorted; tools of none are left out."""
+    names = {step.tool_name for step in session.steps if step.kind == "tool_call" and step.tool_name}
+    return sorted({component_of(components, [name]) for name in names} - {"unknown"})
+
+
+def _detection(
+    row: Mapping[str, Any], chunk: MetricsChunk, session: Session, event: Detected, before: Mapping[int, Antecedent]
+) -> Detection:
     return Detection(
         day=chunk.day,
         known_on=row["known_on"],
@@ -132,6 +153,7 @@ def _detection(row: Mapping[str, Any], chunk: MetricsChunk, session: Session, ev
         steps=list(event.steps),
         component=component_of(chunk.components, event.tool_names, event.paths),
         seconds_from_start=seconds_from_start(session, event.steps),
+        antecedent=antecedent_of(event.steps, before),
     )
 
 

@@ -46,6 +46,21 @@ def test_counts_and_times_are_measured(spoken):
     assert measured.characters == sum(len(step.text or "") for step in spoken.steps)
 
 
+def test_turns_are_counted_by_what_the_agent_had_done_before(spoken):
+    answered = make_step(text="and again", at=120)
+    (measured,) = measure_chunk(MetricsChunk(DAY, [row(make_session(*spoken.steps, answered))])).metrics
+    found = measured.turns_after_answer, measured.turns_after_tool, measured.turns_after_failed_tool
+    assert found == (1, 0, 1)
+
+
+def test_components_are_those_of_the_tools_that_were_called(spoken):
+    other = make_step("tool_call", None, tool_name="own_tool", tool_call_id="b")
+    (measured,) = measure_chunk(MetricsChunk(DAY, [row(make_session(*spoken.steps, other))])).metrics
+    assert measured.components == ["shell"]
+    (measured,) = measure_chunk(MetricsChunk(DAY, [row(spoken)], {"build": ["Bash"]})).metrics
+    assert measured.components == ["build"]
+
+
 def test_rows_carry_the_pseudonym_of_the_row_and_never_the_sessions_own_id(spoken):
     result = measure_chunk(MetricsChunk(DAY, [row(spoken)]))
     assert {item.session_id for item in [*result.metrics, *result.detections]} == {"s_pseudonym"}
@@ -58,6 +73,7 @@ def test_detections_carry_component_and_time_from_start(spoken):
     assert by_type["error_event"].steps == [4]
     assert by_type["error_event"].seconds_from_start == 90
     assert by_type["correction"].component == "unknown"
+    assert (by_type["error_event"].antecedent, by_type["correction"].antecedent) == ("agent", "answer")
 
 
 def test_a_session_that_cannot_be_measured_is_counted_and_the_rest_goes_on(spoken):
