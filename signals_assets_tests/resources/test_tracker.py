@@ -1,9 +1,11 @@
+import re
 import threading
 
 import pytest
 
 from signals_assets.resources.filing import body_hash
 from signals_assets.resources.tracker import FileTracker, TicketText, TrackerError
+from signals_assets_tests.resources.tracker_contract import TrackerContract
 
 KEY = "SIG-0A1B2C3D"
 TEXT = TicketText(KEY, "Context churn", "Body.\n", ("type:context_churn", "component:search", "generation:1"))
@@ -12,6 +14,64 @@ TEXT = TicketText(KEY, "Context churn", "Body.\n", ("type:context_churn", "compo
 @pytest.fixture
 def tracker(tmp_path):
     return FileTracker(tmp_path / "tickets")
+
+
+class People:
+    """What people do in a folder of files."""
+
+    AGENT = "coder"
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def write(self, title, body):
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "search-forgets.md").write_text(f"# {title}\n\n{body}\n")
+        return "tickets/search-forgets.md"
+
+    def _head(self, key):
+        lines = (self.folder / f"{key}.md").read_text().split("---")[1].strip().splitlines()
+        return dict(line.split(": ", 1) for line in lines)
+
+    def _add(self, key, line):
+        path = self.folder / f"{key}.md"
+        path.write_text(path.read_text().replace("---\n", f"---\n{line}\n", 1))
+
+    def assign(self, key):
+        self._add(key, "assignee: maria")
+        return "maria"
+
+    def close(self, key):
+        path = self.folder / f"{key}.md"
+        path.write_text(path.read_text().replace("state: open", "state: closed"))
+
+    def name_pull_request(self, key, url):
+        self._add(key, f"pull_requests: {url}")
+
+    def assignee(self, key):
+        return self._head(key).get("assignee")
+
+    def agent(self, key):
+        return self._head(key).get("delegate")
+
+    def previous(self, key):
+        return self._head(key).get("previous", "").split()
+
+    def labels(self, key):
+        return [f"{name}:{value}" for name, value in self._head(key).items()]
+
+    def comments(self, ticket):
+        path = self.folder / f"{ticket}.md" if ticket.startswith("SIG-") else self.folder.parent / ticket
+        return [text.strip() for text in re.findall(r"<!-- comment .* -->\n(.*)", path.read_text())]
+
+
+@pytest.fixture
+def people(tmp_path):
+    return People(tmp_path / "tickets")
+
+
+class TestFileTrackerHoldsTheContract(TrackerContract):
+    pass
 
 
 def content(tracker):
@@ -25,10 +85,6 @@ def test_a_ticket_is_a_file_with_front_matter_that_can_be_found_again(tracker):
     assert (created.state, created.body_hash) == ("open", body_hash("Body.\n"))
     head = content(tracker).split("---")[1].strip().splitlines()
     assert head[:5] == [f"key: {KEY}", "state: open", "type: context_churn", "component: search", "generation: 1"]
-
-
-def test_what_is_not_there_is_not_found(tracker):
-    assert tracker.find(KEY) is None
 
 
 def test_creating_again_returns_the_first_and_changes_nothing(tracker):
@@ -48,15 +104,6 @@ def test_many_writers_at_once_make_one_whole_file(tracker):
         thread.join()
     assert tracker.find(KEY).body_hash in {body_hash(body) for body in bodies}
     assert [path.name for path in tracker._folder.iterdir() if path.suffix == ".tmp"] == []
-
-
-def test_a_comment_is_added_once(tracker):
-    tracker.create(TEXT)
-    for _ in range(2):
-        tracker.comment(KEY, "c1", "It came back.")
-    tracker.comment(KEY, "c2", "And again.")
-    assert content(tracker).count("It came back.") == 1
-    assert "And again." in content(tracker)
 
 
 def test_state_follows_and_a_person_may_set_it_in_the_file(tracker):
@@ -92,11 +139,6 @@ def test_a_label_or_title_cannot_add_lines_to_the_front_matter(tracker):
 def test_only_a_real_key_becomes_a_path(tracker, key):
     with pytest.raises(TrackerError):
         tracker.find(key)
-
-
-def test_acting_on_a_ticket_without_a_file_says_what_to_do(tracker):
-    with pytest.raises(TrackerError, match="restore the file"):
-        tracker.comment(KEY, "c1", "text")
 
 
 def test_check_counts_tickets(tracker):
