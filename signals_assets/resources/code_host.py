@@ -25,6 +25,22 @@ class Draft:
     diff: str
 
 
+@dataclass(frozen=True, slots=True)
+class PullRequestInFlight:
+    """A change that is under way: opened by anybody, neither merged nor closed. Text from outside: never published."""
+
+    id: str
+    """How the host names it: GitHub's number, or `branch <name>` of a git repository."""
+    title: str
+    body: str
+    branch: str
+    files: tuple[str, ...]
+    """Paths that it changes, sorted."""
+    url: str
+    """Its page; empty where the host has none."""
+    draft: bool
+
+
 class CodeHostError(RuntimeError):
     """The code host refused: names the branch or the setting and what to do; never holds content of files."""
 
@@ -45,6 +61,10 @@ class CodeHost(ABC):
     @abstractmethod
     def open_draft(self, draft: Draft) -> str:
         """Open the draft and return its reference; the same branch again returns the first."""
+
+    @abstractmethod
+    def pull_requests_in_flight(self) -> list[PullRequestInFlight]:
+        """What is being changed by anybody and is neither merged nor closed, newest first."""
 
     @abstractmethod
     def check(self) -> str:
@@ -97,6 +117,31 @@ class GitCodeHost(CodeHost):
             self._commit(draft)
         return f"branch {draft.branch}"
 
+    def pull_requests_in_flight(self) -> list[PullRequestInFlight]:
+        """Branches that hold a commit which the default branch lacks; title and body are those of the last commit.
+
+        A branch whose every change has reached the default branch by other commits (rebased, squashed) is done.
+        """
+        if self._repository is None or not self._has_commits():
+            return []
+        default = self._default()
+        form = "--format=%(refname:short)%00%(contents:subject)%00%(contents:body)%00%00"
+        told = self._git("for-each-ref", "--sort=-committerdate", f"--no-merged={default}", form, "refs/heads/")
+        branches = [record.strip("\n").split("\0") for record in told.split("\0\0\n") if record.strip("\n")]
+        return [
+            PullRequestInFlight(
+                id=f"branch {branch}",
+                title=title,
+                body=body.strip(),
+                branch=branch,
+                files=tuple(self._changed(default, branch)),
+                url="",
+                draft=branch.startswith(PREFIX),
+            )
+            for branch, title, body in branches
+            if "+" in {line[:1] for line in self._git("cherry", default, branch).splitlines()}
+        ]
+
     def check(self) -> str:
         """The default branch and the number of files, or that no repository is configured."""
         if self._repository is None:
@@ -134,6 +179,11 @@ class GitCodeHost(CodeHost):
                 )
             finally:
                 self._git("worktree", "remove", "--force", str(tree))
+
+    def _changed(self, default: str, branch: str) -> list[str]:
+        """Paths that differ between the branch and where it left the default branch."""
+        names = self._git("diff", "--name-only", "-z", f"{default}...{branch}", "--")
+        return sorted(filter(None, names.split("\0")))
 
     def _default(self) -> str:
         """The default branch: what the remote says, else main or master, else what is checked out."""

@@ -111,3 +111,38 @@ def test_check_names_the_default_branch(repository, tmp_path):
     empty.mkdir()
     git(empty, "init", "-q")
     assert "no commit yet" in GitCodeHost(empty).check()
+
+
+def test_in_flight_is_every_branch_whose_change_the_default_branch_lacks(repository):
+    host = GitCodeHost(repository)
+    assert host.pull_requests_in_flight() == []
+    host.open_draft(draft())
+    git(repository, "switch", "-q", "-c", "people/fix-search")
+    (repository / "src" / "ü.py").write_text("search = 1\n")
+    git(repository, "commit", "-q", "-am", "Search finds umlauts\n\nFor ABC-12.\n\nSecond part.")
+    git(repository, "switch", "-q", "main")
+    by_branch = {one.branch: one for one in host.pull_requests_in_flight()}
+    theirs = by_branch["people/fix-search"]
+    assert (theirs.id, theirs.title, theirs.body) == (
+        "branch people/fix-search",
+        "Search finds umlauts",
+        "For ABC-12.\n\nSecond part.",
+    )
+    assert (theirs.files, theirs.draft, theirs.url) == (("src/ü.py",), False, "")
+    ours = by_branch["signals/sig-0a1b2c3d"]
+    assert (ours.title, ours.body, ours.files, ours.draft) == (
+        "Read each file once",
+        "For SIG-0A1B2C3D.",
+        ("prompt.md",),
+        True,
+    )
+
+
+def test_a_branch_that_was_merged_or_picked_is_not_in_flight(repository):
+    host = GitCodeHost(repository)
+    host.open_draft(draft())
+    host.open_draft(draft("signals/merged", DIFF.replace("Read each file once.", "Answer in the end.")))
+    git(repository, "cherry-pick", "signals/sig-0a1b2c3d")
+    assert [one.branch for one in host.pull_requests_in_flight()] == ["signals/merged"]
+    git(repository, "merge", "-q", "-s", "ours", "-m", "merged", "signals/merged")
+    assert host.pull_requests_in_flight() == []
