@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from signals_assets.core.report import SLACK_HEADER, SLACK_TEXT, Report, build
+from signals_assets.core.report import Report, build
+from signals_assets.core.report.forms import SLACK_HEADER, SLACK_TEXT
 from signals_assets.core.rereading import Change, Reader
 from signals_assets.tables import ReaderAgreement
 from signals_assets_tests.core.report_example import (

@@ -1,0 +1,110 @@
+"""Section "What changed, and since which release".
+
+Put here: verdicts on releases in words. Not here: how they are reached (see `core/correlations.py`).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from signals_assets.core import svg
+from signals_assets.core.report.day import Day, Section
+from signals_assets.core.report.markup import difference_top, folded, number_of, rate_words, resting_on, table_of
+from signals_assets.core.svg import esc, points, short_day
+
+
+def confirmed_changes(at: Day, verdict: str) -> list[Mapping[str, Any]]:
+    """Changes with a release that are confirmed, the largest first."""
+    rows = [
+        row
+        for row in at.rows("release_correlations")
+        if row["verdict"] == verdict and row["evidence"] == "confirmed" and row["effect"] is not None
+    ]
+    return sorted(rows, key=lambda row: (-abs(row["effect"]), row["type"], row["version"]))
+
+
+def release_words(at: Day, row: Mapping[str, Any]) -> str:
+    """What a release did to a type, in words. More delight is better, more friction is worse."""
+    verb = {"regressed": "got worse with", "improved": "got better with", "unchanged": "did not change with"}
+    kind = "" if row["release_kind"] == "version" else f"{row['release_kind']} "
+    words = f"{at.name(row['type'])} {verb.get(row['verdict'], 'cannot be judged for')} {kind}{row['version']}"
+    if row["rate_before"] is None and row["rate_after"] is None:
+        return words
+    return f"{words}: {rate_words(row['rate_before'])} → {rate_words(row['rate_after'])} of sessions"
+
+
+_EVIDENCE_ORDER: Final = {"confirmed": 0, "suspected": 1, "none": 2, "not_enough_data": 3}
+
+_VERDICT_ORDER: Final = {"regressed": 0, "improved": 1, "unchanged": 2, "inconclusive": 3}
+
+
+def what_changed(at: Day) -> Section:
+    """What rose or fell with a release, and what cannot be told."""
+    section = ("changes", "What changed, and since which release")
+    rows = sorted(
+        at.rows("release_correlations"),
+        key=lambda row: (
+            _EVIDENCE_ORDER[row["evidence"]], _VERDICT_ORDER[row["verdict"]], -abs(row["effect"] or 0.0),
+            row["type"], row["version"],
+        ),
+    )  # fmt: skip
+    if not rows:
+        return Section(*section, "No release is open for comparison on this day.")
+    telling = [row for row in rows if row["verdict"] in ("regressed", "improved") and row["evidence"] in _EVIDENCE_SURE]
+    family = max(row["comparisons"] for row in rows)
+    releases = len({(row["agent_name"], row["release_kind"], row["version"]) for row in rows})
+    lead = (
+        f"{number_of(len(telling), 'change')} shown among {number_of(family, 'comparison')} over "
+        f"{number_of(releases, 'open release')}, by the version each session really ran; false discoveries held at 5 %."
+    )
+    body = _changes_table(at, telling) if telling else ""
+    rest = [row for row in rows if row not in telling]
+    if rest:
+        counts = Counter("unchanged" if row["verdict"] == "unchanged" else row["evidence"] for row in rest)
+        words = {"unchanged": "shown to be equal", "none": "without a difference that can be told from chance",
+                 "not_enough_data": "with too few data yet", "suspected": "open", "confirmed": "open"}  # fmt: skip
+        said = ", ".join(f"{n} {words[what]}" for what, n in sorted(counts.items(), key=lambda item: (-item[1], item)))
+        body += folded(f"The other {len(rest)}: {said}", _changes_table(at, rest))
+    lines = [(f"{release_words(at, row)}; {row['evidence']}", "release_correlations") for row in telling[:5]]
+    return Section(*section, lead, body, lines or [("No change can be tied to a release", "release_correlations")])
+
+
+_EVIDENCE_SURE: Final = ("confirmed", "suspected")
+
+
+def _changes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
+    top = difference_top(rows)
+    lines = []
+    for row in rows:
+        tone = {"regressed": "worse", "improved": "better"}.get(row["verdict"], "plain")
+        known = None not in (row["effect"], row["low"], row["high"])
+        bar = svg.difference_bar(row["effect"], row["low"], row["high"], top=top, tone=tone) if known else ""
+        effect = (
+            f"{points(row['effect'])} <small>{points(row['low'])} to {points(row['high'])}</small>" if known else "–"
+        )
+        badge = f'<span class="badge {tone}">{esc(row["evidence"].replace("_", " "))}</span>'
+        words = f"{esc(release_words(at, row))}<small>{_release_details(row)}</small>"
+        over = resting_on(row["sessions_after"], row["users_after"])
+        lines.append([words, bar, effect, over, badge + _proof(row)])
+    return table_of(
+        ["Release", f"Points, −{100 * top:g} to +{100 * top:g}", "Difference (95 %)", "Over", "Evidence"], lines, wide=1
+    )
+
+
+def _release_details(row: Mapping[str, Any]) -> str:
+    words = f"{row['agent_name']}, released {short_day(row['released_on'])}, {row['source']}"
+    if row["smallest_detectable"] is not None and row["evidence"] not in _EVIDENCE_SURE:
+        words += f"; would have seen {100 * row['smallest_detectable']:.0f} points or more"
+    return esc(words)
+
+
+def _proof(row: Mapping[str, Any]) -> str:
+    parts = [f"q {row['q']:.2g}" if row["q"] is not None else "", _e_words(row["e_value"])]
+    said = ", ".join(part for part in parts if part)
+    return f"<small>{said}</small>" if said else ""
+
+
+def _e_words(value: float | None) -> str:
+    if value is None:
+        return ""
+    return "e over 10 000" if value > 10_000 else f"e {value:.3g}"
