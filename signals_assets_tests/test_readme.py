@@ -223,6 +223,23 @@ def on_real_sessions(shell: Shell, command: str) -> str:
     return said
 
 
+def on_the_same_tasks(shell: Shell, command: str) -> str:
+    """The lines of the table are those that the command gives."""
+    if not (ROOT / "../shared/data").is_dir():
+        pytest.skip("the sessions with true rewards exist only beside a checkout")
+    said = shell.run(command, "--json", str(shell.folder / "compared.json"))
+    assert "paired by task: 60 tasks" in said
+    told = {}
+    for row in json.loads((shell.folder / "compared.json").read_text())["verdicts"]:
+        name = row["what"] if row["what"] == row["name"] else f"{row['what']} {row['name']}"
+        effect = f"{round(row['effect'], 3)}, {row['low']:+.3f} to {row['high']:+.3f}"
+        figures = [str(round(row[side], 3)) for side in ("before", "after")]
+        told[name] = [*figures, effect, "" if row["q"] is None else f"{row['q']:.3f}", row["verdict"]]
+    for name, *cells in rows_of("| what | before |"):
+        assert told[name] == cells, name
+    return said
+
+
 def asks_directly(shell: Shell, command: str) -> str:
     """The local server in the place of OpenAI, and somebody who agrees."""
     from signals_assets_tests.fakes.openai_server import OpenAIServer
@@ -258,6 +275,7 @@ HOW: dict[str, Callable[[Shell, str], str]] = {
     "signals taxonomy": literally,
     "signals benchmark detectors --sessions ../shared": on_real_sessions,
     "signals benchmark": literally,
+    "signals compare": on_the_same_tasks,
     "signals erase": literally,
     "signals keys": literally,
     "signals retention": literally,

@@ -13,6 +13,7 @@ import click
 COMMANDS: Final[dict[str, str]] = {
     "analyze": "Per-session stages on files, for pipes and quick looks (no Dagster).",
     "benchmark": "Measure quality and speed; seeded; prints its parameters.",
+    "compare": "Two cohorts of sessions from files: what improved, what regressed, what stayed.",
     "demo": "Live through four weeks of an agent's life, or read your own sessions.",
     "detectors": "What each detector looks at, what it ignores, how right it is.",
     "doctor": "Which doors are open, what is missing, what your volume can show.",
