@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from signals_assets.core.causes import cause_id
+from signals_assets.core.causes import causes as group_causes
 from signals_assets.core.components import component_of
 from signals_assets.core.detectors import Detected, examine
 from signals_assets.core.discovery_groups import JOIN, left_overs, new_groups
@@ -165,27 +165,60 @@ def _gold(data: Path, embed: Embed, seed: int) -> Result:
 
 
 def causes(seeds: Iterable[int], days: int = 14, sessions_per_day: int = 100) -> Result:
-    """Planted friction found by the detectors, grouped into causes: adjusted Rand index per simulated seed.
+    """Planted friction found by the detectors, grouped into causes by `core/causes.py`: adjusted Rand index per seed.
 
     The truth of an event is its type and what it came of (the failing tool or service); the grouping is the cause id.
-    Events that no detector found and finds that nobody planted are left out; `ari` is of those that were found under
-    their own type, `ari_with_wrong_types` also of those that a detector gave another one.
+    `ari_with_wrong_types` is of every planted event that a detector found, `ari` only of those found under their own
+    type. `confusion` counts planted against found types and places, all seeds together; `unplanted` the finds that
+    touch no planted event, by type; `missed` the planted events without a find.
     """
-    rows = [_causes_of(seed, days, sessions_per_day) for seed in seeds]
-    values = [row["ari"] for row in rows]
+    from sklearn.metrics import adjusted_rand_score
+
+    rows, confusion, unplanted, missed = [], Counter[tuple[str, str]](), Counter[str](), Counter[str]()
+    for seed in seeds:
+        pairs, extra, lost = _causes_of(seed, days, sessions_per_day)
+        own = [(truth, found) for truth, found in pairs if truth[0] == found[0]]
+        confusion.update((" ".join(truth).strip(), " ".join(found)) for truth, found in pairs)
+        unplanted.update(extra)
+        missed.update(lost)
+        rows.append(
+            {
+                "seed": seed,
+                "planted": len(pairs) + len(lost),
+                "found": len(pairs),
+                "under_their_type": len(own),
+                "unplanted": len(extra),
+                "causes": len({found for _, found in pairs}),
+                "planted_causes": len({truth for truth, _ in pairs}),
+                "ari": round(float(adjusted_rand_score(*_numbered(own))), 3),
+                "ari_with_wrong_types": round(float(adjusted_rand_score(*_numbered(pairs))), 3),
+            }
+        )
+    values, all_types = [row["ari"] for row in rows], [row["ari_with_wrong_types"] for row in rows]
     return {
         "seeds": rows,
         "ari_mean": round(float(np.mean(values)), 3),
         "ari_sd": round(float(np.std(values)), 3),
         "ari_least": min(values),
-        "ari_with_wrong_types": round(float(np.mean([row["ari_with_wrong_types"] for row in rows])), 3),
+        "ari_with_wrong_types": round(float(np.mean(all_types)), 3),
+        "ari_with_wrong_types_sd": round(float(np.std(all_types)), 3),
+        "ari_with_wrong_types_least": min(all_types),
+        "confusion": [
+            {"planted": planted, "found": found, "events": count}
+            for (planted, found), count in sorted(confusion.items(), key=lambda item: (-item[1], item[0]))
+        ],
+        "unplanted": dict(sorted(unplanted.items())),
+        "missed": dict(sorted(missed.items())),
     }
 
 
-def _causes_of(seed: int, days: int, sessions_per_day: int) -> Result:
-    from sklearn.metrics import adjusted_rand_score
+Placed = tuple[str, str]
+"""Type and place of a moment."""
 
-    truth, found, own, planted = [], [], [], 0
+
+def _causes_of(seed: int, days: int, sessions_per_day: int) -> tuple[list[tuple[Placed, Placed]], list[str], list[str]]:
+    """Planted and found (type, place) of each planted event found, types of unplanted finds, types missed."""
+    pairs, unplanted, missed = [], [], []
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         simulate(out, days=days, sessions_per_day=sessions_per_day, seed=seed)
@@ -195,28 +228,43 @@ def _causes_of(seed: int, days: int, sessions_per_day: int) -> Result:
             if isinstance(session, Rejected):
                 continue
             told = sheets[session.session_id]["friction"]
-            planted += len(told)
             detected = [event for event in examine(session).detected if event.kind == "friction"]
+            places = _places(detected)
             for event in told:
                 match = _match(event, detected)
-                if match is not None:
-                    truth.append(_planted_cause(event))
-                    own.append(match.type == event["type"])
-                    found.append(cause_id(match.type, component_of(COMPONENTS, match.tool_names, match.paths)))
-    return {
-        "seed": seed,
-        "planted": planted,
-        "found": len(truth),
-        "under_their_type": sum(own),
-        "causes": len(set(found)),
-        "planted_causes": len(set(truth)),
-        "ari": round(float(adjusted_rand_score(*_only(own, truth, found))), 3),
-        "ari_with_wrong_types": round(float(adjusted_rand_score(truth, found)), 3),
-    }
+                if match is None:
+                    missed.append(event["type"])
+                else:
+                    found = match.type, places.get(detected.index(match), "unknown")
+                    pairs.append((_planted_cause(event), found))
+            touched = {step for event in told for step in event["steps"]}
+            unplanted += [one.type for one in detected if not touched & set(one.steps)]
+    return pairs, unplanted, missed
 
 
-def _only(chosen: Sequence[bool], *columns: Sequence[str]) -> list[list[str]]:
-    return [[value for value, kept in zip(column, chosen, strict=True) if kept] for column in columns]
+def _places(detected: Sequence[Detected]) -> dict[int, str]:
+    """The place that `core/causes.py` gives to each detected moment of a session, by its number.
+
+    All types are taken as if their source and confidence counted, so that none is left out.
+    """
+    rows = [
+        {
+            "event_id": str(number),
+            "type": one.type,
+            "source": "analyst" if one.type == "other" else "detector",
+            "confidence": 1.0,
+            "component": component_of(COMPONENTS, one.tool_names, one.paths),
+            "session_id": "s",
+            "steps": one.steps,
+        }
+        for number, one in enumerate(detected)
+    ]
+    placed = group_causes(FIRST_DAY, rows, (), taxonomy=taxonomy_seed(), named=COMPONENTS)
+    return {int(row.event_id): row.component for row in placed}
+
+
+def _numbered(pairs: Sequence[tuple[Placed, Placed]]) -> tuple[list[str], list[str]]:
+    return [" ".join(truth) for truth, _ in pairs], [" ".join(found) for _, found in pairs]
 
 
 def _corpus(
@@ -262,11 +310,11 @@ def _made_up(
     return texts, labels.astype(np.int64), vectors.astype(np.float32), "made up"
 
 
-def _planted_cause(event: Mapping[str, Any]) -> str:
+def _planted_cause(event: Mapping[str, Any]) -> Placed:
     """Type and place of a planted moment: what failed, else the component of the tool, else only the type."""
     cause, tool = event.get("cause"), event.get("tool")
     place = cause if cause in COMPONENTS else component_of(COMPONENTS, [tool]) if tool else cause or ""
-    return f"{event['type']} {place}"
+    return event["type"], place
 
 
 def _match(event: Mapping[str, Any], detected: Sequence[Detected]) -> Detected | None:

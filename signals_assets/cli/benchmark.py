@@ -487,9 +487,25 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
         ("Beside it, on the same vectors", result["baselines"], ""),
         ("Descriptions of moments in label sheets", [result["gold"]] if result["gold"] else [], ""),
         ("Causes on the simulation, by seed", result["causes"]["seeds"], ""),
-        ("Causes, all seeds", [{key: value for key, value in result["causes"].items() if key != "seeds"}], ""),
+        ("Causes, all seeds", [_plain(result["causes"])], ""),
+        ("Planted friction by what the detectors and causes made of it", result["causes"]["confusion"], ""),
+        ("Beside it, by type", _beside(result["causes"]), "Unplanted: finds that touch no planted moment."),
         ("Speed", result["speed"], ""),
         ("Seconds", [result["seconds"]], ""),
+    ]
+
+
+def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that are one number each."""
+    return {name: value for name, value in figures.items() if not isinstance(value, list | dict)}
+
+
+def _beside(causes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Planted moments that nobody found and finds that nobody planted, by type."""
+    types = sorted({*causes["missed"], *causes["unplanted"]})
+    return [
+        {"type": name, "missed": causes["missed"].get(name, 0), "unplanted": causes["unplanted"].get(name, 0)}
+        for name in types
     ]
 
 

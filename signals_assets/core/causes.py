@@ -5,7 +5,7 @@ Not here: when a type is over its threshold (see `core/levels.py`), components (
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -24,6 +24,10 @@ WINDOW_DAYS: Final = 7
 """Trailing days of a level and its causes: one whole week, so that weekdays do not look like changes."""
 
 
+NEAR_STEPS: Final = 6
+"""Steps between a failure and the words that follow from it: its result, what the agent says, one more try."""
+
+
 def cause_id(friction_type: str, component: str) -> str:
     """The stable id of what one pull request could fix: a symptom in a component."""
     return content_id("cause", friction_type, component)
@@ -37,6 +41,7 @@ def causes(
     *,
     taxonomy: Taxonomy,
     min_confidence: float = 0.5,
+    named: Collection[str] = (),
 ) -> list[Cause]:
     """The day's friction events under their newest labels, each with its cause.
 
@@ -44,26 +49,52 @@ def causes(
     window; those whose label changed are restated in this day (a reader takes the newest row of an event).
     taxonomy: as of the day; a label of a merged type follows the merge.
     A type counts from one source only: the built-in ones from the detectors, all others from the analyst.
+    named: components of the settings' map. An event without a component is of the named one that failed just before it
+    in its session; families of tools ("shell") are no place that a turn of the user could be put down to.
     Two components are two causes even where one defect is behind them: two tickets cost less than a wrong merge.
     """
     newest, builtin = _newest_labels(labels), seed().slugs("friction")
+    friction = list(friction)
+    failures = _failures(friction, frozenset(named))
     rows = {}
     for event in friction:
         friction_type = taxonomy.current("friction", newest.get(event["event_id"]) or event["type"])
         sure = friction_type != event["type"] or event["confidence"] >= min_confidence
         if event["source"] != source_of(friction_type, builtin) or not sure:
             continue
-        rows[event["event_id"]] = _cause(day, day, event, friction_type)
+        component = _place(event, failures.get(event["session_id"], ()))
+        rows[event["event_id"]] = _cause(day, day, event, friction_type, component)
     for event_id, row in newest_rows(previous).items():
         friction_type = taxonomy.current("friction", newest.get(event_id) or row["type"])
         same_source = source_of(friction_type, builtin) == source_of(row["type"], builtin)
         if event_id not in rows and friction_type != row["type"] and same_source:
-            rows[event_id] = _cause(day, row["about_day"], row, friction_type)
+            rows[event_id] = _cause(day, row["about_day"], row, friction_type, row["component"])
     return [rows[event_id] for event_id in sorted(rows)]
 
 
-def _cause(day: date, about_day: date, event: DataRow, friction_type: str) -> Cause:
-    component = event.get("component") or "unknown"
+def _failures(friction: Iterable[DataRow], named: frozenset[str]) -> dict[str, list[tuple[int, str]]]:
+    """By session the last steps of failures in named components, in order, each with its component."""
+    failures: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for event in friction:
+        if event["type"] == "error_event" and event["source"] == "detector" and event.get("component") in named:
+            failures[event["session_id"]].append((max(event["steps"]), event["component"]))
+    return {session: sorted(found) for session, found in failures.items()}
+
+
+def _place(event: DataRow, failures: Sequence[tuple[int, str]]) -> str:
+    """The event's own component, else that of the last failure at most `NEAR_STEPS` before its first step.
+
+    A failure between the steps of the event counts too: what it did to the user shows in the later ones.
+    """
+    component: str = event.get("component") or "unknown"
+    if component != "unknown" or not failures:
+        return component
+    first, last = min(event["steps"]), max(event["steps"])
+    near = [place for step, place in failures if first - NEAR_STEPS <= step < last]
+    return near[-1] if near else component
+
+
+def _cause(day: date, about_day: date, event: DataRow, friction_type: str, component: str) -> Cause:
     return Cause(
         day=day,
         event_id=event["event_id"],

@@ -14,7 +14,12 @@ def test_on_made_up_vectors_every_new_category_is_found_once() -> None:
     assert result["parameters"]["data"] == "made up"
     assert [row["unknown"] for row in result["new_categories_by_share"]] == [0.25, 0.1, 0.5]
     assert result["causes"]["ari_mean"] > 0.5
-    assert result["causes"]["seeds"][0]["under_their_type"] <= result["causes"]["seeds"][0]["found"]
+    grouped = result["causes"]
+    (seed,) = grouped["seeds"]
+    assert seed["under_their_type"] <= seed["found"] <= seed["planted"]
+    assert sum(row["events"] for row in grouped["confusion"]) == seed["found"]
+    assert sum(grouped["missed"].values()) == seed["planted"] - seed["found"]
+    assert sum(grouped["unplanted"].values()) == seed["unplanted"]
 
 
 def test_files_are_read_with_their_header_and_quotes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ def event(event_id="e1", **columns):
         "source": "detector",
         "confidence": 0.9,
         "component": "file_read",
+        "steps": [20],
         "session_id": "s_1",
         "user_id": "u_1",
         "organization_id": "o_1",
@@ -31,8 +32,47 @@ def label(event_id, type_, **columns):
     } | columns
 
 
-def made(friction, labels=(), previous=(), taxonomy=None, day=DAY):
-    return causes(day, friction, labels, previous, taxonomy=taxonomy or seed())
+def made(friction, labels=(), previous=(), taxonomy=None, day=DAY, named=()):
+    return causes(day, friction, labels, previous, taxonomy=taxonomy or seed(), named=named)
+
+
+def failed(step=17, **columns):
+    return event("failed", type="error_event", component="gateway", steps=[step]) | columns
+
+
+def place(words, *failures, named=("gateway",)):
+    return next(row.component for row in made([*failures, words], named=named) if row.event_id == words["event_id"])
+
+
+WORDS = event("words", type="correction", component="unknown")
+
+
+def test_words_without_a_component_are_of_the_named_one_that_failed_just_before():
+    assert place(WORDS, failed()) == "gateway"
+
+
+def test_words_are_not_put_down_to_a_failure_long_before_after_or_in_another_session():
+    assert place(WORDS, failed(step=5)) == "unknown"
+    assert place(WORDS, failed(step=21)) == "unknown"
+    assert place(WORDS, failed(session_id="s_2")) == "unknown"
+
+
+def test_of_two_failures_before_the_words_the_later_one_counts():
+    assert place(WORDS, failed(step=18), failed(15, event_id="z", component="editor"), named=("gateway", "editor")) == (
+        "gateway"
+    )
+
+
+def test_words_are_not_put_down_to_a_family_of_tools():
+    assert place(WORDS, failed(component="shell")) == "unknown"
+
+
+def test_what_has_a_component_keeps_it_whatever_failed_before():
+    assert place(WORDS | {"component": "editor"}, failed()) == "editor"
+
+
+def test_a_failure_between_the_statements_of_a_request_counts():
+    assert place(WORDS | {"steps": [4, 11, 25]}, failed()) == "gateway"
 
 
 def test_same_symptom_in_same_component_is_one_cause_and_another_component_is_another():

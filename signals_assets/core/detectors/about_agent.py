@@ -108,6 +108,13 @@ CONFUSION: Final = weighted(
     ),
     (
         (
+            r"\bhow (?:do|can|could|should) i (?:tell|switch|set|stop|teach|configure|allow|prevent|connect|give) you\b"
+            r"|\bi thought (?:that )?you (?:could|can|were able to|had access)\b"
+        ),
+        0.9,
+    ),
+    (
+        (
             r"\b(?:chat|conversation) (?:session |history )?with you\b|\b"
             + _ASKS
             + r"\b.{0,40}\b(?:chat|conversation) (?:history|export|window|panel|session)s?\b"

@@ -95,18 +95,22 @@ class RepeatedRephrasing(Learned):
                 return (
                     before.index if near and (len(said.words.tokens) > 1 or seen.index - before.index <= GAP) else None
                 )
-            if seen.turn.steps and not self._reports(seen, said) and self._same_want(said, before):
+            if (
+                seen.turn.steps
+                and not self._reports(seen, said)
+                and self._same_want(said, before, run=before.index in self._run)
+            ):
                 return before.index
         return None
 
     @staticmethod
-    def _same_want(said: _Said, before: _Said) -> bool:
+    def _same_want(said: _Said, before: _Said, *, run: bool) -> bool:
         """Whether two turns want the same: by their words, or by finding fault once more."""
         if said.words.approval >= 0.5:
             return False
         alike = likeness(said.words.stems, before.words.stems)
         if min(len(said.words.stems), len(before.words.stems)) >= 3 and alike >= ALIKE:
-            return alike >= EQUAL or said.fault >= LITTLE
+            return run or alike >= EQUAL or said.fault >= LITTLE
         if said.fault < FAULT:
             return False
         return alike >= AKIN or (before.fault >= FAULT and _STILL.search(said.words.text[:HEAD]) is not None)

@@ -56,6 +56,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"|once) again,? you\b|\bi (?:have to |had to |must )?keep"
         r" (?:telling|saying|asking|repeating|having)\b|\bstop making me\b",
         r"\bi (?:did not|didn't|never) (?:say|ask|tell|want|mean)\b",
+        r"\b(?:this|that)(?:'s| is| was) (?:now |already )?the (?:third|fourth|fifth|\d+th) time\b",
     ),
     _family(
         "accusation",
@@ -69,6 +70,8 @@ FAMILIES: Final[tuple[Family, ...]] = (
         r"|ruin|repeating|mess(?:ed|ing) up|screw|break(?:ing)? everything|broke everything)\w*",
         r"\byou (?:literally|completely|totally) (?:did|made|changed|added|broke|removed|deleted|ignored|skipped|copied"
         r"|duplicated|repeated|destroyed)\b",
+        r"\byou (?:have )?(?:broke|broken|ruined|deleted|removed|lost|undid)\b.{0,60}\bagain\b"
+        r"|\b(?:did not|didn't) even (?:notice|check|try|look|bother)\b",
         r"\byou (?:just|only|even) (?:broke|ignored|skipped|copied|duplicated|repeated|destroyed)\b",
         r"\byou(?:'re| are| were)? (?:not|n't) (?:even )?(?:listen|read|follow|understand|helping"
         r"|paying|doing (?:what|your))\w*",

@@ -16,6 +16,8 @@ from signals_assets.core.detectors.platform_confusion import ABOUT_AGENT
         "why can't you open the picture?",
         "how do you remember my name?",
         "how many tokens did that use?",
+        "how can I stop you from running the tests?",
+        "I thought you had access to the wiki",
         "what is your context window?",
         "is there a way to export this conversation?",
         "where do I turn on plan mode in this chat?",

@@ -27,6 +27,8 @@ def after_work(words: str) -> Session:
         "seriously? you just keep breaking the same thing",
         "This is really frustrating, the totals are still wrong. Let me speak to a manager.",
         "what the hell are you doing?!",
+        "that is already the fourth time the totals are off",
+        "you deleted the footer again and didn't even notice",
         "stop inventing columns. I am fed up with it",
         "WHY IS THE FOOTER STILL THERE???",
     ],

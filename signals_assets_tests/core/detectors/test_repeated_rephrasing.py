@@ -64,6 +64,19 @@ def test_alike_words_without_any_fault_are_new_wishes():
     assert [item.steps for item in found(told, always(0.9))] == [(0, 4, 8)]
 
 
+def finding_fault_in(word: str) -> dict[str, Linear]:
+    """A model that finds fault only in turns with the word."""
+    weights = tuple(9.0 if name == f"word {word}" else 0.0 for name in FEATURES)
+    return {"correction": Linear(FEATURES, weights, -4.0)}
+
+
+def test_a_run_under_way_takes_a_statement_in_like_words_that_finds_no_more_fault():
+    first, third = "put the order number into the invoice header", "the order number goes into the header, invoices too"
+    told = worked(first, "no, put the number of the order into the invoice header", third)
+    assert [item.steps for item in found(told, finding_fault_in("no"))] == [(0, 4, 8)]
+    assert found(worked(first, "no, that is not the title I meant", third), finding_fault_in("no")) == []
+
+
 def test_reports_that_it_is_still_the_same_are_one_run_in_any_words():
     told = worked(
         "make the pallet labels print on one page",
