@@ -50,6 +50,11 @@ class CodeHost(ABC):
 
     name: str
 
+    @property
+    @abstractmethod
+    def available(self) -> bool:
+        """Whether there is a repository at all; without one there are no files and drafts are refused."""
+
     @abstractmethod
     def files(self) -> list[str]:
         """Paths in the default branch."""
@@ -74,7 +79,7 @@ class CodeHost(ABC):
 PREFIX: Final = "signals/"
 """Every drafted branch is below this, so that no draft can be a branch of anybody else."""
 
-_BRANCH: Final = re.compile(rf"{PREFIX}[A-Za-z0-9][A-Za-z0-9_-]{{0,80}}")
+BRANCH: Final = re.compile(rf"{PREFIX}[A-Za-z0-9][A-Za-z0-9_-]{{0,80}}")
 _TIMEOUT_SECONDS: Final = 60
 
 
@@ -90,6 +95,11 @@ class GitCodeHost(CodeHost):
     def __init__(self, repository: Path | None) -> None:
         """Use the repository that contains `repository`; None: there is none, and drafts are refused."""
         self._repository = repository
+
+    @property
+    def available(self) -> bool:
+        """See `CodeHost.available`."""
+        return self._repository is not None
 
     def files(self) -> list[str]:
         """Paths in the default branch, sorted; none without a repository or without a commit."""
@@ -111,7 +121,7 @@ class GitCodeHost(CodeHost):
         """
         if self._repository is None:
             raise CodeHostError("no code repository is configured; set code_repository to the agent's repository")
-        if not _BRANCH.fullmatch(draft.branch):
+        if not BRANCH.fullmatch(draft.branch):
             raise CodeHostError(f"a drafted branch is {PREFIX} and letters, digits, - or _; name the draft like that")
         if not self._exists(draft.branch):
             self._commit(draft)
@@ -207,22 +217,26 @@ class GitCodeHost(CodeHost):
             return None
 
     def _git(self, *arguments: str, at: Path | None = None) -> str:
-        """Run git and return its output; CodeHostError names the command and the exit code only."""
-        program = shutil.which("git")
-        if program is None:
-            raise CodeHostError("git is not installed; install it or leave code_repository unset")
-        # A caller that is itself a git hook sets GIT_DIR and the like: they would lead to another repository.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        done = subprocess.run(  # noqa: S603  # no shell; every argument is ours or checked
-            [program, "-c", "core.hooksPath=/dev/null", "-C", str(at or self._repository), *arguments],
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            env={**environment, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-        if done.returncode != 0:
-            command = next((word for word in arguments if word.isalpha()), "")
-            raise CodeHostError(f"git {command} failed with exit code {done.returncode}; check code_repository")
-        return done.stdout
+        return git(*arguments, at=at or self._repository)
+
+
+def git(*arguments: str, at: Path | None) -> str:
+    """Run git in a folder and return its output; CodeHostError names the command and the exit code only."""
+    program = shutil.which("git")
+    if program is None:
+        raise CodeHostError("git is not installed; install it or leave code_repository unset")
+    # A caller that is itself a git hook sets GIT_DIR and the like: they would lead to another repository.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(  # noqa: S603  # no shell; every argument is ours or checked
+        [program, "-c", "core.hooksPath=/dev/null", "-C", str(at), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        env={**environment, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+        timeout=_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        command = next((word for word in arguments if word.isalpha()), "")
+        raise CodeHostError(f"git {command} failed with exit code {done.returncode}; check code_repository")
+    return done.stdout

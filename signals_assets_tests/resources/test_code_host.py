@@ -2,15 +2,8 @@ import subprocess
 
 import pytest
 
-from signals_assets.resources.code_host import CodeHostError, Draft, GitCodeHost
-
-DIFF = """\
---- a/prompt.md
-+++ b/prompt.md
-@@ -1 +1,2 @@
- Be helpful.
-+Read each file once.
-"""
+from signals_assets.resources.code_host import CodeHostError, GitCodeHost
+from signals_assets_tests.resources.code_host_contract import BRANCH, DIFF, FILES, CodeHostContract, draft
 
 
 def git(folder, *arguments):
@@ -24,67 +17,78 @@ def repository(tmp_path):
     folder = tmp_path / "agent"
     folder.mkdir()
     git(folder, "init", "-q", "-b", "main")
-    (folder / "prompt.md").write_text("Be helpful.\n")
-    (folder / "src").mkdir()
-    (folder / "src" / "ü.py").write_text("pass\n")
+    for path, content in FILES.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(content)
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "first")
     return folder
 
 
-def draft(branch="signals/sig-0a1b2c3d", diff=DIFF):
-    return Draft(branch, "Read each file once", "For SIG-0A1B2C3D.", diff)
+@pytest.fixture
+def host(repository):
+    return GitCodeHost(repository)
 
 
-def test_files_and_contents_are_those_of_the_default_branch(repository):
+class People:
+    """What people do in a repository."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def branches(self):
+        return git(self.folder, "branch", "--format=%(refname:short)").splitlines()
+
+    def head(self, branch):
+        return git(self.folder, "rev-parse", branch)
+
+    def message(self, branch):
+        return git(self.folder, "log", "-1", "--format=%B", branch)
+
+    def content(self, branch, path):
+        if path not in git(self.folder, "-c", "core.quotePath=no", "ls-tree", "-r", "--name-only", branch).splitlines():
+            return None
+        return git(self.folder, "show", f"{branch}:{path}") + "\n"
+
+    def change(self, branch, files, title, body):
+        git(self.folder, "switch", "-q", "-c", branch, "main")
+        for path, content in files.items():
+            (self.folder / path).write_text(content)
+        git(self.folder, "add", ".")
+        git(self.folder, "commit", "-q", "-m", f"{title}\n\n{body}")
+        git(self.folder, "switch", "-q", "main")
+
+    def merge(self, branch):
+        git(self.folder, "merge", "-q", "--no-ff", "-m", "merged", branch)
+
+
+@pytest.fixture
+def people(repository):
+    return People(repository)
+
+
+class TestGitCodeHostHoldsTheContract(CodeHostContract):
+    pass
+
+
+def test_files_are_the_default_branch_s_whatever_is_checked_out(repository):
     git(repository, "switch", "-q", "-c", "elsewhere")
     (repository / "prompt.md").write_text("Changed.\n")
     git(repository, "commit", "-q", "-am", "elsewhere")
-    host = GitCodeHost(repository)
-    assert host.files() == ["prompt.md", "src/ü.py"]
-    assert host.read("prompt.md") == "Be helpful.\n"
-    assert host.read("../agent/prompt.md") is None
+    assert GitCodeHost(repository).read("prompt.md") == "Be helpful.\n"
 
 
-def test_a_draft_is_a_branch_beside_the_default_branch_and_touches_nothing_else(repository):
-    before = git(repository, "rev-parse", "main")
+def test_a_draft_touches_neither_the_working_tree_nor_what_is_checked_out(repository):
     (repository / "prompt.md").write_text("Somebody is typing here.\n")
-    assert GitCodeHost(repository).open_draft(draft()) == "branch signals/sig-0a1b2c3d"
-    assert git(repository, "show", "signals/sig-0a1b2c3d:prompt.md") == "Be helpful.\nRead each file once."
-    assert git(repository, "rev-parse", "main") == before
+    assert GitCodeHost(repository).open_draft(draft()) == f"branch {BRANCH}"
     assert git(repository, "symbolic-ref", "--short", "HEAD") == "main"
     assert (repository / "prompt.md").read_text() == "Somebody is typing here.\n"
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
-def test_the_same_branch_again_returns_the_first(repository):
-    host = GitCodeHost(repository)
-    host.open_draft(draft())
-    first = git(repository, "rev-parse", "signals/sig-0a1b2c3d")
-    assert host.open_draft(draft(diff="no diff at all")) == "branch signals/sig-0a1b2c3d"
-    assert git(repository, "rev-parse", "signals/sig-0a1b2c3d") == first
-
-
-@pytest.mark.parametrize("branch", ["main", "master", "signals/../main", "signals/-f", "--force", "signals/a b", ""])
-def test_a_branch_of_anybody_else_is_refused(repository, branch):
-    with pytest.raises(CodeHostError, match="signals/"):
-        GitCodeHost(repository).open_draft(draft(branch))
-
-
-@pytest.mark.parametrize(
-    "diff",
-    [
-        "",
-        "not a diff",
-        DIFF.replace("Be helpful.", "Be careful."),
-        DIFF.replace("a/prompt.md", "a/../../outside.md").replace("b/prompt.md", "b/../../outside.md"),
-        "--- /dev/null\n+++ b/.git/hooks/post-commit\n@@ -0,0 +1 @@\n+echo\n",
-    ],
-)
-def test_a_diff_that_does_not_apply_leaves_no_branch_and_no_worktree(repository, diff):
+def test_a_diff_that_does_not_apply_leaves_no_worktree(repository):
     with pytest.raises(CodeHostError, match="draft it again"):
-        GitCodeHost(repository).open_draft(draft(diff=diff))
-    assert git(repository, "branch", "--list", "signals/*") == ""
+        GitCodeHost(repository).open_draft(draft(diff="not a diff"))
     assert len(git(repository, "worktree", "list").splitlines()) == 1
 
 
@@ -111,31 +115,6 @@ def test_check_names_the_default_branch(repository, tmp_path):
     empty.mkdir()
     git(empty, "init", "-q")
     assert "no commit yet" in GitCodeHost(empty).check()
-
-
-def test_in_flight_is_every_branch_whose_change_the_default_branch_lacks(repository):
-    host = GitCodeHost(repository)
-    assert host.pull_requests_in_flight() == []
-    host.open_draft(draft())
-    git(repository, "switch", "-q", "-c", "people/fix-search")
-    (repository / "src" / "ü.py").write_text("search = 1\n")
-    git(repository, "commit", "-q", "-am", "Search finds umlauts\n\nFor ABC-12.\n\nSecond part.")
-    git(repository, "switch", "-q", "main")
-    by_branch = {one.branch: one for one in host.pull_requests_in_flight()}
-    theirs = by_branch["people/fix-search"]
-    assert (theirs.id, theirs.title, theirs.body) == (
-        "branch people/fix-search",
-        "Search finds umlauts",
-        "For ABC-12.\n\nSecond part.",
-    )
-    assert (theirs.files, theirs.draft, theirs.url) == (("src/ü.py",), False, "")
-    ours = by_branch["signals/sig-0a1b2c3d"]
-    assert (ours.title, ours.body, ours.files, ours.draft) == (
-        "Read each file once",
-        "For SIG-0A1B2C3D.",
-        ("prompt.md",),
-        True,
-    )
 
 
 def test_a_branch_that_was_merged_or_picked_is_not_in_flight(repository):
