@@ -18,6 +18,7 @@ from signals_assets.core.causes import causes as causes_of
 from signals_assets.core.cohorts import level_inputs, newcomers
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.diagnosis import Diagnosis, diagnose
+from signals_assets.core.diagnosis_sessions import session_facts
 from signals_assets.core.levels import friction_levels as levels_of
 from signals_assets.core.outcomes import verdict_actions
 from signals_assets.core.taxonomy import fold
@@ -37,13 +38,17 @@ from signals_assets.tables import (
     Cause,
     ErrorCorrelation,
     EventLabel,
+    Facet,
     FixOutcome,
     FrictionEvent,
     FrictionLevel,
     FrictionRate,
     LeadingIndicator,
+    PullRequest,
+    Release,
     ReleaseCorrelation,
     Row,
+    SessionMetrics,
     UserDay,
 )
 
@@ -71,6 +76,7 @@ def causes(
             warehouse.read(Cause, earlier).to_pylist(),
             taxonomy=fold(ledger.entries(["taxonomy"], before=day)),
             min_confidence=settings.min_confidence,
+            named=settings.components,
         )
         store(context, warehouse, Cause, day, rows, Coverage(asked=len(rows), answered=len(rows)))
 
@@ -154,6 +160,13 @@ class _Acting:
 
     def diagnoses(self) -> list[Diagnosis]:
         """One per ticket-sized cause of the crossing."""
+        if not self.causes:
+            return []
+        week, past = window(self.day, CAUSE_WINDOW), window(self.newest_day, LABEL_WINDOW)
+        events = self.warehouse.read(FrictionEvent, window(self.day, LABEL_WINDOW), columns=["event_id", "antecedent"])
+        sessions = session_facts(self.warehouse.read(SessionMetrics, week), self.warehouse.read(Facet, week))
+        releases = self.warehouse.read(Release, past).to_pylist()
+        pull_requests = self.warehouse.read(PullRequest, past).to_pylist()
         return [
             diagnose(
                 cause,
@@ -164,6 +177,10 @@ class _Acting:
                 leading_indicators=self.rows(LeadingIndicator),
                 causes_window=self.window,
                 components=self.components,
+                pull_requests=pull_requests,
+                releases=releases,
+                events=events,
+                sessions=sessions,
             )
             for cause in self.causes
         ]
@@ -186,8 +203,11 @@ def _acting_asset(name: str, deps: Sequence[str]) -> Callable[[Callable[..., Any
 
 @_acting_asset(
     "diagnoses",
-    ["friction_levels", "causes", "error_correlations", "friction_rates", "leading_indicators"],
-)
+    [
+        "friction_levels", "causes", "error_correlations", "friction_rates", "leading_indicators", "releases",
+        "pull_requests", "session_metrics", "facets", "friction_events",
+    ],
+)  # fmt: skip
 def diagnoses(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],

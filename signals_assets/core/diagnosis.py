@@ -4,20 +4,31 @@ Put here: what counts as evidence, the lever it names, and the sentences (templa
 Not here: the statistics behind the tables (see `core/correlations.py`), the ticket (see `core/tickets.py`).
 """
 
-import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
 
-from signals_assets.core.barrier.thresholds import coarse, part_shown, rounded_interval, shown
+from signals_assets.core.barrier.publication import one_line
+from signals_assets.core.barrier.thresholds import part_shown, rounded_interval
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow, newest_rows
 from signals_assets.core.components import component_of
+from signals_assets.core.diagnosis_sessions import (
+    LEAST_RATIO,
+    SessionFacts,
+    in_intents,
+    lacks,
+    preceded_by,
+    rate_ratio,
+    told,
+)
 from signals_assets.core.statistics import interval
+from signals_assets.core.user_days import ANONYMOUS, Rows
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import Audience
+from signals_assets.tables import Antecedent
 
 Lever = Literal[
     "misread intent",
@@ -37,6 +48,13 @@ _LEVER_OF_TAXONOMY: Final[dict[str, Lever]] = {
     "tool": "tool returned bad data",
 }
 
+_LEVER_AFTER: Final[dict[Antecedent, Lever]] = {
+    "failed_tool": "tool returned bad data",
+    "tool": "right data, wrong answer",
+    "answer": "misread intent",
+}
+"""What a friction of intent or answer says by the turns that it follows."""
+
 _CHANGES: Final[dict[Lever, str]] = {
     "misread intent": "Name the intent concerned in the agent's instructions, with one example of how to read it.",
     "wrong tool": "Sharpen the description of the tool concerned: when to call it, and when not.",
@@ -46,6 +64,10 @@ _CHANGES: Final[dict[Lever, str]] = {
     "backend": "Fix the backend error named above, or make the tool that meets it retry and say so.",
     "cannot say": "Read the events behind this ticket before anything is changed.",
 }
+
+MOST_FILES: Final = 5
+MOST_CHANGES: Final = 3
+"""Files per pull request, and pull requests, that a diagnosis names."""
 
 _STATEMENTS: Final[dict[Lever, str]] = {
     "misread intent": "The agent most likely misreads what users ask for.",
@@ -86,19 +108,27 @@ def diagnose(
     leading_indicators: Iterable[DataRow] = (),
     causes_window: Iterable[DataRow] = (),
     components: Mapping[str, Sequence[str]] | None = None,
+    pull_requests: Iterable[DataRow] = (),
+    releases: Iterable[DataRow] = (),
+    events: Rows = (),
+    sessions: Mapping[str, SessionFacts] | None = None,
 ) -> Diagnosis:
     """Tie a cause to a lever, from the day's tables, or say that it cannot be said.
 
     Only a confirmed release, a backend error that coincides, or a concentration whose interval lies above 1 name a
     lever; a suspected release is mentioned and names none, nor does an error of a service that belongs to another
-    component. Tables are of one day; `causes_window` of the week; `components` is the settings' map.
+    component. Tables are of one day; `causes_window`, `events` (`friction_events`) and `sessions` (see
+    `session_facts`) of the week, `pull_requests` and `releases` of all days; `components` is the settings' map.
     """
     causes_window = list(newest_rows(causes_window).values())
     release, release_words = _blamed_release(cause.type, release_correlations, wording)
     error, error_words = _coinciding_error(cause, error_correlations, wording, components or {})
     slices, slice_words = _concentrations(cause.type, friction_rates, wording)
     in_component, component_words = _component_lift(cause, causes_window, wording)
-    lever = _lever(cause.type, wording.lever(cause.type), release, error, slices | in_component)
+    before, before_words = preceded_by(cause, causes_window, events, sessions or {}, wording.audience)
+    intents, intent_words = in_intents(cause, causes_window, sessions or {}, wording)
+    concentrates = {kind for kind, _ in slices} | in_component | ({"intent"} if intents else set())
+    lever = _lever(cause.type, wording.lever(cause.type), release, error, concentrates, before)
     component = wording.label("component", cause.component)
     return Diagnosis(
         type=cause.type,
@@ -108,9 +138,13 @@ def diagnose(
         statement=_STATEMENTS[lever],
         evidence=(
             *release_words,
+            *_changed(cause, release, pull_requests, releases, components or {}, wording),
             *error_words,
             *slice_words,
+            *intent_words,
             *component_words,
+            *before_words,
+            *lacks(cause, causes_window, sessions or {}, wording, intents),
             *_consequences(cause.type, leading_indicators),
         ),
         change=_CHANGES[lever],
@@ -122,7 +156,12 @@ def diagnose(
 
 
 def _lever(
-    friction_type: str, own: str, release: DataRow | None, error: DataRow | None, concentrates: set[str]
+    friction_type: str,
+    own: str,
+    release: DataRow | None,
+    error: DataRow | None,
+    concentrates: Collection[str],
+    before: Antecedent | None,
 ) -> Lever:
     by_taxonomy: Lever = _LEVER_OF_TAXONOMY.get(own, "cannot say")
     if friction_type == "abandoned_tool_flow":
@@ -132,8 +171,10 @@ def _lever(
     if release:
         kind = release["release_kind"]
         return "harness or prompt" if kind != "version" or by_taxonomy == "cannot say" else by_taxonomy
-    if concentrates & {"agent_version", "prompt_version", "agent_model"}:
+    if not {"agent_version", "prompt_version", "agent_model"}.isdisjoint(concentrates):
         return "harness or prompt"
+    if before and own in ("intent", "answer"):
+        return _LEVER_AFTER[before]
     if "intent" in concentrates and own in ("intent", "answer"):
         return "misread intent"
     return by_taxonomy if concentrates else "cannot say"
@@ -158,6 +199,37 @@ def _blamed_release(friction_type: str, rows: Iterable[DataRow], wording: Wordin
         f"with {first['release_kind']} {what}, released on {first['released_on'].isoformat()} ({first['evidence']})."
     )
     return (first if first["evidence"] == "confirmed" else None), [words]
+
+
+def _changed(
+    cause: CauseFacts,
+    release: DataRow | None,
+    pull_requests: Iterable[DataRow],
+    releases: Iterable[DataRow],
+    components: Mapping[str, Sequence[str]],
+    wording: Wording,
+) -> list[str]:
+    """The pull requests of the blamed release that touch the cause's component, and the files they changed."""
+    if release is None or cause.component == "unknown":
+        return []
+    shipped = {
+        number
+        for row in releases
+        if row["version"] == release["version"] and row["kind"] == release["release_kind"]
+        for number in row["pull_request_ids"] or ()
+    }
+    words = []
+    newest = {row["pull_request_id"]: row for row in pull_requests}
+    for number, row in sorted(newest.items()):
+        files = [path for path in row["files"] or () if component_of(components, (), [path]) == cause.component]
+        if files and (number in shipped or row["released_in"] == release["version"]):
+            named = [one_line(path) for path in sorted(files) if path in wording.allowed][:MOST_FILES]
+            told = f" ({', '.join(named)})" if named else ""
+            words.append(
+                f"Pull request {wording.label('pull_request', number)} of it changes {len(files)} "
+                f"{'file' if len(files) == 1 else 'files'} of this component{told}."
+            )
+    return words[:MOST_CHANGES]
 
 
 def _from_to(before: float | None, after: float | None) -> str:
@@ -205,15 +277,17 @@ def _times(ratio: float, low: float, high: float) -> str:
     return f"{ratio:.1f} times (95 % interval {low:.1f} to {high:.1f})"
 
 
-def _concentrations(friction_type: str, rows: Iterable[DataRow], wording: Wording) -> tuple[set[str], list[str]]:
-    """Slices whose rate surely exceeds the overall one: lift with an interval that carries both uncertainties."""
+def _concentrations(
+    friction_type: str, rows: Iterable[DataRow], wording: Wording
+) -> tuple[set[tuple[str, str]], list[str]]:
+    """Slices (kind, value) whose rate surely exceeds the overall one: lift with an interval of both uncertainties."""
     weekly = [
         row
         for row in rows
         if row["kind"] == "friction" and row["type"] == friction_type and row["window_days"] == WINDOW_DAYS
     ]
     whole = {row["source"]: row for row in weekly if row["slice_kind"] == "all"}
-    kinds, words = set(), []
+    slices, words = set(), []
     for row in sorted(weekly, key=lambda row: (row["slice_kind"], row["slice"], row["source"])):
         overall = whole.get(row["source"])
         if overall is None or row["slice_kind"] == "all" or overall["low"] <= 0 or row["low"] <= overall["high"]:
@@ -221,34 +295,29 @@ def _concentrations(friction_type: str, rows: Iterable[DataRow], wording: Wordin
         kind = row["slice_kind"]
         label = wording.label("version" if kind == "agent_version" else kind, row["slice"])
         lift = _times(row["rate"] / overall["rate"], row["low"] / overall["high"], row["high"] / overall["low"])
-        kinds.add(kind)
+        slices.add((kind, row["slice"]))
         words.append(f"It concentrates in {kind.replace('_', ' ')} {label}: {lift} the overall rate.")
-    return kinds, words
+    return slices, words
 
 
 def _component_lift(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording) -> tuple[set[str], list[str]]:
-    """How much more this type sits in its component than other friction does, by users.
+    """How much more of this type's friction sits in its component than of other friction, where a component is known.
 
-    Ratio of two shares of users with the log interval of Katz et al. (Biometrics 34, 1978).
+    The cause in question was often chosen for being the largest, which alone makes its component look special.
     """
-    users: dict[tuple[bool, bool], set[tuple[str | None, str]]] = defaultdict(set)
+    counts: dict[tuple[bool, bool], dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for row in rows:
+        if row["component"] == "unknown":
+            continue
         of_type, here = row["type"] == cause.type, row["component"] == cause.component
-        person = (row["user_id"], "" if row["user_id"] else row["session_id"])
-        users[of_type, here].add(person)
-        users[of_type, False].add(person)
-    a, n = len(users[True, True]), len(users[True, False])
-    b, m = len(users[False, True]), len(users[False, False])
-    if cause.component == "unknown" or not (shown(wording.audience, a, a) and shown(wording.audience, b, b)):
-        return set(), []
-    lift = (a / n) / (b / m)
-    spread = math.exp(1.96 * math.sqrt(max(0.0, 1 / a - 1 / n + 1 / b - 1 / m)))
-    if lift / spread <= 1:
+        person = row["user_id"] or ANONYMOUS + row["session_id"]
+        counts[of_type, False][person] += 1
+        counts[of_type, True][person] += here
+    ratio = rate_ratio(counts[True, True], counts[True, False], counts[False, True], counts[False, False])
+    if cause.component == "unknown" or ratio is None or ratio.low < LEAST_RATIO or not told(ratio, wording.audience):
         return set(), []
     label = wording.label("component", cause.component)
-    low, high = math.floor(2 * lift / spread) / 2, math.ceil(2 * lift * spread) / 2
-    times = _times(min(max(coarse(lift), low), high), low, high)
-    return {"component"}, [f"It concentrates in component {label}: {times} as often as other friction."]
+    return {"component"}, [f"It concentrates in component {label}: {ratio.words} as often as other friction."]
 
 
 def _component_share(cause: CauseFacts, rows: Iterable[DataRow], wording: Wording) -> tuple[str, ...]:

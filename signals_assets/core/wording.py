@@ -14,11 +14,14 @@ from typing import Final
 from signals_assets.core.barrier.publication import one_line
 from signals_assets.core.barrier.thresholds import rounded_rate
 from signals_assets.core.components import FAMILIES
+from signals_assets.core.detectors.intents import INTENTS
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.settings import Audience, Settings
 
 _VERSION: Final = re.compile(r"v?\d{1,9}(\.\d{1,9}){0,3}([-.]?(alpha|beta|rc|dev|post)[.-]?\d{0,6})?")
+_INTENTS: Final = frozenset(name for name, _ in INTENTS)
+_NUMBER: Final = re.compile(r"(PR-|#|!)?\d{1,9}")
 _OPAQUE: Final = re.compile(r"[a-z]{1,12}[-_][0-9a-f]{6,20}")
 
 
@@ -55,10 +58,15 @@ class Wording:
         return known.lever if known else "unknown"
 
     def label(self, kind: str, value: str | None) -> str:
-        """`value` where it may be said (listed, a family of tools, shaped like a version, opaque), else a hash."""
+        """`value` where it may be said (listed, of the taxonomy, a version or number, opaque), else a hash."""
         if not value or value == "unknown":
             return "unknown"
-        general = (kind == "component" and value in FAMILIES) or (kind == "version" and _VERSION.fullmatch(value))
+        general = (
+            (kind == "component" and value in FAMILIES)
+            or (kind == "version" and _VERSION.fullmatch(value))
+            or (kind == "pull_request" and _NUMBER.fullmatch(value))
+            or (kind == "intent" and (value in _INTENTS or self.taxonomy.get("intent", value)))
+        )
         if general or value in self.allowed or _OPAQUE.fullmatch(value):
             return one_line(value)
         return f"{kind}-{content_id(kind, value)[len(kind) + 1 :][:8]}"
