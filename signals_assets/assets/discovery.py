@@ -1,6 +1,7 @@
 """Stage 5 · discovery. Vectors, the map with its memory, proposals of new categories, newer labels.
 
-Writes  embeddings; clusters, cluster_members; taxonomy_proposals, taxonomy_reviews; event_labels
+Writes  embeddings; clusters, cluster_members; taxonomy_proposals, taxonomy_reviews; event_labels; the ledger
+        (which questions for names were answered)
 Reads   abstracted_summaries, facets, friction_events, delight_events, unmet_needs (four weeks); the taxonomy's ledger
 Thinking: core/discovery.py, core/taxonomy.py      Doors: embedder, analyst (one question for a name)
 """
@@ -13,12 +14,13 @@ import dagster as dg
 import numpy as np
 
 from signals_assets import checks
-from signals_assets.automation import daily_asset, daily_assets, materialized
-from signals_assets.core import pictures
+from signals_assets.automation import LANGUAGE_MODEL_POOL, daily_asset, daily_assets, materialized
+from signals_assets.core import landscape, pictures
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.discovery import (
     WINDOW_DAYS,
     Item,
+    MapResult,
     Window,
     cluster_map,
     embedding_rows,
@@ -29,8 +31,9 @@ from signals_assets.core.discovery import (
     window_of,
 )
 from signals_assets.core.discovery import event_labels as labels_of
-from signals_assets.core.discovery_naming import Ask, Namer
+from signals_assets.core.discovery_naming import Namer
 from signals_assets.core.discovery_reviews import reviews
+from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import fold
 from signals_assets.metadata import picture, selected, store
 from signals_assets.partitions import days_of, window
@@ -38,7 +41,7 @@ from signals_assets.resources.analyst import Analyst, AnalystError
 from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.warehouse import Warehouse
-from signals_assets.settings import Settings
+from signals_assets.settings import Audience, Settings
 from signals_assets.tables import (
     AbstractedSummary,
     Cluster,
@@ -54,6 +57,8 @@ from signals_assets.tables import (
     UnmetNeed,
 )
 
+QUESTION_KIND = "naming"
+"""Ledger entries: one for each answered question about a name or definition, by day and hash of the question."""
 SOURCES = ["abstracted_summaries", "friction_events", "delight_events", "unmet_needs", "facets"]
 
 
@@ -153,22 +158,34 @@ def clusters_and_members(
     days = days_of(context)
     windows = _Windows(warehouse, days, embedder.name)
     for day in days:
+        seen, before = windows.of(day), _before(warehouse, ClusterMember, day)
         found = cluster_map(
             day,
-            windows.of(day),
+            seen,
             _earlier(warehouse, Cluster, day),
-            _before(warehouse, ClusterMember, day),
+            before,
             recluster=reclusters(day),
         )
         store(context, warehouse, Cluster, day, found.clusters, found.coverage)
         store(context, warehouse, ClusterMember, day, found.members, found.coverage)
         if found.clusters and selected(context, Cluster):
-            rows = [row.model_dump() for row in found.clusters]
-            picture(context, Cluster.table, day, {"map": pictures.cluster_map(rows, audience=settings.audience)})
+            drawn = _map_picture(day, seen, before, found, settings.audience)
+            picture(context, Cluster.table, day, {"map": drawn})
     yield from materialized(context, Cluster, ClusterMember)
 
 
-@daily_asset(TaxonomyProposal, deps=["embeddings", "event_labels", *SOURCES])
+def _map_picture(
+    day: date, seen: Window, before: Sequence[dict[str, Any]], found: MapResult, audience: Audience
+) -> bytes:
+    """The map of the day as an image, of what enough people are behind."""
+    members = landscape.newest_members([*before, *(row.model_dump() for row in found.members)])
+    organizations = {item.session_id: item.organization_id for item in seen.items}
+    behind = landscape.standings(members, until=day, audience=audience, organizations=organizations)
+    rows = [row.model_dump() for row in found.clusters]
+    return pictures.cluster_map(landscape.panels(day, rows, behind, names={}, audience=audience))
+
+
+@daily_asset(TaxonomyProposal, deps=["embeddings", "event_labels", *SOURCES], pool=LANGUAGE_MODEL_POOL)
 def taxonomy_proposals(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
@@ -179,9 +196,10 @@ def taxonomy_proposals(
 ) -> None:
     """Left-overs that no category claims, grouped and named; a person decides (signals taxonomy, the job taxonomy)."""
     days = days_of(context)
+    stored = set(warehouse.days(TaxonomyProposal))
     windows = _Windows(warehouse, days, embedder.name)
     for day in days:
-        namer = Namer(_asking(analyst), settings.discovery.questions_a_day)
+        namer = _namer(analyst, ledger, day, settings.discovery.questions_a_day, repeated=day in stored)
         rows = propose(
             day,
             windows.of(day),
@@ -200,16 +218,28 @@ def taxonomy_proposals(
         store(context, warehouse, TaxonomyProposal, day, rows, coverage)
 
 
-def _asking(analyst: Analyst) -> Ask:
-    """The analyst's answers to single questions; one that fails is none."""
+def _namer(analyst: Analyst, ledger: Ledger, day: date, most: int, *, repeated: bool) -> Namer:
+    """The analyst's answers to single questions, at most so many for a day however often it is repeated.
+
+    The ledger remembers each answered question by its hash. A repeat of a day that is stored does not ask again what
+    the barrier refused: the words it has stay. A run that was killed may ask anew, within the same budget. An answer
+    that fails is none.
+    """
+    asked = sum(entry.payload["day"] == day.isoformat() for entry in ledger.entries([QUESTION_KIND]))
 
     def ask(question: str) -> str | None:
+        key = f"{day}:{content_id('q', question)}"
+        if repeated and ledger.find(QUESTION_KIND, key) is not None:
+            return None
         try:
-            return analyst.ask(question)
+            answer = analyst.ask(question)
         except AnalystError:
             return None
+        if answer is not None:
+            ledger.append(QUESTION_KIND, key, {"day": day.isoformat()})
+        return answer
 
-    return ask
+    return Namer(ask, max(most - asked, 0))
 
 
 def _named_by_model(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """Stage 9 · report. The day in one page.
 
 Writes  daily_report; the page and its pictures through the notifier; the ledger's note that the day is complete
-Reads   all published tables of the day, four weeks of rates
+Reads   all published tables of the day, four weeks of rates; of the abstracted zone what the map, its growth and the
+        days of errors are counted from; the taxonomy's ledger
 Thinking: core/report.py, core/pictures.py      Door: notifier
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -17,22 +19,28 @@ from signals_assets.core.correlations import with_restated
 from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import content_id
-from signals_assets.core.report import build
+from signals_assets.core.landscape import Standing, map_days, newest_members, standings
+from signals_assets.core.report import Report, build
 from signals_assets.core.rereading import READER_KIND, Change, reader_changes
-from signals_assets.core.taxonomy import fold
+from signals_assets.core.taxonomy import LEDGER_KIND, Taxonomy, fold
+from signals_assets.core.taxonomy_history import history
 from signals_assets.metadata import REPUBLISH_TAG, picture, store
 from signals_assets.partitions import days_of, window
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.notifier import Notifier
 from signals_assets.resources.warehouse import Warehouse
-from signals_assets.settings import Settings
+from signals_assets.settings import Audience, Settings
 from signals_assets.tables import (
     Analysis,
     AnalysisRequestRow,
     Cluster,
+    ClusterMember,
     DailyReport,
+    DelightEvent,
     ErrorCorrelation,
+    EventLabel,
     FixOutcome,
+    FrictionEvent,
     FrictionLevel,
     FrictionRate,
     IntentTrend,
@@ -46,14 +54,16 @@ from signals_assets.tables import (
     Rereading,
     RestatedRate,
     Row,
+    SessionMetrics,
     TaxonomyProposal,
+    TaxonomyReview,
     TicketRow,
 )
 
 HISTORY = 28
 OF_THE_DAY: tuple[type[Row], ...] = (
-    ErrorCorrelation, LeadingIndicator, IntentTrend, TaxonomyProposal, Cluster, TicketRow, FixOutcome, LoopMetric,
-    FrictionLevel,
+    ErrorCorrelation, LeadingIndicator, IntentTrend, TaxonomyProposal, TaxonomyReview, TicketRow, FixOutcome,
+    LoopMetric, FrictionLevel,
 )  # fmt: skip
 OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, ReleaseCorrelation, ReaderAgreement)
 
@@ -65,7 +75,8 @@ OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, Rele
         "intent_trends",
         "taxonomy_proposals", "clusters", "friction_levels", "ticket_states", "fix_outcomes", "loop_metrics",
         "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "agreement", "feedback_links",
-        "user_outcomes", "cluster_members", "causes", "rereadings", "reader_agreement",
+        "user_outcomes", "cluster_members", "causes", "rereadings", "reader_agreement", "taxonomy_reviews",
+        "event_labels", "friction_events", "delight_events", "session_metrics",
     ],
     kinds=("html",),
 )  # fmt: skip
@@ -84,43 +95,105 @@ def daily_report(
     days = days_of(context)
     written = set() if REPUBLISH_TAG in context.run.tags else set(warehouse.days(DailyReport))
     for day in days:
-        tables: dict[str, list[dict[str, Any]]] = {
-            model.table: warehouse.read(model, day).to_pylist() for model in OF_THE_DAY
-        }
-        for model in OF_THE_MONTH:
-            tables[model.table] = warehouse.read(model, window(day, HISTORY)).to_pylist()
-        taxonomy = fold(ledger.entries(["taxonomy"], before=day))
-        tables[FrictionRate.table] = with_restated(tables[FrictionRate.table], tables.pop(RestatedRate.table), taxonomy)
-        names = {item.slug: item.name for item in taxonomy.types}
-        covered = _coverage(warehouse, day)
-        changes = reader_changes(ledger.entries([READER_KIND], before=day), day)
-        report = build(day, tables, names=names, audience=settings.audience, coverage=covered, changes=changes)
-        drawn = (
-            _pictures(tables, day, names, changes) if day == days[-1] else {}
-        )  # drawing costs more than the whole page
+        report, at = _report_of(warehouse, ledger, day, settings.audience)
+        drawn = _pictures(at) if day == days[-1] else {}  # drawing costs more than the whole page
         page = f"{day}:{content_id('page', report.html)}"
         if day not in written or ledger.find("page", page):
             notifier.post(day, report.html, report.blocks, drawn)
             ledger.append("page", page, {})
         picture(context, DailyReport.table, day, drawn)
-        coverage = Coverage(asked=len(tables), answered=len(tables))
-        cost = {f"cost/{what}": count for what, count in covered["cost"].items()}
+        coverage = Coverage(asked=len(at.tables), answered=len(at.tables))
+        cost = {f"cost/{what}": count for what, count in at.coverage["cost"].items()}
         store(context, warehouse, DailyReport, day, report.rows, coverage, **cost)
         ledger.day_materialized(day)
 
 
-def _pictures(
-    tables: dict[str, list[dict[str, Any]]], day: date, names: dict[str, str], changes: Sequence[Change]
-) -> dict[str, bytes]:
+@dataclass(frozen=True)
+class _Read:
+    """What the page of a day was made from."""
+
+    day: date
+    tables: dict[str, list[dict[str, Any]]]
+    names: dict[str, str]
+    coverage: dict[str, dict[str, int]]
+    changes: Sequence[Change]
+
+
+def _report_of(warehouse: Warehouse, ledger: Ledger, day: date, audience: Audience) -> tuple[Report, _Read]:
+    """The page of a day, and what it was made from."""
+    tables: dict[str, list[dict[str, Any]]] = {
+        model.table: warehouse.read(model, day).to_pylist() for model in OF_THE_DAY
+    }
+    for model in OF_THE_MONTH:
+        tables[model.table] = warehouse.read(model, window(day, HISTORY)).to_pylist()
+    tables[Cluster.table] = warehouse.read(Cluster, map_days(day)).to_pylist()
+    entries = ledger.entries([LEDGER_KIND], before=day)
+    taxonomy = fold(entries)
+    tables[FrictionRate.table] = _in_force(
+        with_restated(tables[FrictionRate.table], tables[RestatedRate.table], taxonomy), taxonomy
+    )
+    read = _Read(
+        day,
+        tables,
+        names={item.slug: item.name for item in taxonomy.types},
+        coverage=_coverage(warehouse, day),
+        changes=reader_changes(ledger.entries([READER_KIND], before=day), day),
+    )
+    sessions = warehouse.read(SessionMetrics, window(day, HISTORY), columns=SESSION_COLUMNS).to_pylist()
+    report = build(
+        day,
+        tables,
+        names=read.names,
+        audience=audience,
+        coverage=read.coverage,
+        changes=read.changes,
+        standings=_standings(warehouse, day, audience, sessions),
+        decisions=history(entries),
+    )
+    return report, read
+
+
+MEMBER_COLUMNS = ["day", "item_id", "kind", "session_id", "user_id", "about_day", "pattern_id", "theme_id"]
+SESSION_COLUMNS = ["day", "session_id", "user_id", "organization_id"]
+
+
+def _in_force(rows: Sequence[dict[str, Any]], taxonomy: Taxonomy) -> list[dict[str, Any]]:
+    """Rates of types that the taxonomy knows: after an undo, a type's days leave the page with it."""
+    return [row for row in rows if taxonomy.get(row["kind"], row["type"]) is not None]
+
+
+def _standings(
+    warehouse: Warehouse, day: date, audience: Audience, sessions: Sequence[Mapping[str, Any]]
+) -> dict[str, Standing]:
+    """What the newest map's clusters rest on: its own day holds all items of the window, later days new ones."""
+    mapped = warehouse.read(Cluster, day, columns=["day", "reclustered_on"]).column("reclustered_on").to_pylist()
+    if not mapped:
+        return {}
+    days = window(day, (day - min(mapped)).days + 1)
+    types: dict[str, str] = {}
+    for model in (FrictionEvent, DelightEvent, EventLabel):  # labels last: they are newer than what events say
+        stored = warehouse.read(model, window(day, HISTORY), columns=["day", "event_id", "type"])
+        types |= dict(zip(stored.column("event_id").to_pylist(), stored.column("type").to_pylist(), strict=True))
+    return standings(
+        newest_members(warehouse.read(ClusterMember, days, columns=MEMBER_COLUMNS).to_pylist()),
+        until=day,
+        audience=audience,
+        organizations={row["session_id"]: row["organization_id"] for row in sessions},
+        types=types,
+    )
+
+
+def _pictures(read: _Read) -> dict[str, bytes]:
     """For notifiers that take images, and for the asset's page: of the newest day of a range only."""
     return {
-        "loop": pictures.loop(tables[TicketRow.table], until=day, names=names),
+        "loop": pictures.loop(read.tables[TicketRow.table], until=read.day, names=read.names),
         "rates": pictures.rates_over_time(
-            tables[FrictionRate.table],
-            tables[ReleaseCorrelation.table],
-            until=day,
-            names=names,
-            changes=[change.day for change in changes],
+            read.tables[FrictionRate.table],
+            read.tables[ReleaseCorrelation.table],
+            until=read.day,
+            names=read.names,
+            changes=[change.day for change in read.changes],
+            restated=read.tables[RestatedRate.table],
         ),
     }
 

@@ -1,7 +1,7 @@
-"""What the charts show, before anybody draws: series, release marks, bubbles, lanes of the loop.
+"""What the charts show, before anybody draws: series, release marks, lanes of the loop.
 
 Put here: turning published rows into positions and labels, once for all surfaces.
-Not here: drawing (see `svg.py` for the page, `pictures.py` for PNG), statistics (see `correlations.py`).
+Not here: the map (see `landscape.py`), drawing (see `svg.py` for the page, `pictures.py` for PNG), statistics.
 
 Rows are mappings with the columns of `tables.py`, as read from the warehouse.
 """
@@ -10,11 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import sqrt
 from typing import Any, Final
-
-from signals_assets.core.barrier.thresholds import band, shown
-from signals_assets.settings import Audience
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -35,6 +31,8 @@ class Point:
     value: float
     low: float
     high: float
+    relabelled: bool = False
+    """Counted after the day, under a type that was accepted later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,11 @@ class Series:
         return points[-1] if points else None
 
     @property
+    def relabelled(self) -> tuple[date, date] | None:
+        """First and last day that were counted later, under a type accepted since; None where none was."""
+        return span(point.day for point in (*self.weekly, *self.daily) if point.relabelled)
+
+    @property
     def top(self) -> float:
         """A round number above everything drawn."""
         values = [point.high for point in self.weekly] + [point.value for point in self.daily]
@@ -67,19 +70,6 @@ class Mark:
 
     day: date
     label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bubble:
-    """A pattern on the map: centre and radius in a box of width 100 and height 60."""
-
-    x: float
-    y: float
-    radius: float
-    label: str
-    detail: str
-    group: int
-    new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +94,25 @@ def nice_ceiling(value: float) -> float:
 
 
 def rate_series(
-    rows: Rows, names: Mapping[str, str], *, until: date, kind: str = "friction", days: int = HISTORY_DAYS
+    rows: Rows,
+    names: Mapping[str, str],
+    *,
+    until: date,
+    kind: str = "friction",
+    days: int = HISTORY_DAYS,
+    restated: Rows = (),
 ) -> list[Series]:
-    """Series of the slice `all`, highest newest rate first; one source per type: detectors where they have it."""
+    """Series of the slice `all`, highest newest rate first; one source per type: detectors where they have it.
+
+    `restated`: rows of `restated_rates`; where `rows` holds such a rate, its point is marked as relabelled.
+    """
     first = until - timedelta(days=days - 1)
+    later = {(row["kind"], row["type"], row["source"], row["window_days"], row["about_day"]) for row in restated}
     found: dict[tuple[str, str], dict[int, list[Point]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if row["kind"] == kind and row["slice_kind"] == "all" and first <= row["day"] <= until:
-            point = Point(row["day"], row["rate"], row["low"], row["high"])
+            key = (kind, row["type"], row["source"], row["window_days"], row["day"])
+            point = Point(row["day"], row["rate"], row["low"], row["high"], relabelled=key in later)
             found[row["type"], row["source"]][row["window_days"]].append(point)
     series = [
         Series(
@@ -138,89 +139,6 @@ def release_marks(rows: Rows, *, until: date, days: int = HISTORY_DAYS) -> list[
 
 def _other_release(row: Mapping[str, Any]) -> str:
     return f"{row['release_kind']} {row['version']}"
-
-
-def bubbles(clusters: Rows, names: Mapping[str, str], audience: Audience) -> list[Bubble]:
-    """Patterns that enough people are behind, spread so that none hides another; large ones first.
-
-    A cluster is named by an accepted name (`names`), for `self` by its words, else by its kind and the start of its
-    opaque id: words of the abstracted zone are not published. Sizes come from bands, so that no count can be measured
-    on the picture.
-    """
-    patterns = [row for row in clusters if row["level"] == "pattern" and row["change"] != "gone"]
-    patterns = patterns or [row for row in clusters if row["level"] == "theme" and row["change"] != "gone"]
-    chosen = [row for row in patterns if shown(audience, row["users"], row["sessions"])]
-    chosen.sort(key=lambda row: (-_band_floor(row["users"], audience), row["cluster_id"]))
-    themes = sorted({row["parent_id"] or row["cluster_id"] for row in chosen})
-    radii = _radii([_band_floor(row["users"], audience) for row in chosen])
-    centres = _spread(_fitted([(row["x"], row["y"]) for row in chosen]), radii)
-    return [
-        Bubble(
-            x, y, radius,
-            label=cluster_label(row, names, audience),
-            detail=f"{band(row['users'], audience)} users, {band(row['sessions'], audience)} sessions",
-            group=themes.index(row["parent_id"] or row["cluster_id"]),
-            new=row["change"] == "new",
-        )
-        for row, (x, y), radius in zip(chosen, centres, radii, strict=True)
-    ]  # fmt: skip
-
-
-def cluster_label(row: Mapping[str, Any], names: Mapping[str, str], audience: Audience) -> str:
-    """What a cluster may be called on a published surface."""
-    if row["cluster_id"] in names:
-        return names[row["cluster_id"]]
-    if audience == "self" and row["terms"]:
-        return ", ".join(row["terms"][:3])
-    return f"{str(row['kind']).replace('_', ' ')} {str(row['cluster_id'])[2:6]}"
-
-
-def _band_floor(count: int, audience: Audience) -> int:
-    text = band(count, audience)
-    return int(text.lstrip("<").rstrip("+").split("-")[0])
-
-
-def _radii(sizes: Sequence[int]) -> list[float]:
-    """Areas follow sizes; together the circles cover about a third of the box, none more than a tenth of it."""
-    if not sizes:
-        return []
-    scale = sqrt(100 * 60 * 0.3 / (3.1416 * sum(sizes)))
-    return [min(13.0, max(2.2, scale * sqrt(size))) for size in sizes]
-
-
-def _fitted(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Points stretched into the box of 100 x 60, with a margin."""
-    if not points:
-        return []
-    (xs, ys) = ([x for x, _ in points], [y for _, y in points])
-    x_span, y_span = max(xs) - min(xs) or 1.0, max(ys) - min(ys) or 1.0
-    return [(12 + 76 * (x - min(xs)) / x_span, 10 + 40 * (y - min(ys)) / y_span) for x, y in points]
-
-
-def _spread(centres: list[tuple[float, float]], radii: list[float]) -> list[tuple[float, float]]:
-    """Push overlapping circles apart, a little per pass, and keep all inside the box."""
-    placed = list(centres)
-    for _ in range(120):
-        for one in range(len(placed)):
-            for other in range(one + 1, len(placed)):
-                placed[one], placed[other] = _apart(placed[one], placed[other], radii[one] + radii[other] + 1.2)
-        placed = [
-            (min(max(x, r + 1), 99 - r), min(max(y, r + 1), 59 - r)) for (x, y), r in zip(placed, radii, strict=True)
-        ]
-    return [(round(x, 2), round(y, 2)) for x, y in placed]
-
-
-def _apart(
-    one: tuple[float, float], other: tuple[float, float], wanted: float
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    dx, dy = other[0] - one[0], other[1] - one[1]
-    distance = sqrt(dx * dx + dy * dy)
-    if distance >= wanted:
-        return one, other
-    if distance == 0:
-        dx, dy, distance = 1.0, 0.5, 1.1180
-    push = (wanted - distance) / 2 / distance
-    return (one[0] - dx * push, one[1] - dy * push), (other[0] + dx * push, other[1] + dy * push)
 
 
 _STAGES: Final = (("filed", "filed_on"), ("merged", "merged_on"), ("released", "released_on"))
@@ -257,3 +175,29 @@ def label_rows(positions: Sequence[float], widths: Sequence[float], *, rows: int
             ends[row] = position + width / 2
         chosen.append(row)
     return chosen
+
+
+def label_places(
+    places: Sequence[tuple[float, float]], wide: float, high: float, *, box: tuple[float, float] = (100.0, 60.0)
+) -> list[tuple[float, float]]:
+    """Where labels of one size go, the first where it belongs, others as near to it as no earlier one stands.
+
+    Places are centres in a box; a label that finds no free place (many in a small box) stays where it belongs.
+    """
+    chosen: list[tuple[float, float]] = []
+
+    def free(x: float, y: float) -> bool:
+        inside = wide / 2 <= x <= box[0] - wide / 2 and high / 2 <= y <= box[1] - high / 2
+        return inside and all(abs(x - left) >= wide or abs(y - top) >= high for left, top in chosen)
+
+    for x, y in places:
+        around = ((x + across * wide / 2, y + down * high) for across, down in _RINGS)
+        chosen.append(next((place for place in around if free(*place)), (x, y)))
+    return chosen
+
+
+_RINGS: Final = sorted(
+    ((across, down) for across in range(-8, 9) for down in range(-8, 9)),
+    key=lambda step: (step[0] ** 2 + step[1] ** 2, step),
+)
+"""Steps away from a place, the nearest first: half a label sideways, one label up or down."""

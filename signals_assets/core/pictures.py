@@ -19,14 +19,15 @@ from signals_assets.core.charts import (
     Mark,
     Rows,
     Series,
-    bubbles,
     display_name,
+    label_places,
     lanes,
     nice_ceiling,
     rate_series,
     release_marks,
     span,
 )
+from signals_assets.core.landscape import BOX, Panel, Spot
 from signals_assets.settings import Audience
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ PANEL: Final = 150
 LETTER: Final = 4.8
 """Pixels of a letter of a release label, about."""
 TITLE_LETTERS: Final = 24
+MOST_CODES: Final = 10
+CODE_SIZE: Final = (13.0, 5.5)
+"""Themes whose codes stand on a map of the picture, and the room that a code takes in it."""
 
 
 def rates_over_time(
@@ -61,13 +65,15 @@ def rates_over_time(
     names: Mapping[str, str] | None = None,
     kind: str = "friction",
     changes: Sequence[date] = (),
+    restated: Rows = (),
 ) -> bytes:
     """Small multiples by type: the week's rate with its interval, days as dots, releases as dashed lines.
 
     `rows` of `friction_rates` and `releases` of `release_correlations`, four weeks of each. `changes`: days on which
-    the analyst became another, marked where it is the source.
+    the analyst became another, marked where it is the source. `restated`: rows of `restated_rates`, whose days are
+    shaded: they were relabelled after the type was accepted.
     """
-    series = rate_series(rows, names or {}, until=until, kind=kind)[:MOST_SERIES]
+    series = rate_series(rows, names or {}, until=until, kind=kind, restated=restated)[:MOST_SERIES]
     ends = span(point.day for one in series for point in (*one.weekly, *one.daily))
     if ends is None:
         return _empty(f"no {kind} rates to show")
@@ -80,6 +86,10 @@ def rates_over_time(
         axes = figure.add_subplot(lines, min(3, len(series)), position + 1)
         _trend(axes, one)
         _time_axis(axes, *ends)
+        if one.relabelled is not None:
+            first, last = one.relabelled
+            axes.axvspan(_x(first), _x(last), color=GRID, zorder=0)
+            axes.text(_x(first), 0.97 * one.top, " relabelled", fontsize=6, color=SOFT, va="top")
         for mark in marks:
             axes.axvline(_x(mark.day), color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
         _mark_labels(axes, marks, one.top, days=(ends[1] - ends[0]).days or 1)
@@ -155,31 +165,44 @@ def _ends(severities: Sequence[str], audience: Audience) -> list[float]:
     return [rounded_rate(sum(counts[: n + 1]) / size, size, audience) for n in range(len(counts))]
 
 
-def cluster_map(clusters: Rows, *, names: Mapping[str, str] | None = None, audience: Audience = "company") -> bytes:
-    """Patterns as circles: area by users, colour by theme, dashed where new; labels where they fit."""
+def cluster_map(shown: Sequence[Panel]) -> bytes:
+    """The newest map of each kind: themes as circles with their codes, dashed where new, patterns as dots."""
     from matplotlib.patches import Circle
 
-    circles = bubbles(clusters, names or {}, audience)
-    if not circles:
-        return _empty("no pattern that enough people are behind")
-    figure = _figure(384)
-    figure.set_layout_engine("none")
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_xlim(0, 100)
-    axes.set_ylim(60, 0)
-    axes.set_axis_off()
-    for bubble in circles:
-        colour = GROUPS[bubble.group % len(GROUPS)]
-        edge = {"linestyle": "--"} if bubble.new else {}
-        axes.add_patch(
-            Circle(
-                (bubble.x, bubble.y), bubble.radius, facecolor=f"{colour}33", edgecolor=colour, linewidth=1.2, **edge
+    if not shown:
+        return _empty("no theme that enough people are behind")
+    lines = ceil(len(shown) / 2)
+    figure = _figure(20 + 215 * lines)
+    for position, panel in enumerate(shown):
+        axes = figure.add_subplot(lines, 2, position + 1)
+        axes.set_xlim(0, BOX[0])
+        axes.set_ylim(BOX[1], 0)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(_map_title(panel), fontsize=7.5, loc="left", color=INK)
+        for pattern in panel.newest.patterns:
+            axes.plot([pattern.x], [pattern.y], marker="o", markersize=2, color=_group(pattern), markeredgewidth=0)
+        for theme in panel.newest.themes:
+            edge = {"linestyle": "--"} if theme.change == "new" else {}
+            colour = _group(theme)
+            axes.add_patch(
+                Circle((theme.x, theme.y), theme.radius, facecolor=f"{colour}29", edgecolor=colour, linewidth=1, **edge)
             )
-        )
-        words = bubble.label.replace(", ", "\n") if bubble.radius > 5 else bubble.label.split(",")[0]
-        size = min(9.0, max(5.5, bubble.radius * 1.1))
-        axes.text(bubble.x, bubble.y, words, ha="center", va="center", fontsize=size, color=INK)
+        named = panel.newest.themes[:MOST_CODES]
+        places = label_places([(theme.x, theme.y) for theme in named], *CODE_SIZE)
+        for theme, (x, y) in zip(named, places, strict=True):
+            axes.text(x, y, theme.code, ha="center", va="center", fontsize=6, color=INK)
     return _png(figure)
+
+
+def _map_title(panel: Panel) -> str:
+    said = f"{panel.title}: {len(panel.newest.themes)} themes, {len(panel.newest.patterns)} patterns"
+    said += "" if panel.outlier_share is None else f"\n{100 * panel.outlier_share:g} % fit no pattern"
+    return said + ("" if panel.overlap is None else f", overlap with the map before {100 * panel.overlap:g} %")
+
+
+def _group(spot: Spot) -> str:
+    return GROUPS[spot.group % len(GROUPS)]
 
 
 def loop(tickets: Rows, *, until: date, names: Mapping[str, str] | None = None) -> bytes:

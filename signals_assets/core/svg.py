@@ -1,23 +1,28 @@
 """Inline SVG for the report's page: small charts that follow the page's colours, width, and light or dark.
 
 Put here: drawing into markup, and `esc`, the one function through which every text goes on its way into a page.
-Not here: what a chart shows (see `charts.py`), PNG (see `pictures.py`), the page (see `report.py`, `report.css`).
+Not here: what a picture shows (see `charts.py`, `landscape.py`), PNG (see `pictures.py`), the page (see `report/`).
 
 Shapes live in a box that stretches with the page (`preserveAspectRatio="none"`, strokes that do not scale); words
 are HTML beside or above it, so that they keep their size on a phone.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from signals_assets.core.barrier.publication import html
-from signals_assets.core.charts import Bubble, Lane, Mark, Point, Series, label_rows
+from signals_assets.core.charts import Lane, Mark, Point, Series, label_places, label_rows
+from signals_assets.core.landscape import BOX, Panel, Sheet, Spot
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-LISTED: Final = 12
-"""Patterns whose names stand beside the map; the rest unfold."""
+NAMED: Final = 8
+"""Themes whose codes stand on the small maps."""
+_CODE: Final = (6.4, 3.0)
+_SMALL_CODE: Final = (15.0, 6.4)
+"""Width and height of a theme's code on the map, on a small one."""
 GROUPS: Final = 6
 """Colours of themes; a seventh theme starts again with the first."""
 
@@ -47,8 +52,8 @@ def short_day(day: date) -> str:
 
 def _svg(css: str, width: float, height: float, label: str, shapes: Sequence[str]) -> str:
     return (
-        f'<svg class="{css}" viewBox="0 0 {width:g} {height:g}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{esc(label)}">{"".join(shapes)}</svg>'
+        f'<svg class="{css}" viewBox="0 0 {width:g} {height:g}" preserveAspectRatio="none" role="img">'
+        f"<title>{esc(label)}</title>{''.join(shapes)}</svg>"
     )
 
 
@@ -102,6 +107,9 @@ def trend(series: Series, marks: Sequence[Mark], first: date, last: date, ceilin
         return 100 * (1 - min(value, top) / top)
 
     shapes = [_line("grid", 0, at, 100, at) for at in (0.5, 50, 99.5)]
+    if series.relabelled is not None:
+        start, end = (x(day) for day in series.relabelled)
+        shapes.append(f'<rect class="past" x="{start:.2f}" y="0" width="{max(end - start, 1):.2f}" height="100"/>')
     shapes += [_line("release", x(mark.day), 0, x(mark.day), 100) for mark in marks]
     if ceiling is not None and ceiling <= top:
         shapes.append(_line("ceiling", 0, y(ceiling), 100, y(ceiling)))
@@ -109,7 +117,8 @@ def trend(series: Series, marks: Sequence[Mark], first: date, last: date, ceilin
         upper = " ".join(f"{x(point.day):.2f},{y(point.high):.2f}" for point in run)
         lower = " ".join(f"{x(point.day):.2f},{y(point.low):.2f}" for point in reversed(run))
         middle = " ".join(f"{x(point.day):.2f},{y(point.value):.2f}" for point in run)
-        shapes.append(f'<polygon class="band" points="{upper} {lower}"/><polyline class="value" points="{middle}"/>')
+        css = "value past" if run[0].relabelled else "value"
+        shapes.append(f'<polygon class="band" points="{upper} {lower}"/><polyline class="{css}" points="{middle}"/>')
     # A line of no length with a round cap is a dot that stays round however the box is stretched.
     shapes += [_line("dot", x(p.day), y(p.value), x(p.day) + 0.01, y(p.value)) for p in series.daily]
     label = f"{series.name}, {short_day(first)} to {short_day(last)}"
@@ -121,13 +130,19 @@ def trend(series: Series, marks: Sequence[Mark], first: date, last: date, ceilin
 
 
 def _unbroken(series: Series) -> list[list[Point]]:
-    """The line in pieces: a day without a rate is a gap, not a slope."""
+    """The line in pieces: a day without a rate is a gap, not a slope; a relabelled past is a piece of its own.
+
+    The past's last point begins the next piece too, so that the line goes on.
+    """
     runs: list[list[Point]] = []
     for point in series.weekly:
-        if runs and (point.day - runs[-1][-1].day).days == 1:
-            runs[-1].append(point)
-        else:
+        last = runs[-1][-1] if runs else None
+        if last is None or (point.day - last.day).days != 1:
             runs.append([point])
+        elif last.relabelled and not point.relabelled:
+            runs.append([replace(last, relabelled=False), point])
+        else:
+            runs[-1].append(point)
     return runs
 
 
@@ -142,26 +157,88 @@ def _mark_labels(marks: Sequence[Mark], x: Callable[[date], float]) -> str:
     )
 
 
-def cluster_map(shown: Sequence[Bubble]) -> str:
-    """Bubbles with numbers; a list beside the map says what each number is."""
-    circles = "".join(
-        f'<g class="group{bubble.group % GROUPS}{" new" if bubble.new else ""}"><title>{esc(bubble.label)}: '
-        f'{esc(bubble.detail)}</title><circle cx="{bubble.x:.2f}" cy="{bubble.y:.2f}" r="{bubble.radius:.2f}"/>'
-        f'<text x="{bubble.x:.2f}" y="{bubble.y + 1.1:.2f}">{number}</text></g>'
-        for number, bubble in enumerate(shown, 1)
-    )
-    items = [
-        f'<li class="group{bubble.group % GROUPS}"><b>{number}</b> <span>{esc(bubble.label)}'
-        f"{' <em>new</em>' if bubble.new else ''}<small>{esc(bubble.detail)}</small></span></li>"
-        for number, bubble in enumerate(shown, 1)
+def landscape(panel: Panel) -> str:
+    """The newest map of a kind: themes as circles with their codes, patterns as dots tied to their theme by lines."""
+    sheet = panel.newest
+    centres = {theme.cluster_id: theme for theme in sheet.themes}
+    ties, dots = [], []
+    for pattern in sheet.patterns:
+        theme = centres.get(pattern.parent_id or "")
+        css = f"group{pattern.group % GROUPS}"
+        if theme is not None:
+            ties.append(f'<g class="{css}">{_line("tie", theme.x, theme.y, pattern.x, pattern.y)}</g>')
+        dots.append(f'<g class="{css}">{_told(pattern)}{_circle("pattern", pattern.x, pattern.y, 0.7)}</g>')
+    circles = [
+        f'<g class="group{theme.group % GROUPS}{" new" if theme.change == "new" else ""}">{_told(theme)}'
+        f"{_circle('theme', theme.x, theme.y, theme.radius)}</g>"
+        for theme in sheet.themes
     ]
-    rest = items[LISTED:]
-    more = (
-        f'<details><summary>{len(rest)} more</summary><ol class="legend">{"".join(rest)}</ol></details>' if rest else ""
+    places = label_places([(theme.x, theme.y) for theme in sheet.themes], *_CODE)
+    codes = [
+        (_line("leader", theme.x, theme.y, x, y) if (x, y) != (theme.x, theme.y) else "")
+        + f'<text x="{x:.2f}" y="{y + 0.9:.2f}">{esc(theme.code)}</text>'
+        for theme, (x, y) in zip(sheet.themes, places, strict=True)
+    ]
+    title = f"{panel.title}: {len(sheet.themes)} themes and {len(sheet.patterns)} patterns on {short_day(sheet.day)}"
+    return _map_svg("now", title, [*ties, *dots, *circles, *codes])
+
+
+def earlier(panel: Panel) -> str:
+    """The same map on the days before, in the same frame: what stayed is where it was."""
+    return "".join(
+        f"<figure>{_small_sheet(panel, sheet)}<figcaption>{short_day(sheet.day)}</figcaption></figure>"
+        for sheet in panel.sheets
     )
+
+
+def _small_sheet(panel: Panel, sheet: Sheet) -> str:
+    dots = [
+        f'<g class="group{one.group % GROUPS}">{_circle("pattern", one.x, one.y, 1.1)}</g>' for one in sheet.patterns
+    ]
+    first = {theme.cluster_id for theme in panel.newest.themes[:NAMED]}
+    named = [theme for theme in sheet.themes if theme.cluster_id in first]
+    places = label_places([(theme.x, theme.y) for theme in named], *_SMALL_CODE)
+    codes = [
+        f'<text x="{x:.2f}" y="{y + 1.8:.2f}">{esc(theme.code)}</text>'
+        for theme, (x, y) in zip(named, places, strict=True)
+    ]
+    title = f"{panel.title} on {short_day(sheet.day)}: {len(sheet.patterns)} patterns"
+    return _map_svg("small", title, [*dots, *codes])
+
+
+def _map_svg(css: str, title: str, shapes: Sequence[str]) -> str:
+    about = "Near means alike; the directions have no meaning. The table below says the same in words."
     return (
-        f'<div class="map"><svg viewBox="0 0 100 60" role="img" aria-label="Map of {len(shown)} patterns">'
-        f'{circles}</svg><div><ol class="legend">{"".join(items[:LISTED])}</ol>{more}</div></div>'
+        f'<svg class="map {css}" viewBox="0 0 {BOX[0]:g} {BOX[1]:g}" role="img"><title>{esc(title)}</title>'
+        f"<desc>{about}</desc>{''.join(shapes)}</svg>"
+    )
+
+
+def _told(spot: Spot) -> str:
+    return f"<title>{esc(spot.code)}, {esc(spot.label)}: {esc(spot.users)} users</title>"
+
+
+def _circle(css: str, x: float, y: float, radius: float) -> str:
+    return f'<circle class="{css}" cx="{x:.2f}" cy="{y:.2f}" r="{radius:.2f}"/>'
+
+
+def growth_bars(weekly: Sequence[float | None]) -> str:
+    """One bar for each week, the highest as high as the line; a week with too few is a short dash."""
+    top = max((share for share in weekly if share), default=1.0)
+    shapes = []
+    for week, share in enumerate(weekly):
+        start = 12.0 * week
+        if share is None:
+            shapes.append(_line("few", start + 2, 15, start + 8, 15))
+        else:
+            height = 15 * share / top
+            shapes.append(
+                f'<rect class="week" x="{start:.0f}" y="{16 - height:.2f}" width="10" height="{height:.2f}"/>'
+            )
+    told = ", ".join("too few" if share is None else percent(share) for share in weekly)
+    return (
+        f'<svg class="weeks" viewBox="0 0 {12 * len(weekly) - 2} 16" role="img"><title>By week: {told}</title>'
+        f"{''.join(shapes)}</svg>"
     )
 
 

@@ -3,12 +3,14 @@
 Every row is validated by its row model, so an example cannot drift from the contract.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from math import sin
 from typing import Any
 
 from signals_assets import tables
+from signals_assets.core.barrier.thresholds import Size
+from signals_assets.core.landscape import Standing
 from signals_assets.zones import Abstracted, _unpickled
 
 DAY = date(2026, 3, 29)
@@ -140,12 +142,29 @@ def proposal(number: int, name: str, users: int, **changes: Any) -> dict[str, An
 
 def cluster(number: int, theme: int, users: int, **changes: Any) -> dict[str, Any]:
     values = {
-        "cluster_id": f"C-{number:03d}", "level": "pattern", "parent_id": f"T-{theme}", "kind": "friction",
+        "cluster_id": f"C-{number:03d}", "level": "pattern", "parent_id": f"T-{theme:03d}", "kind": "friction",
         "terms": ["search", "timeout", "again", "slow"], "items": users * 3, "users": users, "sessions": users * 2,
         "change": "new" if number == 4 else "kept", "threshold": 0.5, "reclustered_on": DAY,
         "x": theme + 0.6 * sin(number * 1.9), "y": sin(theme * 2.1) + 0.5 * sin(number * 2.7),
     }  # fmt: skip
     return row(tables.Cluster, **{**values, **changes})
+
+
+def theme(number: int, users: int, **changes: Any) -> dict[str, Any]:
+    values = {"cluster_id": f"T-{number:03d}", "level": "theme", "parent_id": None, "x": number, "y": sin(number * 2.1)}
+    return cluster(number, number, users, **{**values, **changes})
+
+
+def behind(clusters: Sequence[Mapping[str, Any]], **sizes: Any) -> dict[str, Standing]:
+    """Standings that say the same of users and sessions as the rows of the clusters."""
+    return {
+        one["cluster_id"]: Standing(
+            Size(**{"users": one["users"], "sessions": one["sessions"], "organizations": 4, "largest": 1, **sizes}),
+            (None, 0.1, 0.1, 0.2),
+            "correction",
+        )
+        for one in clusters
+    }
 
 
 def ticket(key: str, type_: str, state: str, filed: int, **changes: Any) -> dict[str, Any]:
@@ -215,7 +234,10 @@ def example() -> dict[str, list[dict[str, Any]]]:
             proposal(13, "stale preview", 12, ready=False, waiting_for="seven_days", days_seen=4, stability=0.71),
             proposal(14, "rare thing", 2, organizations=1),
         ],
-        "clusters": [cluster(n, n % 4, users) for n, users in enumerate(CLUSTER_USERS)],
+        "clusters": [
+            *(theme(n, 90 - 10 * n) for n in range(4)),
+            *(cluster(n, n % 4, users) for n, users in enumerate(CLUSTER_USERS)),
+        ],
         "ticket_states": [
             ticket("SIG-1A2B3C4D", "repeated_rephrasing", "verified", 20, pull_request_id="41",
                    merged_on=days_before(9), released_in="2.5.0", released_on=days_before(4), verdict="improved"),

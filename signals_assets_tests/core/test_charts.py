@@ -1,14 +1,13 @@
-"""What charts show: one source per type, releases once, circles that do not hide each other, bands for sizes."""
+"""What charts show: one source per type, releases once, a relabelled past, labels that do not overlap."""
 
 from datetime import timedelta
-from math import hypot
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signals_assets.core.charts import bubbles, label_rows, lanes, nice_ceiling, rate_series, release_marks
-from signals_assets_tests.core.report_example import DAY, NAMES, cluster, days_before, rate, release, ticket
+from signals_assets.core.charts import label_places, label_rows, lanes, nice_ceiling, rate_series, release_marks
+from signals_assets_tests.core.report_example import DAY, NAMES, days_before, rate, release, ticket
 
 
 def test_series_prefer_detectors_and_fall_back_to_the_analyst() -> None:
@@ -41,32 +40,27 @@ def test_a_release_is_marked_once_however_many_types_it_moved() -> None:
     assert [mark.label for mark in release_marks(rows, until=DAY)] == ["2.4.0", "prompt v7"]
 
 
-@given(st.lists(st.tuples(st.integers(5, 400), st.floats(-9, 9), st.floats(-9, 9)), min_size=1, max_size=14))
-def test_circles_stay_in_the_box(found: list[tuple[int, float, float]]) -> None:
-    rows = [cluster(n, n % 3, users, x=x, y=y) for n, (users, x, y) in enumerate(found)]
-    for bubble in bubbles(rows, {}, "company"):
-        assert bubble.radius <= bubble.x <= 100 - bubble.radius
-        assert bubble.radius <= bubble.y <= 60 - bubble.radius
+def test_days_that_were_counted_later_are_marked_as_relabelled() -> None:
+    rows = [rate("correction", 0.2, days_before(age)) for age in range(5)]
+    past = [{**row, "about_day": row["day"], "day": DAY} for row in rows if row["day"] <= days_before(3)]
+    (series,) = rate_series(rows, NAMES, until=DAY, restated=past)
+    assert [point.relabelled for point in series.weekly] == [True, True, False, False, False]
+    assert series.relabelled == (days_before(4), days_before(3))
+    (plain,) = rate_series(rows, NAMES, until=DAY)
+    assert plain.relabelled is None
 
 
-def test_circles_at_one_place_are_moved_apart() -> None:
-    rows = [cluster(n, 1, 20, x=0.0, y=0.0) for n in range(6)]
-    circles = bubbles(rows, {}, "company")
-    for position, one in enumerate(circles):
-        for other in circles[position + 1 :]:
-            assert hypot(one.x - other.x, one.y - other.y) > 0.9 * (one.radius + other.radius)
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 60)), max_size=12))
+def test_labels_never_lie_on_each_other_and_stay_in_the_box(found: list[tuple[float, float]]) -> None:
+    places = label_places(found, 6.0, 3.0)
+    for position, (x, y) in enumerate(places):
+        assert 3 <= x <= 97
+        assert 1.5 <= y <= 58.5
+        assert all(abs(x - left) >= 6 or abs(y - top) >= 3 for left, top in places[position + 1 :])
 
 
-def test_the_size_of_a_circle_tells_the_band_not_the_count() -> None:
-    sizes = {
-        users: bubbles([cluster(1, 1, users), cluster(2, 1, 90)], {}, "company")[1].radius for users in (20, 49, 50)
-    }
-    assert sizes[20] == sizes[49] < sizes[50]
-
-
-def test_clusters_that_are_gone_or_too_small_are_not_shown() -> None:
-    rows = [cluster(1, 1, 40), cluster(2, 1, 40, change="gone"), cluster(3, 1, 4)]
-    assert [bubble.label for bubble in bubbles(rows, {}, "company")] == ["friction 001"]
+def test_a_label_alone_lies_where_it_belongs() -> None:
+    assert label_places([(50.0, 30.0)], 6.0, 3.0) == [(50.0, 30.0)]
 
 
 def test_lanes_are_the_newest_tickets_with_what_happened_to_them() -> None:

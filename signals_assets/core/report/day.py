@@ -9,7 +9,9 @@ from datetime import date, timedelta
 from typing import Final
 
 from signals_assets.core.charts import HISTORY_DAYS, Rows, display_name
+from signals_assets.core.landscape import Standing
 from signals_assets.core.rereading import Change
+from signals_assets.core.taxonomy_history import Decision
 from signals_assets.settings import Audience
 from signals_assets.tables import TABLES
 
@@ -36,6 +38,9 @@ class Day:
     audience: Audience
     coverage: Mapping[str, Mapping[str, int]]
     changes: Sequence[Change] = ()
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    decisions: Sequence[Decision] = ()
+    errors: Mapping[str, Mapping[date, float | None]] = field(default_factory=dict)
 
     def rows(self, table: str) -> Rows:
         """The table's rows as of the day, in the order of their keys: however they were stored, one page results."""

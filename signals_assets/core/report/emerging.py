@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from signals_assets.core import svg
 from signals_assets.core.barrier.thresholds import band, shown
-from signals_assets.core.charts import bubbles
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import dashed, folded, number_of
 from signals_assets.core.svg import esc, percent, short_day
@@ -28,8 +26,7 @@ def what_is_new(at: Day) -> Section:
     # Intents concern every session and come in numbers: what is rarer stands before them.
     proposals.sort(key=lambda row: (not row["ready"], row["kind"] == "intent", -row["users"], row["proposal_id"]))
     ready = sum(row["ready"] for row in proposals)
-    patterns = bubbles(at.rows("clusters"), at.names, at.audience)
-    if not (proposals or patterns):
+    if not proposals:
         return Section(*section, "Nothing new that enough people share.")
     lead = f"{number_of(len(proposals), 'proposed category', 'proposed categories')}, {ready} ready for a decision."
     lead += "" if at.audience == "self" else " What concerns too few people is not shown."
@@ -37,11 +34,6 @@ def what_is_new(at: Day) -> Section:
     body = "".join(cards[:CARDS])
     if cards[CARDS:]:
         body += folded(f"{len(cards) - CARDS} more", "".join(cards[CARDS:]))
-    if patterns:
-        note = "Each circle is a pattern of alike moments; its area follows the users behind it, its colour the theme."
-        if at.audience != "self":
-            note += " Patterns carry ids until a person accepts a name; analysts see their words in the table clusters."
-        body += f'<p class="note">{note}</p>{svg.cluster_map(patterns)}'
     lines = [(_proposal_words(at, row), "taxonomy_proposals") for row in proposals if row["ready"]]
     return Section(*section, lead, body, lines[:3])
 

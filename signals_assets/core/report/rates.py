@@ -11,7 +11,7 @@ from signals_assets.core import svg
 from signals_assets.core.charts import ANALYST_CHANGED, WEEK, Mark, Rows, Series, rate_series, release_marks, span
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import axis_top, folded, resting_on, table_of, too_few
-from signals_assets.core.svg import esc, percent
+from signals_assets.core.svg import esc, percent, short_day
 
 PUBLIC: Final = (
     "Share of the day's users with each kind of friction, with noise (differential privacy): each user counts in few "
@@ -113,7 +113,9 @@ def _state_badge(level: Mapping[str, Any] | None) -> str:
 
 
 def _trends(at: Day, kind: str) -> str:
-    series = rate_series(at.history("friction_rates"), at.names, until=at.day, kind=kind)
+    series = rate_series(
+        at.history("friction_rates"), at.names, until=at.day, kind=kind, restated=at.history("restated_rates")
+    )
     ends = span(point.day for one in series for point in (*one.weekly, *one.daily))
     if ends is None or ends[0] == ends[1]:
         return ""
@@ -121,7 +123,8 @@ def _trends(at: Day, kind: str) -> str:
     ceilings = at.ceilings() if kind == "friction" else {}
     pictures = [
         f"<figure><figcaption><h3>{esc(one.name)}</h3><span>{percent(one.newest.value)}</span></figcaption>"
-        f"{svg.trend(one, _marks(at, one, marks, ends[0]), *ends, ceilings.get(one.type))}</figure>"
+        f"{svg.trend(one, _marks(at, one, marks, ends[0]), *ends, ceilings.get(one.type))}"
+        f"{_relabelled(at, one)}</figure>"
         for one in series
         if one.newest
     ]
@@ -132,6 +135,21 @@ def _trends(at: Day, kind: str) -> str:
     more = pictures[TRENDS:]
     fold = folded(f"{len(more)} more", f'<div class="trends">{"".join(more)}</div>') if more else ""
     return f'{note}<div class="trends">{"".join(pictures[:TRENDS])}</div>{fold}'
+
+
+def _relabelled(at: Day, series: Series) -> str:
+    """What the shaded part of a picture is: days that were counted again after the type was accepted."""
+    if series.relabelled is None:
+        return ""
+    first, last = series.relabelled
+    accepted = [
+        one.version for one in at.decisions
+        if (one.action, one.kind, one.slug, one.applied) == ("accept", series.kind, series.type, True)
+    ]  # fmt: skip
+    version = f" as version {accepted[-1]} of the taxonomy" if accepted else ""
+    days = short_day(first) if first == last else f"{short_day(first)} to {short_day(last)}"
+    words = f"Shaded and dashed: {days}, relabelled from the past after the type was accepted{version}."
+    return f'<p class="note">{esc(words)}</p>'
 
 
 def _marks(at: Day, series: Series, releases: Sequence[Mark], first: date) -> list[Mark]:

@@ -107,4 +107,4 @@ def _proof(row: Mapping[str, Any]) -> str:
 def _e_words(value: float | None) -> str:
     if value is None:
         return ""
-    return "e over 10 000" if value > 10_000 else f"e {value:.3g}"
+    return "e over 10 000" if value > 10_000 else f"e {value:.0f}" if value >= 10 else f"e {value:.2g}"

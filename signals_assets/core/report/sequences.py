@@ -27,7 +27,7 @@ def backend_errors(at: Day) -> Section:
     lead += "Coincides is not causes: the error comes shortly before the friction in the same sessions."
     lines = [
         [
-            f"<code>{esc(row['template'])}</code><small>{esc(row['service'])}</small>",
+            f'<code class="template">{esc(row["template"])}</code><small>{esc(row["service"])}</small>',
             esc(at.name(row["type"])),
             f"{row['ratio']:.1f} times<small>{row['low']:.1f} to {row['high']:.1f}</small>",
             f"{row['observed']:g}<small>{row['expected']:g} expected by chance</small>",
