@@ -280,7 +280,10 @@ def pull_request_rows(day: date, records: Iterable[Record], *, known_on: date) -
             opened_at=_moment(record["opened_at"]),
             merged_at=None if record.get("merged_at") is None else _moment(record["merged_at"]),
             files=list(record.get("files") or ()),
-            ticket_keys=ticket_keys(record.get("branch"), record.get("title"), record.get("body")),
+            ticket_keys=[
+                *ticket_keys(record.get("branch"), record.get("title"), record.get("body")),
+                *(record.get("ticket_keys") or ()),
+            ],
             released_in=_labelled("version", record.get("released_in")),
         )
         for identity, record in sorted(newest.items())

@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from signals_assets.core.barrier.publication import markdown
@@ -31,8 +31,6 @@ from signals_assets.resources.code_host import (
     git,
 )
 from signals_assets.resources.http import Answer, Http, address
-
-Mode = Literal["dry-run", "live"]
 
 PAGE: Final = 100
 _KEPT_ANSWERS: Final = 500
@@ -90,12 +88,18 @@ class GitHub:
         answer = self._asked(self._url(path, query), absent=absent)
         return None if answer is None else answer.json()
 
-    def pages(self, path: str, *, of: str | None = None, **query: str | int) -> Iterator[dict[str, Any]]:
-        """Every item of a list, page after page; `of` names the list where it stands inside an object."""
+    def pages(
+        self, path: str, *, of: str | None = None, absent: bool = False, **query: str | int
+    ) -> Iterator[dict[str, Any]]:
+        """Every item of a list, page after page; `of` names the list where it stands inside an object.
+
+        With `absent`, nothing where the list does not exist.
+        """
         url: str | None = self._url(path, {"per_page": PAGE, **query})
         while url is not None:
-            answer = self._asked(url, absent=False)
-            assert answer is not None
+            answer = self._asked(url, absent=absent)
+            if answer is None:
+                return
             content = answer.json()
             yield from content if of is None else content[of]
             found = _NEXT.search(answer.headers.get("link", ""))
@@ -159,9 +163,9 @@ class GitHubCodeHost(CodeHost):
 
     name = "github"
 
-    def __init__(self, github: GitHub, *, mode: Mode = "dry-run", folder: Path) -> None:
-        """`mode` dry-run: drafts are written to `folder` instead of being opened."""
-        self._github, self._mode, self._folder = github, mode, folder
+    def __init__(self, github: GitHub, *, dry_run: bool = True, folder: Path) -> None:
+        """`dry_run`: drafts are written to `folder` instead of being opened."""
+        self._github, self._dry_run, self._folder = github, dry_run, folder
         self._changed_files: dict[tuple[int, str], tuple[str, ...]] = {}
 
     @property
@@ -193,7 +197,7 @@ class GitHubCodeHost(CodeHost):
         found = self._pull_request_from(draft.branch)
         if found is not None:
             return found
-        if self._mode == "dry-run":
+        if self._dry_run:
             return self._written(draft)
         if self._head(draft.branch) is None:
             self._make_branch(draft, default)
@@ -226,7 +230,7 @@ class GitHubCodeHost(CodeHost):
 
     def check(self) -> str:
         """The repository, its default branch, and whether drafts are opened."""
-        drafts = "drafts are opened" if self._mode == "live" else "dry run: drafts are written as files"
+        drafts = "dry run: drafts are written as files" if self._dry_run else "drafts are opened"
         return f"github: {self._github.repository}, default branch {self._default()}, {drafts}"
 
     def _changed(self, number: int, head: str) -> tuple[str, ...]:

@@ -91,6 +91,12 @@ def test_only_the_newest_state_of_a_pull_request_is_kept():
         assert coverage.skipped == {"superseded": 1}
 
 
+def test_tickets_that_a_record_lists_stand_beside_those_that_its_texts_name():
+    told = {"pull_request_id": "7", "title": "t", "branch": "fix/sig-1a2b3c4d", "state": "open", "opened_at": NOON}
+    rows, _ = records.pull_request_rows(DAY, [told | {"ticket_keys": ["ENG-12"]}], known_on=DAY)
+    assert rows[0].ticket_keys == ["SIG-1A2B3C4D", "ENG-12"]
+
+
 def test_a_users_outcome_is_kept_once_under_the_pseudonym():
     told = {"user_id": "ann", "outcome": "churned", "happened_at": NOON}
     rows, coverage = records.user_outcome_rows(DAY, [told, told], key=KEY, known_on=date(2026, 1, 6))

@@ -39,7 +39,7 @@ def github(server, waits, **values):
 
 @pytest.fixture
 def host(server, waits, tmp_path):
-    return GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path)
+    return GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path)
 
 
 class People:
@@ -131,7 +131,7 @@ def test_a_repository_that_knows_no_drafts_says_so_and_opens_nothing_else(waits,
     with GitHubServer(drafts_allowed=False) as server:
         server.commit("main", FILES, at=f"{DAY}T08:00:00Z")
         with pytest.raises(GitHubError, match="plan allow draft"):
-            GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path).open_draft(draft())
+            GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path).open_draft(draft())
         assert server.pulls == {}
 
 
@@ -140,12 +140,12 @@ def test_a_crash_after_any_request_leaves_one_commit_one_branch_and_one_pull_req
     for number in range(1, 40):
         with GitHubServer() as server:
             server.commit("main", FILES, at=f"{DAY}T08:00:00Z")
-            host = GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path)
+            host = GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path)
             try:
                 with dying(number):
                     host.open_draft(draft())
             except Crashed:
-                again = GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path)
+                again = GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path)
                 assert again.open_draft(draft()) == again.open_draft(draft())
                 assert server.branches() == ["main", BRANCH]
                 assert len(server.pulls) == 1
@@ -161,7 +161,7 @@ def test_every_fault_at_every_request_leaves_one_of_everything(server, waits, tm
     for request in ("GET .*agent$", "GET .*/ref/", "GET .*/trees", "POST .*/blobs", "POST .*/trees", "POST .*/commits",
                     "POST .*/refs", "POST .*/pulls", "GET .*/pulls"):  # fmt: skip
         server.fail(kind, request)
-    host = GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path)
+    host = GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path)
     assert host.open_draft(draft()) == "https://github.example/team/agent/pull/1"
     assert (len(server.pulls), len(server.commits), server.branches()) == (1, 2, ["main", BRANCH])
     assert len(waits) == 9 - (kind == "cut")  # half of a 404 is a 404, too
@@ -169,7 +169,7 @@ def test_every_fault_at_every_request_leaves_one_of_everything(server, waits, tm
 
 def test_many_drafts_through_an_unreliable_line_are_each_there_once(server, waits, tmp_path):
     server.chance(7, 0.25, ["too_many", "error", "before", "after", "cut"])
-    host = GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path)
+    host = GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path)
     references = {1: [], 2: []}
     for turn in references:
         for number in range(8):
@@ -219,7 +219,7 @@ def test_a_tree_that_github_cuts_off_is_read_folder_by_folder(waits, tmp_path):
 
 def test_a_repository_without_a_commit_has_no_files(waits, tmp_path):
     with GitHubServer() as server:
-        host = GitHubCodeHost(github(server, waits), mode="live", folder=tmp_path)
+        host = GitHubCodeHost(github(server, waits), dry_run=False, folder=tmp_path)
         assert (host.files(), host.read("prompt.md")) == ([], None)
         with pytest.raises(CodeHostError, match="no commit yet"):
             host.open_draft(draft())
@@ -279,7 +279,7 @@ def test_a_server_that_stays_down_is_asked_five_times(host, server, waits):
 def test_an_answer_that_takes_too_long_counts_as_lost(server, waits, tmp_path):
     server.fail("hang", "POST .*/pulls")
     slow = GitHub("team/agent", "token", base_url=server.url, sleep=waits, timeout_seconds=0.3)
-    host = GitHubCodeHost(slow, mode="live", folder=tmp_path)
+    host = GitHubCodeHost(slow, dry_run=False, folder=tmp_path)
     assert host.open_draft(draft()) == "https://github.example/team/agent/pull/1"
     assert len(server.pulls) == 1
 

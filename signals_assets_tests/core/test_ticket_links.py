@@ -1,0 +1,46 @@
+"""Identifiers of the tracker in pull requests, by Linear's rules."""
+
+import pytest
+
+from signals_assets.core.ticket_links import linked_tickets
+
+TEAMS = ("ENG", "AI2")
+
+
+@pytest.mark.parametrize(
+    ("branch", "title", "body", "found"),
+    [
+        ("maria/eng-123-search-forgets", "Search forgets", "", ["ENG-123"]),
+        ("main", "ENG-7: search forgets", None, ["ENG-7"]),
+        ("fix", "Fix", "Fixes ENG-7", ["ENG-7"]),
+        ("fix", "Fix", "This part of AI2-9 and ENG-7, eng-8 closes not OPS-3.", ["AI2-9", "ENG-7", "ENG-8"]),
+        ("fix", "Fix", "Resolves: https://linear.app/team/issue/ENG-12/search-forgets", ["ENG-12"]),
+        ("eng-1-eng-2", "ENG-1", "closes ENG-1", ["ENG-1", "ENG-2"]),
+    ],
+)  # fmt: skip
+def test_an_identifier_links_from_branch_and_title_and_behind_a_magic_word(branch, title, body, found):
+    assert linked_tickets(branch, title, body, TEAMS) == found
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "As in ENG-7, users repeat themselves.",
+        "<!-- Fixes ENG-7 --> the template's own words",
+        "<!-- Fixes ENG-7",
+        "Fixes OPS-7, UTF-8 and SHA-256.",
+        "prefixes ENG-7",
+        "Fixes ENG-0, ENG-07",
+    ],
+)
+def test_a_mention_in_the_body_another_team_or_what_only_looks_like_one_links_nothing(body):
+    assert linked_tickets("work", "Work on UTF-8", body, TEAMS) == []
+
+
+def test_parts_of_longer_words_are_no_identifiers():
+    assert linked_tickets("feng-12", "XENG-12 and ENG-12a", None, TEAMS) == []
+
+
+def test_without_teams_nothing_is_an_identifier():
+    assert linked_tickets("eng-12", "ENG-12", "Fixes ENG-12", ()) == []
+    assert linked_tickets("eng-12", "ENG-12", "Fixes ENG-12", (".*",)) == []
