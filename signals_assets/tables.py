@@ -800,6 +800,7 @@ class ReleaseCorrelation(Row):
     users_after: str = Field(description="Distinct users on the release, as a band.")
     sessions_after: str = Field(description="Sessions on the release, as a band.")
     comparisons: int = Field(description="Size of the family controlled.")
+    incidents: int = Field(0, description="Days since the release set apart: many types moved at once, whatever ran.")
 
 
 class ErrorCorrelation(Row):

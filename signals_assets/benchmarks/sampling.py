@@ -17,8 +17,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from signals_assets.core.arrays import add_up
 from signals_assets.core.selection import estimated_tokens, select
-from signals_assets.core.statistics import add_up, effective_number, interval
+from signals_assets.core.statistics import effective_number, interval
 
 DAY: Final = date(2026, 1, 5)
 BASE: Final = (-1.5, -3.0, -4.0)

@@ -11,10 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.arrays import add_up
 from signals_assets.core.barrier.thresholds import ACCOUNT_DAYS
 from signals_assets.core.levels import LevelInput
 from signals_assets.core.outcomes import Effect
-from signals_assets.core.statistics import add_up, compare, interval
+from signals_assets.core.statistics import compare, interval
 from signals_assets.core.user_days import Cells, CountedType, Counts, day_number
 from signals_assets.settings import Audience
 

@@ -17,14 +17,13 @@ from typing import Final, Literal
 
 import numpy as np
 
+from signals_assets.core.arrays import Floats, Integers
 from signals_assets.core.detectors import examine
 from signals_assets.core.sessions import Session
 from signals_assets.core.statistics import (
     EQUIVALENCE_POINTS,
     EQUIVALENCE_SHARE,
     Cohort,
-    Floats,
-    Integers,
     benjamini_hochberg,
     compare,
     standardised_difference,

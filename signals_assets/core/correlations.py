@@ -1,21 +1,22 @@
 """Stage 6 · correlations. What rises with which release, how often each friction is met, what intents cost.
 
 Put here: `friction_rates`, `release_correlations`, `intent_trends`: published rows from `Counts`.
-Not here: counting (see `user_days.py`), tests and intervals (see `statistics.py`), what happens inside sessions:
-backend errors and leading indicators (see `within_sessions.py`), the thresholds (see `barrier/thresholds.py`).
+Not here: counting (see `user_days.py`), tests and intervals (see `statistics.py`), what a release is compared with (see
+`releases.py`), what happens inside sessions, the thresholds (see `barrier/thresholds.py`).
 
 Every function returns its rows and a `Coverage`: what was withheld for too few users is counted, never silent.
 """
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any, Final, Literal, cast
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.arrays import add_up
 from signals_assets.core.barrier.differential import Noisy, Spending, bounded, quantile
 from signals_assets.core.barrier.differential import Release as NoisyRelease
 from signals_assets.core.barrier.thresholds import (
@@ -37,18 +38,10 @@ from signals_assets.core.barrier.thresholds import (
 )
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import pseudonym
-from signals_assets.core.statistics import (
-    CONFIRMED_RATE,
-    Comparison,
-    Integers,
-    Judgement,
-    add_up,
-    compare,
-    interval,
-    judge,
-)
+from signals_assets.core.releases import COLUMN, Finding, Judged, findings, judged, lines
+from signals_assets.core.statistics import Comparison, interval
 from signals_assets.core.taxonomy import Taxonomy
-from signals_assets.core.user_days import ANY, UNKNOWN, Cells, CountedType, Counts, Rows, day_number, records
+from signals_assets.core.user_days import ANY, UNKNOWN, Cells, CountedType, Counts, Rows, day_number
 from signals_assets.settings import Audience
 from signals_assets.tables import (
     Evidence,
@@ -63,20 +56,9 @@ from signals_assets.tables import (
 
 Label = Callable[[str, str], str]
 """(what it is, the word as it came) -> what may be published in its place."""
-ReleaseKind = Literal["version", "prompt", "model"]
-
-OPEN_DAYS: Final = 14
-"""How long after its day a release is compared."""
-BASELINE_DAYS: Final = 28
-"""How far before a release its baseline reaches, unless the rate changed since."""
 RATE_WINDOWS: Final[tuple[int, ...]] = (1, 7)
 TREND_DAYS: Final = 7
 SLICES: Final[tuple[str, ...]] = ("all", "agent_version", "intent", "agent_model", "prompt_version")
-_RELEASE_COLUMN: Final[Mapping[ReleaseKind, str]] = {
-    "version": "agent_version",
-    "prompt": "prompt_version",
-    "model": "agent_model",
-}
 _NUMBERED: Final = re.compile(r"v?\d{1,6}(?:\.\d{1,6}){0,3}")
 
 
@@ -400,223 +382,58 @@ def public_rates(day: date, counts: Counts, told: Noisy, *, types: Sequence[Coun
 # --- releases ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Shipped:
-    """A release in its agent's order."""
-
-    word: str
-    on: int
-    listed: bool
-    """False for a version that sessions ran but no release tells about: part of the order, never compared."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Line:
-    """One agent's releases of one kind and the counts by them, for the types of one source."""
-
-    agent: str
-    kind: ReleaseKind
-    source: Source
-    types: Sequence[CountedType]
-    shipped: Sequence[_Shipped]
-    counts: Counts
-    cells: Cells
-    position: Integers
-    """Per cell: index of the release its sessions ran."""
-
-    def window(self, release: int, first: int, last: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Cells before and after a release, among the releases from `first` up to (without) `last`."""
-        recent = self.cells.columns["about"] >= self.shipped[release].on - BASELINE_DAYS
-        before = recent & (self.position >= first) & (self.position < release)
-        return before, recent & (self.position >= release) & (self.position < last)
-
-    def compared(
-        self, release: int, bounds: Sequence[tuple[int, int]]
-    ) -> list[tuple[Comparison, NDArray[np.bool_], NDArray[np.bool_]]]:
-        """Compare each type at a release within its own bounds (first, last); equal bounds share the work."""
-        results: dict[int, tuple[Comparison, NDArray[np.bool_], NDArray[np.bool_]]] = {}
-        for first, last in sorted(set(bounds)):
-            rows = np.array([row for row, found in enumerate(bounds) if found == (first, last)], dtype=np.int64)
-            before, after = self.window(release, first, last)
-            comparisons = compare(self.cells.cohort(before).of_types(rows), self.cells.cohort(after).of_types(rows))
-            results.update({int(row): (found, before, after) for row, found in zip(rows, comparisons, strict=True)})
-        return [results[row] for row in range(len(bounds))]
-
-
-@dataclass(frozen=True, slots=True)
-class _Finding:
-    """One open release and one type: what the comparison says, before the family is judged."""
-
-    line: _Line
-    release: int
-    row: int
-    comparison: Comparison
-    before: NDArray[np.bool_]
-    after: NDArray[np.bool_]
-    section: tuple[bool, int]
-    """Findings of one section and type could all be the echo of one change."""
-
-    def explained_by(self, other: "_Finding") -> bool:
-        """Whether the other release shows the same change of the same type more strongly."""
-        return (
-            self.line is other.line
-            and self.row == other.row
-            and self.section == other.section
-            and self.comparison.z * other.comparison.z > 0
-            and abs(other.comparison.z) > abs(self.comparison.z)
-        )
-
-
 def release_correlations(
     day: date, counts: Counts, releases: Rows, *, types: Sequence[CountedType], audience: Audience, label: Label
 ) -> tuple[list[ReleaseCorrelation], Coverage]:
-    """Every open release (of the last 14 days) against what was run before it, for every type.
+    """Every open release against what was run before it, for every type (see `releases.py`).
 
-    After: sessions that ran the release or a later one, up to the next release that itself changed the type. Before:
-    sessions that ran an older one, from 28 days before the release on (users who have not switched yet
-    included), back to the last release that changed the type. Sessions without a version count by date: their
-    release's own day still belongs to what was before. The day's family is everything compared here.
+    The day's family is everything compared here.
     """
-    findings: list[_Finding] = []
-    for line in _lines(day, counts, releases, types):
-        findings += _findings(day, line)
-    judgements = judge([finding.comparison for finding in findings])
-    strong = [
-        finding
-        for finding, judged in zip(findings, judgements, strict=True)
-        if judged.evidence in ("suspected", "confirmed")
-    ]
-    rows: list[ReleaseCorrelation] = []
-    withheld = 0
-    for finding, judged in zip(findings, judgements, strict=True):
-        echo = any(finding.explained_by(other) for other in strong)
-        row = _release_row(day, finding, judged, echo, audience, label)
-        withheld += row.evidence == "not_enough_data"
-        rows.append(row)
+    found = [finding for line in lines(day, counts, releases, types) for finding in findings(day_number(day), line)]
+    rows = [_release_row(day, one, counts, audience, label) for one in judged(found)]
+    withheld = sum(row.evidence == "not_enough_data" for row in rows)
     rows.sort(key=lambda row: (row.agent_name, row.release_kind, row.released_on, row.version, row.kind, row.type))
     skipped = {"not_enough_data": withheld} if withheld else {}
     return rows, Coverage(asked=len(rows), answered=len(rows) - withheld, skipped=skipped)
 
 
-def _lines(day: date, counts: Counts, releases: Rows, types: Sequence[CountedType]) -> list[_Line]:
-    view = counts.as_of(day).window(day, OPEN_DAYS + BASELINE_DAYS + 1)
-    names = ("agent_name", "kind", "version", "released_at", "known_on")
-    told: dict[tuple[str, str], dict[str, int]] = {}
-    for agent, kind, version, released_at, known_on in records(releases, names):
-        on = int(released_at // 86_400_000_000)
-        if known_on <= day and on <= day_number(day):
-            versions = told.setdefault((agent, kind), {})
-            versions[version] = min(versions.get(version, on), on)
-    lines = []
-    for (agent, kind), versions in sorted(told.items()):
-        if max(versions.values()) <= day_number(day) - OPEN_DAYS:
-            continue
-        of_agent = view.where(view["agent"] == view.code("agent", agent))
-        for source in ("detector", "analyst"):
-            chosen = [item for item in types if item.source == source]
-            if chosen:
-                lines.append(_line(agent, cast(ReleaseKind, kind), source, chosen, versions, of_agent))
-    return lines
-
-
-def _line(
-    agent: str,
-    kind: ReleaseKind,
-    source: Source,
-    types: Sequence[CountedType],
-    versions: Mapping[str, int],
-    counts: Counts,
-) -> _Line:
-    column = _RELEASE_COLUMN[kind]
-    cells = counts.cells(source, [(item.kind, item.type) for item in types], ("user", "organization", "about", column))
-    codes, days = cells.columns[column], cells.columns["about"]
-    words = counts.words[column]
-    shipped = [_Shipped(word, on, True) for word, on in versions.items()]
-    shipped += [
-        _Shipped(words[code], int(days[codes == code].min()), False)
-        for code in np.unique(codes)
-        if code >= 0 and words[code] not in versions
-    ]
-    shipped.sort(key=lambda release: (release.on, release.word))
-    place = {release.word: index for index, release in enumerate(shipped)}
-    of_code = np.array([*(place.get(word, -1) for word in words), -1], dtype=np.int64)
-    by_date = np.searchsorted(np.array([release.on for release in shipped]), days, side="left") - 1
-    position = np.where(codes >= 0, of_code[codes], by_date)
-    return _Line(agent, kind, source, types, shipped, counts, cells, position)
-
-
-def _findings(day: date, line: _Line) -> list[_Finding]:
-    changes = _changes(line)
-    findings = []
-    for release, shipped in enumerate(line.shipped):
-        if not shipped.listed or shipped.on <= day_number(day) - OPEN_DAYS:
-            continue
-        bounds = [
-            (
-                max((c for c in changed if c < release), default=-1),
-                min((c for c in changed if c > release), default=1 << 30),
-            )
-            for changed in changes
-        ]
-        for row, (comparison, before, after) in enumerate(line.compared(release, bounds)):
-            section = (release in changes[row], release if release in changes[row] else bounds[row][0])
-            findings.append(_Finding(line, release, row, comparison, before, after, section))
-    return findings
-
-
-def _changes(line: _Line) -> list[list[int]]:
-    """Per type the releases at which its rate changed beyond doubt, oldest first.
-
-    Each release's own sessions against those since the last such change. The e-value has to carry a family of
-    all types and releases seen here by itself, so a false cut of the baseline is rarer than a false confirmation.
-    """
-    changes: list[list[int]] = [[] for _ in line.types]
-    first_day = int(line.cells.columns["about"].min()) if len(line.cells.weight) else 0
-    candidates = [index for index, shipped in enumerate(line.shipped) if shipped.on > first_day]
-    needed = len(line.types) * max(len(candidates), 1) / CONFIRMED_RATE
-    for release in candidates:
-        bounds = [(changed[-1] if changed else -1, release + 1) for changed in changes]
-        for row, (comparison, _, _) in enumerate(line.compared(release, bounds)):
-            if comparison.enough and comparison.e_value >= needed:
-                changes[row].append(release)
-    return changes
-
-
-def _release_row(
-    day: date, finding: _Finding, judged: Judgement, echo: bool, audience: Audience, label: Label
-) -> ReleaseCorrelation:
+def _release_row(day: date, one: Judged, counts: Counts, audience: Audience, label: Label) -> ReleaseCorrelation:
+    finding, judgement, echo = one.finding, one.judgement, one.echo
     line, comparison = finding.line, finding.comparison
     shipped, item = line.shipped[finding.release], line.types[finding.row]
-    before, after = (_size(line.counts, line.cells, mask) for mask in (finding.before, finding.after))
+    before, after = (_size(counts, line.cells, mask) for mask in (finding.before, finding.after))
     groups_shown = size_shown(audience, before) and size_shown(audience, after)
-    evidence: Evidence = judged.evidence if groups_shown else "not_enough_data"
+    evidence: Evidence = judgement.evidence if groups_shown else "not_enough_data"
     evidence = "none" if echo and evidence in ("suspected", "confirmed") else evidence
     fewest = min(before.sessions, after.sessions)
     told = evidence != "not_enough_data"
-    figures = _figures(finding, before, after, told, audience) if groups_shown else {}
+    figures = _figures(finding, counts, before, after, told, audience) if groups_shown else {}
     known = "effect" in figures or audience == "self"
-    detectable = comparison.smallest_detectable(judged.comparisons) if known and before.sessions else None
+    detectable = comparison.smallest_detectable(judgement.comparisons) if known and before.sessions else None
     return ReleaseCorrelation(
         day=day,
         agent_name=label("agent", line.agent),
         release_kind=line.kind,
-        version=label(_RELEASE_COLUMN[line.kind], shipped.word),
+        version=label(COLUMN[line.kind], shipped.word),
         released_on=date(1970, 1, 1) + timedelta(days=shipped.on),
         kind=item.kind,
         type=item.type,
         source=line.source,
         verdict=verdict(comparison, evidence, item.kind) if not echo else "inconclusive",
         evidence=evidence,
-        q=rounded_q(judged.q, audience) if judged.q is not None and told and known else None,
+        q=rounded_q(judgement.q, audience) if judgement.q is not None and told and known else None,
         smallest_detectable=None if detectable is None else rounded_high(detectable, fewest, audience),
         users_after=band(after.users if groups_shown else 0, audience),
         sessions_after=band(after.sessions if groups_shown else 0, audience),
-        comparisons=family(judged.comparisons, audience),
+        comparisons=family(judgement.comparisons, audience),
+        incidents=finding.incidents,
         **figures,
     )
 
 
-def _figures(finding: _Finding, before: Size, after: Size, told: bool, audience: Audience) -> dict[str, float]:
+def _figures(
+    finding: Finding, counts: Counts, before: Size, after: Size, told: bool, audience: Audience
+) -> dict[str, float]:
     """The figures of a comparison: each rate where enough users are and are not concerned, the rest where both are.
 
     A rate does not depend on whether there was enough data to compare it: that lies with the other side's hidden count.
@@ -625,7 +442,7 @@ def _figures(finding: _Finding, before: Size, after: Size, told: bool, audience:
     events, user = line.cells.events[finding.row], line.cells.columns["user"]
     spared = events < line.cells.weight - 1e-9
     known = [
-        part_shown(audience, line.counts.users(user[mask & (events > 0)]), line.counts.users(user[mask & spared]))
+        part_shown(audience, counts.users(user[mask & (events > 0)]), counts.users(user[mask & spared]))
         for mask in (finding.before, finding.after)
     ]
     figures: dict[str, float] = {}

@@ -4,11 +4,11 @@ Put here: comparing two cohorts (`compare`), one rate's interval (`interval`), f
 `e_benjamini_hochberg`, `judge`). Pure functions of arrays.
 Not here: which cohorts are compared and who may see the result (see `correlations.py`), counting (see `user_days.py`).
 
-Method of `compare` ("JK-Day"): difference of the two rates, the first standardised to the second's mix of
-weekdays and weekends, the sessions of one user counting less the more there are; variance from leaving out one user
-at a time over both cohorts together, so that a user present in both cancels; plus what single days add (an outage
-moves all users at once and no user-level variance sees it); referred to Student's t. Evidence is an mSPRT e-value,
-which stays valid however often one looks.
+Method of `compare`: generalised least squares under the working model of `mixed_model.py` gives the effect; variance
+from leaving out one user at a time over both cohorts together, so that a user present in both cancels, at least that
+of independent sessions; plus what single days add (an outage moves all users at once and no user-level variance sees
+it), as far as the two cohorts' days differ; referred to Student's t. Evidence is an mSPRT e-value, which stays valid
+however often one looks. For a statistician: docs/statistics.md.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from signals_assets.core.arrays import Floats, Integers, add_up, sums
+from signals_assets.core.mixed_model import DRIFT, EFFECT, HABIT, Cells, tempered, weigh
+
 Evidence = Literal["confirmed", "suspected", "none", "not_enough_data"]
 
 SUSPECTED_Q: Final = 0.02
@@ -40,8 +41,10 @@ DAY_SPREAD_DAYS: Final = 6
 """How many days of evidence that assumption is worth: it carries a baseline of a week, not one of a month."""
 ASSUMED_CORRELATION: Final = 0.05
 """Least correlation between sessions of one user that intervals of single rates allow for."""
-TEMPERING: Final = 0.02
-"""Correlation by which a user's further sessions are discounted in comparisons: nobody counts for more than 50."""
+LENT_DAYS: Final = 12
+"""How many days of evidence all types together are worth for the day-to-day spread of one."""
+_INCIDENT: Final = 1e6
+"""Variance of the shock of a day set apart, in the working model: what all users met on it says nothing."""
 EQUIVALENCE_SHARE: Final = 0.3
 EQUIVALENCE_POINTS: Final = 0.02
 """`unchanged` needs the 95 % interval within +-30 % of the baseline rate (or 2 points, where that is more)."""
@@ -81,6 +84,8 @@ class Cohort:
             return self
         first = self.day.min()
         span = int(self.day.max() - first) + 1
+        if (np.diff(self.user * span + (self.day - first)) > 0).all():
+            return self
         keys, index = np.unique(self.user * span + (self.day - first), return_inverse=True)
         size = len(keys)
         return Cohort(
@@ -88,19 +93,8 @@ class Cohort:
             day=keys % span + first,
             sessions=add_up(index, self.sessions, size),
             weight=add_up(index, self.weight, size),
-            events=_sums(index, size, self.events),
+            events=sums(index, size, self.events),
         )
-
-    def tempered(self) -> "Cohort":
-        """The same with each user's n sessions counting as n / (1 + (n - 1) r), r = `TEMPERING`.
-
-        That is what n sessions of correlation r are worth: no user counts for more than 1 / r sessions, so one giant
-        can neither decide a comparison nor drown it. (The weights of generalised estimating equations with an
-        exchangeable working correlation.)
-        """
-        total = add_up(self.user, self.sessions, int(self.user.max()) + 1)[self.user]
-        factor = 1 / (1 + TEMPERING * np.maximum(total - 1, 0.0))
-        return Cohort(self.user, self.day, self.sessions, self.weight * factor, self.events * factor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,29 +136,166 @@ class Comparison:
         return self.enough and -margin < self.low and self.high < margin
 
 
-def compare(before: Cohort, after: Cohort) -> list[Comparison]:
+def compare(before: Cohort, after: Cohort, apart: Integers | None = None) -> list[Comparison]:
     """Compare two cohorts, one result per type (row of `events`).
 
-    Where only one user exists there is no variation between users; days then stand in their place, and the result
-    speaks about that user alone. Method and its measured error rates: the module's docstring and
-    `benchmarks/correlations.py`.
+    `apart`: days set apart as incidents; only what users met differently on the same such day is compared. Where only
+    one user exists there is no variation between users; days then stand in their place, and the result speaks about
+    that user alone. Method: the module's docstring; its measured error rates: `benchmarks/correlations.py`.
     """
     types = before.events.shape[0]
     if not len(before.user) or not len(after.user):
         return [_nothing(before, after)] * types
-    before, after, worth = before.merged().tempered(), after.merged().tempered(), after.worth
-    if np.array_equal(np.unique(before.user), np.unique(after.user)) and len(np.unique(before.user)) == 1:
-        units_before, units_after = before.day, after.day
-    else:
-        units_before, units_after = before.user, after.user
-    strata_before, strata_after = _strata(before.day), _strata(after.day)
-    if not _standardisable(before, strata_before, strata_after):
-        strata_before, strata_after = np.zeros_like(strata_before), np.zeros_like(strata_after)
-    contrast = standardised_difference(
-        before, after, (units_before, units_after), (strata_before, strata_after), binomial_floor=True
+    sample = _Sample.of(before.merged(), after.merged(), np.array([], dtype=np.int64) if apart is None else apart)
+    return _results(before, after, sample, _estimate(sample))
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Both cohorts as cells of the working model, with their weighted events as of sessions of equal weight."""
+
+    cells: Cells
+    unit: Integers
+    """What varies independently: users; the days of one user alone."""
+    events: Floats
+    rates: Floats
+    """Plain rates by type and group of cells (cohort and kind of day)."""
+    groups: Integers
+    apart: NDArray[np.bool_]
+    """Per day code: set apart as an incident."""
+
+    @classmethod
+    def of(cls, before: Cohort, after: Cohort, apart: Integers) -> "_Sample":
+        size = np.concatenate([cohort.weight * (cohort.worth / cohort.weight.sum()) for cohort in (before, after)])
+        weight = np.concatenate([before.weight, after.weight])
+        later = np.repeat([0.0, 1.0], [len(before.user), len(after.user)])
+        days, day = np.unique(np.concatenate([before.day, after.day]), return_inverse=True)
+        weekend = np.concatenate([_strata(before.day), _strata(after.day)])
+        if not _standardisable(before, _strata(before.day), _strata(after.day)):
+            weekend = np.zeros_like(weekend)
+        users, user = np.unique(np.concatenate([before.user, after.user]), return_inverse=True)
+        unit = user if len(users) > 1 else day
+        cells = Cells(unit, day, later, weekend.astype(np.float64), size)
+        events = np.concatenate([before.events, after.events], axis=1) * (size / weight)
+        groups = later.astype(np.int64) * 2 + weekend
+        rates = sums(groups, 4, events) / np.maximum(add_up(groups, size, 4), 1e-12)
+        return cls(cells, unit, events, rates, groups, np.isin(days, apart))
+
+    @property
+    def baseline_days(self) -> int:
+        """Days of the earlier cohort that are no incidents."""
+        seen = np.unique(self.cells.day[self.cells.later == 0])
+        return int((~self.apart[seen]).sum())
+
+    @property
+    def free_days(self) -> int:
+        """Degrees of freedom that the days of the earlier cohort leave for the spread between days."""
+        return max(self.baseline_days - len(np.unique(self.cells.weekend[self.cells.later == 0])), 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimate:
+    """Effect per type with the two parts of its variance."""
+
+    rate_before: Floats
+    rate_after: Floats
+    effect: Floats
+    by_user: Floats
+    user_df: float
+    by_day: Floats
+    day_df: float
+    expected: Floats
+    """Events expected in the later cohort outside of incidents at the pooled rate."""
+
+
+def _estimate(sample: _Sample) -> _Estimate:
+    """Generalised least squares under the working model, then variances from the data: by user and by day."""
+    cells = sample.cells
+    spread, pooled = _day_spread(sample)
+    base = np.maximum(
+        sums(cells.later.astype(np.int64), 2, sample.events)[:, 0] / cells.size[cells.later == 0].sum(), 1e-6
     )
-    day_variance, day_df = _day_variance(before, after, contrast, units_before, strata_before)
-    return _results(before, after, contrast, day_variance, day_df, worth)
+    typical = min(max(float(base.mean()), SMALLEST_RATE), 0.5)
+    shocks = np.where(sample.apart, _INCIDENT, max(pooled, 1e-4) * typical / (1 - typical))
+    fitted = weigh(cells, shocks)
+    share = sample.events / cells.size
+    estimates = share @ fitted.weights.T
+    weights = fitted.weights[EFFECT]
+    influence = weights * (share - estimates @ fitted.columns)
+    units = int(sample.unit.max()) + 1
+    held = sums(cells.later.astype(np.int64) * units + sample.unit, 2 * units, np.abs(weights)[None, :]).reshape(
+        2, units
+    )
+    held /= held.sum(axis=1, keepdims=True)
+    influence /= _left(1.0, held[cells.later.astype(np.int64), sample.unit])
+    total = cells.size.sum()
+    pooled_rate = (sample.events.sum(axis=1) + 0.5) / (total + 1.0)
+    binomial = pooled_rate * (1 - pooled_rate) * float((weights**2 / cells.size).sum())
+    kish = min(effective_number(held[0]), effective_number(held[1]))
+    imbalance = float(np.square(add_up(cells.day, weights, len(shocks))[~sample.apart]).sum())
+    before, after = _plain_rates(sample)
+    return _Estimate(
+        rate_before=before,
+        rate_after=after,
+        effect=estimates[:, EFFECT],
+        by_user=np.maximum(np.square(sums(sample.unit, units, influence)).sum(axis=1), binomial),
+        user_df=max(kish - 1.0, 1.0),
+        by_day=spread * np.square(base) * imbalance,
+        day_df=float(sample.free_days + DAY_SPREAD_DAYS),
+        expected=pooled_rate * float(cells.size[(cells.later == 1) & ~sample.apart[cells.day]].sum()),
+    )
+
+
+def _plain_rates(sample: _Sample) -> tuple[Floats, Floats]:
+    """Both cohorts' rates, the earlier one's at the later one's mix of weekdays and weekends."""
+    worth = tempered(sample.cells)
+    mass = add_up(sample.groups, worth, 4).reshape(2, 2)
+    rates = sums(sample.groups, 4, sample.events * (worth / sample.cells.size)).reshape(-1, 2, 2) / np.maximum(
+        mass, 1e-12
+    )
+    shares = mass[1] / mass[1].sum()
+    return rates[:, 0] @ shares, rates[:, 1] @ shares
+
+
+def _day_spread(sample: _Sample) -> tuple[Floats, float]:
+    """Variance of the days' shocks as a share of the squared rate: per type, and of all types together.
+
+    Moment estimate: the excess of the squared deviations of days over what the users of that day explain, after what
+    each user always does was taken out. Types lend each other strength, as far as they were measured exactly
+    (moderated variances: Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004), and all lean on
+    an assumed spread, because a week of days cannot show how days differ.
+    """
+    cells = sample.cells
+    residual = sample.events - sample.rates[:, sample.groups] * cells.size
+    units = int(sample.unit.max()) + 1
+    known = 1 / HABIT + add_up(sample.unit, cells.size, units)
+    habit = sums(sample.unit, units, residual) / known
+    worth = 1 / (1 + DRIFT * np.maximum(cells.size - 1, 0.0))
+    residual = (residual - habit[:, sample.unit] * cells.size) * worth
+    size = 2 * len(sample.apart)
+    place = cells.day * 2 + cells.later.astype(np.int64)
+    mass = add_up(place, cells.size * worth * ~sample.apart[cells.day], size)
+    group = np.zeros(size, dtype=np.int64)
+    group[place] = sample.groups
+    used = mass > 0
+    mass, group = mass[used], group[used]
+    deviation = sums(place, size, residual)[:, used] / mass
+    explained = sums(place, size, np.square(residual))[:, used] / mass**2
+    part = mass / add_up(group, mass, 4)[group]
+    freedom = float((mass * (1 - part)).sum())
+    base = np.maximum(
+        sums(cells.later.astype(np.int64), 2, sample.events)[:, 0] / cells.size[cells.later == 0].sum(), 1e-6
+    )
+    relative, noise = np.zeros(len(base)), np.ones(len(base))
+    if freedom > 1e-9:
+        relative = (mass * (deviation**2 - (1 - part) * explained)).sum(axis=1) / freedom / base**2
+        noise = (mass * explained).sum(axis=1) / mass.sum() / base**2
+    trust = 1 / (noise + DAY_SPREAD**2) ** 2
+    days = sample.free_days
+    common = max(float((trust * relative).sum() / trust.sum()), 0.0)
+    pooled = (days * common + DAY_SPREAD_DAYS * DAY_SPREAD**2) / (days + DAY_SPREAD_DAYS)
+    moderated = (days * np.maximum(relative, 0.0) + LENT_DAYS * pooled) / (days + LENT_DAYS)
+    return moderated, pooled
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,16 +335,16 @@ def standardised_difference(
     shares = add_up(strata[1], after.weight, levels) / total_after
     rate_after = after.events.sum(axis=1) / total_after
     mass_before = add_up(strata[0], before.weight, levels)
-    strata_rates = _sums(strata[0], levels, before.events) / np.maximum(mass_before, 1e-12)
+    strata_rates = sums(strata[0], levels, before.events) / np.maximum(mass_before, 1e-12)
     rate_before = strata_rates @ shares
 
     unit_weight = add_up(unit_after, after.weight, size)
-    influence = (_sums(unit_after, size, after.events) - rate_after[:, None] * unit_weight) / _left(
+    influence = (sums(unit_after, size, after.events) - rate_after[:, None] * unit_weight) / _left(
         total_after, unit_weight
     )
     cell = unit_before * levels + strata[0]
     weight = add_up(cell, before.weight, size * levels).reshape(size, levels)
-    events = _sums(cell, size * levels, before.events).reshape(-1, size, levels)
+    events = sums(cell, size * levels, before.events).reshape(-1, size, levels)
     residual = (events - strata_rates[:, None, :] * weight) / _left(mass_before, weight)
     influence -= residual @ shares
     variance = (influence**2).sum(axis=1)
@@ -244,18 +375,6 @@ def _left(total: Any, part: Floats) -> Floats:
     return np.asarray(np.where(rest > 1e-9, rest, np.maximum(total, 1e-12)), dtype=np.float64)
 
 
-def add_up(index: Integers, values: Floats, size: int) -> Floats:
-    """Sums of `values` that share an index; shape (size,)."""
-    return np.asarray(np.bincount(index, values, size), dtype=np.float64)
-
-
-def _sums(index: Integers, size: int, values: Floats) -> Floats:
-    """Sums of `values` (rows, cells) over cells with the same index: shape (rows, size)."""
-    rows = values.shape[0]
-    flat = (np.arange(rows)[:, None] * size + index[None, :]).ravel()
-    return add_up(flat, values.ravel(), rows * size).reshape(rows, size)
-
-
 def _strata(day: Integers) -> Integers:
     """0 for Monday to Friday, 1 for the weekend; day 0 (1970-01-01) was a Thursday."""
     return ((day + 3) % 7 >= 5).astype(np.int64)
@@ -279,73 +398,25 @@ def _binomial(before: Cohort, after: Cohort, shares: Floats, strata_before: Inte
     return np.asarray(pooled * (1 - pooled) * spread)
 
 
-def _day_variance(
-    before: Cohort, after: Cohort, contrast: Contrast, units: Integers, strata: Integers
-) -> tuple[Floats, float]:
-    """What day-to-day shocks add to the variance of the difference, and the degrees of freedom of that figure.
-
-    Moment estimate of the excess spread of the earlier cohort's daily rates over what its users explain, moderated
-    by an assumed spread (a week of days cannot show how days differ). A day on which both cohorts ran cancels
-    as far as they share it.
-    """
-    day_ids, day_index = np.unique(before.day, return_inverse=True)
-    size = len(day_ids)
-    day_stratum = np.zeros(size, dtype=np.int64)
-    day_stratum[day_index] = strata
-    mass = add_up(day_index, before.weight, size)
-    per_stratum = add_up(day_stratum, mass, len(contrast.shares))
-    part = mass / per_stratum[day_stratum]
-    expected = contrast.strata_rates[:, strata]
-    residual = before.events - expected * before.weight
-    deviation = _sums(day_index, size, residual) / mass
-    _, cell = np.unique(day_index * (int(units.max()) + 1) + units, return_inverse=True)
-    cells = int(cell.max()) + 1
-    cell_day = np.zeros(cells, dtype=np.int64)
-    cell_day[cell] = day_index
-    explained = _sums(cell_day, size, _sums(cell, cells, residual) ** 2) / mass**2
-    importance = per_stratum[day_stratum] / mass.sum()
-    excess = (importance * part * (deviation**2 - (1 - part) * explained)).sum(axis=1)
-    freedom = (importance * part * (1 - part)).sum()
-    estimate = np.maximum(excess / freedom, 0.0) if freedom > 0 else np.zeros(len(excess))
-    days_df = max(size - len(np.unique(strata)), 0)
-    assumed = (DAY_SPREAD * contrast.rate_before) ** 2
-    spread = (days_df * estimate + DAY_SPREAD_DAYS * assumed) / (days_df + DAY_SPREAD_DAYS)
-    return spread * _day_imbalance(before, after, contrast.shares, strata), float(days_df + DAY_SPREAD_DAYS)
-
-
-def _day_imbalance(before: Cohort, after: Cohort, shares: Floats, strata: Integers) -> float:
-    """Sum over days of the squared difference of the two cohorts' shares: 0 when both ran on the same days alike."""
-    first = min(before.day.min(), after.day.min())
-    size = int(max(before.day.max(), after.day.max()) - first) + 1
-    per_stratum = add_up(strata, before.weight, len(shares))
-    scale = shares / np.maximum(per_stratum, 1e-12)
-    days_before = add_up(before.day - first, before.weight * scale[strata], size)
-    days_after = add_up(after.day - first, after.weight, size) / after.weight.sum()
-    return float(np.square(days_after - days_before).sum())
-
-
-def _results(
-    before: Cohort, after: Cohort, contrast: Contrast, day_variance: Floats, day_df: float, worth: float
-) -> list[Comparison]:
+def _results(before: Cohort, after: Cohort, sample: _Sample, found: _Estimate) -> list[Comparison]:
     from scipy.special import ndtri, stdtr, stdtrit
 
-    variance = np.maximum(contrast.variance + day_variance, 1e-12)
+    variance = np.maximum(found.by_user + found.by_day, 1e-12)
     error = np.sqrt(variance)
-    df = variance**2 / (contrast.variance**2 / contrast.df + day_variance**2 / day_df)  # Satterthwaite
-    effect = contrast.rate_after - contrast.rate_before
+    df = variance**2 / (found.by_user**2 / found.user_df + found.by_day**2 / found.day_df)  # Satterthwaite
+    effect = found.effect
     p = np.maximum(2 * stdtr(df, -np.abs(effect) / error), 1e-300)
     z = -ndtri(p / 2) * np.sign(effect)
-    scale = np.maximum(contrast.rate_before, SMALLEST_RATE)
+    scale = np.maximum(found.rate_before, SMALLEST_RATE)
     e_value = np.mean([_mixture(z, variance, share * scale) for share in EFFECT_SCALES], axis=0)
     reach = stdtrit(df, 0.975) * error
-    sessions_before, sessions_after = float(before.sessions.sum()), float(after.sessions.sum())
-    pooled = (before.events.sum(axis=1) + after.events.sum(axis=1)) / (before.weight.sum() + after.weight.sum())
-    expected = pooled * worth
-    testable = min(contrast.units_before, contrast.units_after) >= 2 and len(np.unique(before.day)) >= MIN_BASELINE_DAYS
+    units = [len(np.unique(sample.unit[sample.cells.later == cohort])) for cohort in (0, 1)]
+    testable = min(units) >= 2 and sample.baseline_days >= MIN_BASELINE_DAYS
+    users_before, users_after = len(np.unique(before.user)), len(np.unique(after.user))
     return [
         Comparison(
-            rate_before=float(contrast.rate_before[i]),
-            rate_after=float(contrast.rate_after[i]),
+            rate_before=float(found.rate_before[i]),
+            rate_after=float(found.rate_after[i]),
             effect=float(effect[i]),
             low=float(max(effect[i] - reach[i], -1.0)),
             high=float(min(effect[i] + reach[i], 1.0)),
@@ -354,12 +425,12 @@ def _results(
             p=float(p[i]),
             e_value=float(e_value[i]),
             df=float(df[i]),
-            users_before=len(np.unique(before.user)),
-            users_after=len(np.unique(after.user)),
-            sessions_before=round(sessions_before),
-            sessions_after=round(sessions_after),
-            expected_events=float(expected[i]),
-            enough=bool(testable and expected[i] >= MIN_EXPECTED_EVENTS),
+            users_before=users_before,
+            users_after=users_after,
+            sessions_before=round(float(before.sessions.sum())),
+            sessions_after=round(float(after.sessions.sum())),
+            expected_events=float(found.expected[i]),
+            enough=bool(testable and found.expected[i] >= MIN_EXPECTED_EVENTS),
         )
         for i in range(len(effect))
     ]

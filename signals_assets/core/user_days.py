@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.arrays import Floats, Integers, add_up
 from signals_assets.core.discovery_items import intent_id, need_id
-from signals_assets.core.statistics import Cohort, Floats, Integers, add_up
+from signals_assets.core.statistics import Cohort
 from signals_assets.core.taxonomy import Taxonomy, seed
 from signals_assets.tables import Kind, Source, UserDay, arrow_schema
 
@@ -496,14 +497,15 @@ class Cells:
         squares = float(self.squares[mask].sum())
         return float(self.weight[mask].sum()) ** 2 / squares if squares else 0.0
 
-    def cohort(self, mask: NDArray[np.bool_]) -> Cohort:
-        """The chosen cells as a cohort; needs the columns `user` and `about`."""
+    def cohort(self, mask: NDArray[np.bool_], rows: Integers | None = None) -> Cohort:
+        """The chosen cells (of some types) as a cohort; needs the columns `user` and `about`."""
+        place = np.nonzero(mask)[0]
         return Cohort(
             user=self.columns["user"][mask],
             day=self.columns["about"][mask],
             sessions=self.sessions[mask],
             weight=self.weight[mask],
-            events=self.events[:, mask],
+            events=self.events[:, place] if rows is None else self.events[np.ix_(rows, place)],
         )
 
 

@@ -112,11 +112,21 @@ def test_neither_the_order_of_cells_nor_their_splitting_matters():
         assert getattr(whole, name) == pytest.approx(getattr(parts, name))
 
 
-def test_many_types_at_once_give_what_each_gives_alone():
+def test_types_lend_each_other_their_spread_between_days_and_nothing_else():
     rng = np.random.default_rng(4)
-    before, after = spread_out(rng, 12, 10, 0.3, types=3), spread_out(rng, 12, 4, 0.3, types=3, first=MONDAY + 14)
-    alone = compare(before.of_types(np.array([1])), after.of_types(np.array([1])))
-    assert compare(before, after)[1] == alone[0]
+    before, after = spread_out(rng, 40, 14, 0.3, types=3), spread_out(rng, 40, 4, 0.3, types=3, first=MONDAY + 14)
+    [alone] = compare(before.of_types(np.array([1])), after.of_types(np.array([1])))
+    together = compare(before, after)[1]
+    for name in ("rate_before", "rate_after", "users_before", "sessions_after", "expected_events", "enough"):
+        assert getattr(together, name) == pytest.approx(getattr(alone, name))
+    assert together.effect == pytest.approx(alone.effect, abs=0.1 * alone.standard_error)
+    calm, wild = before, Cohort(
+        before.user, before.day, before.sessions, before.weight,
+        np.where(before.day % 2 == 0, [[1.0], [0.0], [0.0]], [[0.0], [1.0], [1.0]]) * before.events,
+    )  # fmt: skip
+    mixed = Cohort(before.user, before.day, before.sessions, before.weight,
+                   np.stack([wild.events[0], calm.events[1], wild.events[2]]))  # fmt: skip
+    assert compare(mixed, after)[1].standard_error > together.standard_error
 
 
 def test_a_large_change_after_a_week_is_overwhelming_evidence_in_both_directions():

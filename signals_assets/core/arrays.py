@@ -1,0 +1,21 @@
+"""Arrays of numbers and their sums by a code.
+
+Put here: the two types of array that counts are kept in, sums over cells of one code.
+Not here: what is counted (see `user_days.py`), what is computed from it (see `statistics.py`).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+def add_up(index: Integers, values: Floats, size: int) -> Floats:
+    """Sums of `values` that share an index; shape (size,)."""
+    return np.asarray(np.bincount(index, values, size), dtype=np.float64)
+
+
+def sums(index: Integers, size: int, values: Floats) -> Floats:
+    """Sums of `values` (rows, cells) over cells with the same index: shape (rows, size)."""
+    return np.array([add_up(index, row, size) for row in values]).reshape(len(values), size)
