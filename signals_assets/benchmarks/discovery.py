@@ -314,7 +314,7 @@ def _planted_cause(event: Mapping[str, Any]) -> Placed:
     """Type and place of a planted moment: what failed, else the component of the tool, else only the type."""
     cause, tool = event.get("cause"), event.get("tool")
     place = cause if cause in COMPONENTS else component_of(COMPONENTS, [tool]) if tool else cause or ""
-    return event["type"], place
+    return str(event["type"]), str(place)
 
 
 def _match(event: Mapping[str, Any], detected: Sequence[Detected]) -> Detected | None:

@@ -1,0 +1,137 @@
+"""Benchmark · loop: how well the way from friction to a fix decides, part by part; seeded.
+
+Put here: `run`, one function per part, its figures with intervals and its gates.
+Not here: made-up worlds (see `simulation/duplicates.py`), the deciding itself (see `core/`), printing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from signals_assets.core.abstractions import wilson
+from signals_assets.core.deduplication import (
+    TRIGRAMS,
+    VECTORS,
+    Bounds,
+    Likeness,
+    by_trigrams,
+    by_vectors,
+    described,
+    same,
+    sentences,
+    weigh,
+)
+from signals_assets.core.taxonomy import seed as taxonomy_seed
+from signals_assets.simulation.duplicates import COMPONENTS, Pair, worlds
+
+SEEDS: Final = 5
+LEAST_PRECISION: Final = 0.98
+LEAST_RECALL: Final = 0.85
+TUNING: Final = "words of tuning, other seeds"
+FRESH: Final = "fresh words"
+
+Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+Result = dict[str, Any]
+
+
+def run(*, quick: bool = False, seed: int = 0, embed: Embed | None = None) -> Result:
+    """Measure every part. `quick` takes one seed and no sentence vectors unless `embed` makes them.
+
+    `embed` defaults to the packaged all-MiniLM-L6-v2.
+    """
+    parts = {"deduplication": deduplication(range(seed, seed + (1 if quick else SEEDS)), _embedder(quick, embed))}
+    return {
+        "parameters": {"seed": seed, "quick": quick},
+        **{name: part["rows"] for name, part in parts.items()},
+        "gates": [gate for part in parts.values() for gate in part["gates"]],
+    }
+
+
+def _embedder(quick: bool, embed: Embed | None) -> Embed | None:
+    if embed is not None or quick:
+        return embed
+    from signals_assets.resources.embedder import SentenceTransformerEmbedder
+
+    return SentenceTransformerEmbedder().embed
+
+
+# --- deduplication --------------------------------------------------------------------------------------------------
+
+
+def deduplication(seeds: Iterable[int], embed: Embed | None) -> Result:
+    """Pairs of a cause and somebody's text: how many that are the same are found, how many found are the same.
+
+    Twice: with the words whose seeds from 100 set the bounds, and with words written afterwards, which nothing was
+    fitted to. Intervals are Wilson's and take pairs as independent, though they share phrases: they are too narrow.
+    """
+    numbers = list(seeds)
+    types = described(
+        {one.slug: (one.name, one.definition) for one in taxonomy_seed().of_kind("friction") if one.slug != "other"}
+    )
+    rows = []
+    for words, fresh in ((TUNING, False), (FRESH, True)):
+        pairs = list(worlds(numbers, fresh=fresh))
+        measures: list[tuple[Bounds, Likeness]] = [(TRIGRAMS, by_trigrams)]
+        if embed is not None:
+            measures.append((VECTORS, by_vectors(_vectors(pairs, types, embed))))
+        for bounds, alike in measures:
+            rows.append({"words": words, "measure": bounds.measure, **_judged(pairs, types, bounds, alike)})
+    return {"rows": rows, "gates": _gates(rows)}
+
+
+def _judged(pairs: Sequence[Pair], types: dict[str, tuple[str, ...]], bounds: Bounds, alike: Likeness) -> Result:
+    found, of = Counter[str](), Counter[str]()
+    right = wrong = missed = 0
+    for pair in pairs:
+        tickets, changes = ((), (pair.text,)) if pair.is_change else ((pair.text,), ())
+        (evidence,) = weigh(pair.concern, tickets, changes, types=types, components=COMPONENTS, alike=alike)
+        said = same(evidence, bounds)
+        of[pair.kind] += 1
+        found[pair.kind] += said
+        right += said and pair.same
+        wrong += said and not pair.same
+        missed += pair.same and not said
+    return {
+        "pairs": len(pairs),
+        "same": right + missed,
+        "found": right + wrong,
+        **_share("precision", right, right + wrong),
+        **_share("recall", right, right + missed),
+        "found_by_kind": {kind: f"{found[kind]} of {of[kind]}" for kind in sorted(of)},
+    }
+
+
+def _share(name: str, part: int, whole: int) -> Result:
+    low, high = wilson(part, whole) if whole else (0.0, 1.0)
+    value = round(part / whole, 3) if whole else None
+    return {name: value, f"{name}_low": round(low, 3), f"{name}_high": round(high, 3)}
+
+
+def _gates(rows: Sequence[Result]) -> list[Result]:
+    """Precision whatever the words; recall on the words whose other seeds set the bounds. Sentence vectors only."""
+    asked = [(row, "precision", LEAST_PRECISION) for row in rows]
+    asked += [(row, "recall", LEAST_RECALL) for row in rows if row["words"] == TUNING]
+    return [
+        {
+            "gate": f"deduplication, {row['words']}: {name}",
+            "measured": row[name],
+            "at least": least,
+            "holds": row[name] is not None and row[name] >= least,
+        }
+        for row, name, least in asked
+        if row["measure"] == VECTORS.measure
+    ]
+
+
+def _vectors(
+    pairs: Sequence[Pair], types: dict[str, tuple[str, ...]], embed: Embed
+) -> dict[str, npt.NDArray[np.float32]]:
+    texts = {one for said in types.values() for one in said}
+    for pair in pairs:
+        title = pair.text.title or pair.text.branch
+        texts |= {*pair.concern.symptoms, *sentences(title, pair.text.body, COMPONENTS)}
+    ordered = sorted(texts)
+    return dict(zip(ordered, embed(ordered), strict=True))

@@ -1,0 +1,156 @@
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pytest
+
+from signals_assets.core.deduplication import (
+    TRIGRAMS,
+    VECTORS,
+    Concern,
+    Evidence,
+    by_trigrams,
+    by_vectors,
+    place_of,
+    same,
+    sentences,
+    settle,
+    weigh,
+)
+from signals_assets.core.tickets import Decision
+
+MAP = {
+    "query-gateway": ["run_query", "services/gateway/*", "gateway-log"],
+    "exporter": ["export_file", "billing/*"],
+}
+TYPES = {"error_event": ("The call fails with an error.",), "backtracking": ("The change is reverted by users.",)}
+POOL = "connection pool exhausted after <n> ms"
+FILE = Decision("file", "within all limits", "SIG-00000001", 1)
+SAME = Evidence("ticket", "T-1", False, "d", False, "same", "error_event", 0.6, 0.2, None)
+
+
+@dataclass
+class Ticket:
+    title: str
+    body: str = ""
+    reference: str = "T-1"
+    key: str | None = None
+
+
+@dataclass
+class Change:
+    title: str
+    body: str = ""
+    branch: str = "fix/1"
+    files: tuple[str, ...] = ()
+    id: str = "#7"
+
+
+def weighed(concern, *tickets, changes=()):
+    return weigh(concern, tickets, changes, types=TYPES, components=MAP, alike=by_trigrams)
+
+
+def test_a_persons_ticket_about_the_same_error_in_the_same_place_is_the_same_cause():
+    concern = Concern("error_event", "query-gateway", (POOL,))
+    (evidence,) = weighed(concern, Ticket("run_query: the conection pool gets exhausted"))
+    assert evidence.place == "same"
+    assert same(evidence, TRIGRAMS)
+    assert settle(FILE, [evidence], TRIGRAMS).action == "comment"
+
+
+def test_another_error_in_the_same_place_and_the_same_error_elsewhere_are_other_causes():
+    concern = Concern("error_event", "query-gateway", (POOL,))
+    tickets = (
+        Ticket("run_query builds a statement with bad syntax", reference="T-1"),
+        Ticket("exporter: connection pool exhausted", reference="T-2"),
+        Ticket("connection pool exhausted", reference="T-3"),
+        Ticket("query-gateway and exporter: connection pool exhausted", reference="T-4"),
+    )
+    evidence = weighed(concern, *tickets)
+    assert [one.place for one in evidence] == ["same", "other", "none", "other"]
+    assert not any(same(one, TRIGRAMS) for one in evidence)
+
+
+def test_another_symptom_in_the_same_place_is_another_cause():
+    concern = Concern("error_event", "exporter")
+    (evidence,) = weighed(concern, Ticket("Users reverted the change of the exporter"))
+    assert (evidence.place, evidence.type) == ("same", "backtracking")
+    assert settle(FILE, [evidence], TRIGRAMS).action == "file"
+
+
+def test_a_change_is_placed_by_the_files_it_touches_and_waited_for():
+    concern = Concern("error_event", "query-gateway", (POOL,))
+    change = Change("Larger connection pool, not exhausted so soon", files=("services/gateway/pool.py",))
+    (evidence,) = weighed(concern, changes=(change,))
+    decided = settle(FILE, [evidence], TRIGRAMS)
+    assert (decided.action, decided.reference) == ("wait", "#7")
+
+
+def test_a_change_that_names_the_causes_ticket_is_about_it_whatever_its_words():
+    concern = Concern("error_event", "query-gateway", (), ("SIG-0000ABCD",))
+    (evidence,) = weighed(concern, changes=(Change("Tidy up", branch="fix/sig-0000abcd"),))
+    assert evidence.names_key
+    assert settle(FILE, [evidence], TRIGRAMS).action == "wait"
+
+
+def test_slices_do_not_matter():
+    concern = Concern("error_event", "query-gateway", (POOL,))
+    bodies = ("Only in version 2.3.", "Mostly Python sessions.")
+    found = [weighed(concern, Ticket("run_query: connection pool exhausted", body))[0] for body in bodies]
+    assert all(same(one, TRIGRAMS) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "action"),
+    [
+        (Decision("comment", "an open ticket of this cause exists", "SIG-00000001", 1), "comment"),
+        (Decision("reopen", "its ticket was closed not long ago", "SIG-00000001", 1), "reopen"),
+        (Decision("refuse", "fixes failed too often: a person decides", "SIG-00000001"), "suppressed"),
+        (Decision("refuse", "the kill switch is on"), "refuse"),
+    ],
+)
+def test_what_the_fingerprint_says_comes_before_any_meaning(fingerprint, action):
+    assert settle(fingerprint, [replace(SAME, what="change")], VECTORS).action == action
+
+
+def test_a_change_in_flight_comes_before_a_ticket_and_a_near_one_is_only_linked():
+    near = replace(SAME, reference="T-2", margin=0.0)
+    assert settle(FILE, [SAME, replace(SAME, what="change", reference="#7")], VECTORS).reference == "#7"
+    linked = settle(FILE, [near], VECTORS)
+    assert (linked.action, linked.reference) == ("link", "T-2")
+    assert settle(FILE, [replace(near, place="other")], VECTORS).action == "file"
+
+
+def test_a_decision_is_replayed_from_stored_numbers_which_hold_no_words():
+    concern = Concern("error_event", "query-gateway", (POOL,))
+    evidence = weighed(concern, Ticket("run_query: connection pool exhausted", "Marias tenant is zanzibar"))
+    stored = [asdict(one) for one in evidence]
+    assert "zanzibar" not in str(stored)
+    assert settle(FILE, [Evidence(**one) for one in stored], TRIGRAMS) == settle(FILE, evidence, TRIGRAMS)
+
+
+def test_the_order_in_which_texts_come_changes_nothing():
+    concern = Concern("error_event", "query-gateway", (POOL,))
+    tickets = [Ticket("run_query: connection pool exhausted", reference=f"T-{n}") for n in (2, 1)]
+    assert weighed(concern, *tickets) == weighed(concern, *reversed(tickets))
+
+
+def test_a_place_is_named_however_its_words_are_joined_and_mistyped():
+    assert place_of("the Query Gateway is slow", MAP) == {"query-gateway"}
+    assert place_of("RUN_QUERY is slow", MAP) == {"query-gateway"}
+    assert place_of("our gatewya is slow", MAP) == {"query-gateway"}
+    assert place_of("something is slow", MAP) == set()
+    assert place_of("", MAP, ["billing/a.py", "services/gateway/b.py"]) == {"query-gateway", "exporter"}
+
+
+def test_places_are_left_out_of_what_is_compared_and_so_is_code():
+    said = sentences(
+        "query-gateway drops every call", "```\nfailed at the gateway door\n```\nCustomers have to wait.", MAP
+    )
+    assert said == ["it drops every call", "Customers have to wait."]
+
+
+def test_vectors_are_compared_by_their_cosine_and_none_is_made_up():
+    alike = by_vectors({"a b c": np.array([1.0, 0.0]), "d e f": np.array([0.6, 0.8])})
+    assert alike("a b c", "d e f") == pytest.approx(0.6)
+    with pytest.raises(KeyError):
+        alike("a b c", "unknown words here")
