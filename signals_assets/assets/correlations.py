@@ -3,7 +3,8 @@
 Writes  user_days; restated_rates, friction_rates, release_correlations, error_correlations, leading_indicators,
         intent_trends
 Reads   session_metrics, friction_events, delight_events, facets, analyses, unmet_needs, event_labels, releases, logs
-Thinking: core/user_days.py, core/correlations.py, core/within_sessions.py, core/statistics.py
+Thinking: core/user_days.py, core/correlations.py, core/error_association.py, core/leading_indicators.py,
+          core/statistics.py
 """
 
 from collections.abc import Callable, Sequence
@@ -22,12 +23,12 @@ from signals_assets.core.correlations import release_correlations as releases_of
 from signals_assets.core.correlations import restated_rates as past_rates
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.detectors.facets import INTENTS
+from signals_assets.core.error_association import error_correlations as errors_of
+from signals_assets.core.leading_indicators import leading_indicators as indicators_of
 from signals_assets.core.rereading import READER_KIND, reader_changes, steady_since
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.user_days import CountedType, Counts, types_counted
 from signals_assets.core.user_days import user_days as counts_of
-from signals_assets.core.within_sessions import error_correlations as errors_of
-from signals_assets.core.within_sessions import leading_indicators as indicators_of
 from signals_assets.guard import guarded
 from signals_assets.metadata import picture, shown, store
 from signals_assets.partitions import days_of, days_of_run, window
@@ -59,6 +60,8 @@ COUNTED_WINDOW = 56
 """Days of counts that a comparison may reach back: an open release and the baseline before it."""
 WITHIN_WINDOW = 28
 PICTURE_DAYS = 28
+LOG_ROWS = 10_000
+"""Log lines that are in memory as text at a time."""
 
 
 def _counts(warehouse: Warehouse, days: Sequence[date]) -> Counts:
@@ -268,7 +271,7 @@ def error_correlations(
         back = window(day, WITHIN_WINDOW)
         rows, coverage = errors_of(
             day,
-            logs=warehouse.read(ErrorLog, back),
+            logs=(batch for about in back for batch in warehouse.stream(ErrorLog, about, rows_per_batch=LOG_ROWS)),
             friction=warehouse.read(FrictionEvent, back),
             metrics=warehouse.read(SessionMetrics, back),
             labels=warehouse.read(EventLabel, back),

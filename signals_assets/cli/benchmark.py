@@ -20,7 +20,7 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
 @click.command()
 @click.argument(
     "name",
-    type=click.Choice(["analysis", "correlations", "crash", "detectors", "discovery", "privacy", "sampling", "speed"]),
+    type=click.Choice(["analysis", "correlations", "crash", "detectors", "discovery", "loop", "privacy", "sampling", "speed"]),
 )
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)
@@ -45,7 +45,7 @@ def command(
     data: Path | None,
     json_file: str | None,
 ) -> None:
-    """Run one benchmark: analysis, correlations, crash, detectors, discovery, privacy, sampling or speed.
+    """Run one benchmark: analysis, correlations, crash, detectors, discovery, loop, privacy, sampling or speed.
 
     analysis measures what condensing a session for a language model costs in labelled moments, and what it saves; it
     ends with an error when more recall is lost than it may.
@@ -55,6 +55,7 @@ def command(
     crash kills the process that asks a language model hundreds of times and ends with an error when a session is lost
     or paid twice, or when a process that was made unsafe on purpose is not caught. speed measures a day of 2,000
     sessions through a language model. Both ask a local provider, which is part of a checkout.
+    loop measures what decides on tickets on made-up texts; it ends with an error when it joins what are two causes.
     """
     if name not in ("analysis", "privacy", "speed") and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
@@ -66,6 +67,7 @@ def command(
         "crash": lambda: _crash(quick, seed),
         "detectors": lambda: _detectors(quick, seed, sessions, labels, rewards, disagreements),
         "discovery": lambda: _discovery(quick, seed, data),
+        "loop": lambda: _loop(quick, seed),
         "privacy": lambda: _privacy(quick, seed, sessions, labels),
         "sampling": lambda: _sampling(quick, seed),
         "speed": lambda: _speed(quick, seed, sessions),
@@ -176,7 +178,21 @@ def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         for scenario in result["scenarios"]
         for method, figures in scenario["methods"].items()
     ]
-    return result, [("False discoveries and power", rows, "")]
+    errors, error_table = _errors(quick, seed)
+    return {**result, "errors": errors}, [("False discoveries and power", rows, ""), error_table]
+
+
+def _errors(quick: bool, seed: int) -> tuple[Result, Table]:
+    from signals_assets.benchmarks.errors import run
+
+    result = run(quick=quick, seed=seed)
+    rows = [
+        {"sessions": scenario["sessions"], "in bursts": scenario["share_in_bursts"], "method": method, **figures}
+        for scenario in result["scenarios"]
+        for method, figures in scenario["methods"].items()
+    ]
+    parameters = ", ".join(f"{key}={value}" for key, value in result["parameters"].items())
+    return result, ("Backend errors before friction", rows, parameters)
 
 
 def _crash(quick: bool, seed: int) -> tuple[Result, list[Table]]:
@@ -492,6 +508,31 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
         ("Beside it, by type", _beside(result["causes"]), "Unplanted: finds that touch no planted moment."),
         ("Speed", result["speed"], ""),
         ("Seconds", [result["seconds"]], ""),
+    ]
+
+
+def _loop(quick: bool, seed: int) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.loop import run
+
+    result = run(quick=quick, seed=seed)
+    rows = [
+        {
+            "words": row["words"],
+            "measure": row["measure"],
+            "pairs": row["pairs"],
+            "same": row["same"],
+            "found": row["found"],
+            **{name: f"{_two(row[name])} [{_two(row[f'{name}_low'])}, {_two(row[f'{name}_high'])}]"
+               for name in ("precision", "recall")},
+        }
+        for row in result["deduplication"]
+    ]  # fmt: skip
+    kinds = [{"words": row["words"], "measure": row["measure"], **row["found_by_kind"]}
+             for row in result["deduplication"]]  # fmt: skip
+    return result, [
+        ("Deduplication: is this text about the cause?", rows, "In brackets: 95 %, pairs taken as independent."),
+        ("Found the same, by kind of pair", kinds, "Only own, person and change are about the cause."),
+        ("Gates", result["gates"], ""),
     ]
 
 

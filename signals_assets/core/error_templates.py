@@ -1,14 +1,15 @@
 """Log lines to templates: what is alike becomes one pattern, keyed by the pattern's own text.
 
 Put here: masks, mining, template ids.
-Not here: which friction goes with which template (see `within_sessions.py`), who may read a template's text.
+Not here: reading lines and which friction goes with which template (see `error_association.py`), who may read a
+template's text.
 
 Masks first, then Drain (He et al. 2017, package drain3-improved): the notes measure 76.6 % grouping accuracy
 on LogHub with masks against 63.4 % for masks alone.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
 from signals_assets.core.identity import content_id
@@ -36,22 +37,18 @@ def masked(message: str) -> str:
     return text
 
 
-def templates(messages: Sequence[str]) -> list[str]:
-    """The template of each message, aligned with `messages`; the order of messages does not matter.
-
-    Only distinct masked messages are mined, in sorted order, so the cost follows their variety.
-    """
+def mined(texts: Iterable[str]) -> dict[str, str]:
+    """The template of each distinct masked message; their order does not matter, their variety is what it costs."""
     from drain3 import TemplateMiner
     from drain3.template_miner_config import TemplateMinerConfig
 
-    known = {message: masked(message) for message in set(messages)}
     config = TemplateMinerConfig()
     config.profiling_enabled = False
     config.parametrize_numeric_tokens = True
     miner = TemplateMiner(config=config)
-    cluster = {text: int(miner.add_log_message(text)["cluster_id"]) for text in sorted(set(known.values()))}
+    cluster = {text: int(miner.add_log_message(text)["cluster_id"]) for text in sorted(set(texts))}
     final = {found.cluster_id: found.get_template() for found in miner.drain.clusters}
-    return [final[cluster[known[message]]] for message in messages]
+    return {text: final[number] for text, number in cluster.items()}
 
 
 def template_id(template: str) -> str:

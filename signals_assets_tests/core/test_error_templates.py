@@ -2,7 +2,7 @@
 
 import pytest
 
-from signals_assets.core.error_templates import masked, template_id, templates
+from signals_assets.core.error_templates import masked, mined, template_id
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ from signals_assets.core.error_templates import masked, template_id, templates
 )
 def test_what_varies_is_masked_by_its_kind(message, expected):
     assert masked(message) == expected
+
+
+def templates(messages):
+    """The template of each message."""
+    found = mined(map(masked, messages))
+    return [found[masked(message)] for message in messages]
 
 
 def test_lines_of_one_pattern_share_a_template_and_others_do_not():

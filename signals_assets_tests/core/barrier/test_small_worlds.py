@@ -10,10 +10,11 @@ import pytest
 from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.cohorts import fix_effect
 from signals_assets.core.correlations import friction_rates, intent_trends, labeller, release_correlations
+from signals_assets.core.error_association import error_correlations
+from signals_assets.core.leading_indicators import leading_indicators
 from signals_assets.core.outcomes import fix_outcomes
 from signals_assets.core.taxonomy import seed
 from signals_assets.core.user_days import CountedType, Counts
-from signals_assets.core.within_sessions import error_correlations, leading_indicators
 from signals_assets.core.wording import Wording
 from signals_assets.settings import Audience
 from signals_assets.tables import TicketRow, UserDay, arrow_schema
@@ -213,7 +214,7 @@ def error_rows(world: World, audience: Audience) -> list[Any]:
         logs.append({"day": FIRST, "known_on": FIRST, "message": "shard 3 unavailable", "service": "search",
                      "logged_at": at, "session_id": f"s{number}"})  # fmt: skip
     return error_correlations(
-        FIRST, logs=logs, friction=events, metrics=[session(number) for number in range(2 * users + 5)], labels=[],
+        FIRST, logs=[logs], friction=events, metrics=[session(number) for number in range(2 * users + 5)], labels=[],
         types=TYPES, audience=audience, label=LABEL, publishable=str, min_confidence=0.5,
     )[0]  # fmt: skip
 

@@ -1,36 +1,14 @@
-"""Errors before friction and what follows friction: planted order is found, mere co-occurrence is not."""
+"""Errors before friction: planted order is found, mere co-occurrence in long sessions, bursts and hours is not."""
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import numpy as np
 import pytest
 
+from signals_assets.core.error_association import error_correlations
 from signals_assets.core.error_templates import template_id
 from signals_assets.core.user_days import CountedType
-from signals_assets.core.within_sessions import error_correlations, leading_indicators
-
-DAY = date(2026, 3, 20)
-ERROR = CountedType("friction", "error_event", "detector")
-TYPES = [
-    CountedType("friction", name, "detector")
-    for name in ("error_event", "repeated_rephrasing", "correction", "escalation_tone")
-]
-
-
-def session(number, user=None, start=9 * 3600.0, seconds=3600.0, **more):
-    at = datetime.combine(DAY, time(), UTC) + timedelta(seconds=start)
-    return {
-        "session_id": f"s{number}", "day": DAY, "known_on": DAY, "started_at": at.replace(second=0, microsecond=0),
-        "duration_seconds": seconds, "user_id": f"u{number % 40 if user is None else user}", "organization_id": "o1",
-        "steps": 100, "agentic_steps": 40 + number % 5,
-    } | more  # fmt: skip
-
-
-def friction(number, seconds, type_="error_event", steps=(10,), **more):
-    return {
-        "event_id": f"e{number}-{type_}-{steps}", "session_id": f"s{number}", "day": DAY, "known_on": DAY,
-        "type": type_, "source": "detector", "confidence": 0.9, "steps": list(steps), "seconds_from_start": seconds,
-    } | more  # fmt: skip
+from signals_assets_tests.core.session_factories import DAY, TYPES, friction, session
 
 
 def log(number, seconds, message="shard 3 unavailable", start=9 * 3600.0, **more):
@@ -43,7 +21,7 @@ def log(number, seconds, message="shard 3 unavailable", start=9 * 3600.0, **more
 
 def associations(logs, events, sessions, audience="self", publishable=str):
     rows, coverage = error_correlations(
-        DAY, logs=logs, friction=events, metrics=sessions, labels=[], types=TYPES, audience=audience,
+        DAY, logs=[logs], friction=events, metrics=sessions, labels=[], types=TYPES, audience=audience,
         label=lambda kind, word: word, publishable=publishable, min_confidence=0.5,
     )  # fmt: skip
     assert coverage.asked == coverage.answered + sum(coverage.skipped.values())
@@ -161,96 +139,6 @@ def test_only_what_may_be_published_of_a_template_is():
     assert row.template == "template-1"
 
 
-# --- leading indicators -----------------------------------------------------------------------------------------
-
-
-def indicators(events, sessions, outcomes=(), audience="self"):
-    facets = [
-        {
-            "session_id": f"s{number}",
-            "day": DAY,
-            "known_on": DAY,
-            "facet": "outcome",
-            "value": value,
-            "inclusion_weight": 1.0,
-        }
-        for number, value in outcomes
-    ]
-    rows, coverage = leading_indicators(
-        DAY,
-        friction=events,
-        facets=facets,
-        metrics=sessions,
-        labels=[],
-        types=TYPES,
-        audience=audience,
-        min_confidence=0.5,
-    )
-    assert coverage.asked == coverage.answered + sum(coverage.skipped.values())
-    return {(row.indicator, row.outcome): row for row in rows}
-
-
-def test_sessions_with_friction_that_are_given_up_more_often_show_with_their_lead():
-    sessions = [session(number) for number in range(200)]
-    events = [friction(number, 600.0, steps=(20,)) for number in range(0, 200, 2)]
-    outcomes = [(n, "abandoned" if (n % 2 == 0 and n % 8 < 4) or n % 20 == 1 else "success") for n in range(200)]
-    row = indicators(events, sessions, outcomes)["error_event>=1", "outcome=abandoned"]
-    assert row.rate_with == pytest.approx(0.5)
-    assert row.rate_without == pytest.approx(0.1, abs=0.02)
-    assert 0 < row.low < row.difference < row.high
-    assert row.q is not None
-    assert row.q < 0.01
-    assert (row.lead_steps, row.lead_minutes) == (79.0, 50.0)  # of 100 steps and 60 minutes
-
-
-def test_length_alone_is_no_indicator():
-    """Long sessions have both more friction and more abandonment; at the same length there is no difference."""
-    rng = np.random.default_rng(7)
-    sessions, events, outcomes = [], [], []
-    for number in range(1000):
-        long = number % 5 >= 3
-        sessions.append(session(number, agentic_steps=200 if long else 20))
-        if rng.random() < (0.8 if long else 0.1):
-            events.append(friction(number, 60.0))
-        outcomes.append((number, "abandoned" if rng.random() < (0.6 if long else 0.05) else "success"))
-    row = indicators(events, sessions, outcomes)["error_event>=1", "outcome=abandoned"]
-    assert row.low <= 0 <= row.high
-    assert abs(row.difference) < 0.1
-
-
-def test_only_what_comes_later_counts_as_following():
-    sessions = [session(number) for number in range(100)]
-    before = [friction(n, 60.0, "correction", (5,)) for n in range(50)]
-    after = [friction(n, 600.0, "error_event", (20,)) for n in range(50)]
-    found = indicators([*before, *after], sessions)
-    assert found["error_event>=1", "later correction"].rate_with == 0.0
-    assert found["correction>=1", "later escalation_tone"].rate_with == 0.0
-
-
-def test_the_chance_of_one_more_statement_is_that_of_the_runs_that_got_so_far():
-    sessions = [session(number) for number in range(200)]
-    runs = [3] * 20 + [4] * 10 + [5] * 10
-    events = [friction(n, 60.0, "repeated_rephrasing", tuple(range(1, 2 * k, 2))) for n, k in enumerate(runs)]
-    found = indicators(events, sessions)
-    third = found["repeated_rephrasing statements>=3", "one more statement"]
-    assert third.rate_with == pytest.approx(0.5)
-    assert third.rate_without == pytest.approx(0.2)
-    fourth = found["repeated_rephrasing statements>=4", "one more statement"]
-    assert fourth.rate_with == pytest.approx(0.5)
-    assert fourth.rate_without == pytest.approx(0.5)
-
-
-def test_indicators_of_few_users_are_withheld():
-    sessions = [session(number) for number in range(100)]
-    events = [friction(n, 60.0) for n in range(3)]
-    assert not indicators(events, sessions, [(n, "abandoned") for n in range(100)], audience="company")
-
-
-def test_nothing_in_gives_nothing_out():
-    assert indicators([], []) == {}
-    assert associations([], [], [])[0] == []
-
-
 def test_events_that_are_only_material_for_discovery_take_no_part_whoever_found_them():
     types = [*TYPES, CountedType("friction", "other", "analyst")]
     sessions = [session(number) for number in range(40)]
@@ -259,7 +147,7 @@ def test_events_that_are_only_material_for_discovery_take_no_part_whoever_found_
 
     def tested(labels):
         rows, _ = error_correlations(
-            DAY, logs=logs, friction=unsure, metrics=sessions, labels=labels, types=types, audience="self",
+            DAY, logs=[logs], friction=unsure, metrics=sessions, labels=labels, types=types, audience="self",
             label=lambda kind, word: word, publishable=str, min_confidence=0.5,
         )  # fmt: skip
         return rows
@@ -268,3 +156,74 @@ def test_events_that_are_only_material_for_discovery_take_no_part_whoever_found_
     typed = {"kind": "friction", "type": "error_event", "day": DAY, "taxonomy_version": 2}
     types.append(CountedType("friction", "error_event", "analyst"))
     assert tested([typed | {"event_id": row["event_id"]} for row in unsure])
+
+
+def test_work_that_comes_in_bursts_makes_no_association():
+    """Errors and frictions both within minutes of the same moments of a session, in no order: old tests name it."""
+    rng = np.random.default_rng(8)
+    sessions, logs, events = [], [], []
+    for number in range(300):
+        sessions.append(session(number, user=number, seconds=7200.0))
+        for at in rng.uniform(400, 6800, 2):
+            events.append(friction(number, float(at + rng.normal(0, 200)), steps=(len(events),)))
+            if number % 3 == 0:
+                logs.append(log(number, float(at + rng.normal(0, 200))))
+    [row], _ = associations(logs, events, sessions)
+    assert row.verdict == "not_shown"
+    assert row.low > 1  # more often than at random times of the session: only the comparison in time tells
+
+
+def test_one_user_with_most_of_the_frictions_neither_decides_nor_drowns_a_pair():
+    rng = np.random.default_rng(9)
+    sessions, logs, events = bystanders(500, 200), [], []
+    for number in range(140):
+        at = float(rng.uniform(1000, 3500))
+        heavy = number >= 60
+        sessions.append(session(number, user="heavy" if heavy else number))
+        events.append(friction(number, at))
+        logs.append(log(number, float(rng.uniform(0, 3500)) if heavy else at - 30))
+    [row], _ = associations(logs, events, sessions)
+    assert row.verdict == "coincides"
+    only_heavy = [one for one in logs if int(one["session_id"][1:]) >= 60]
+    [row], _ = associations(only_heavy, [one for one in events if int(one["session_id"][1:]) >= 60], sessions)
+    assert row.verdict == "not_enough_data"
+
+
+def test_lines_come_in_batches_of_any_size():
+    rng = np.random.default_rng(1)
+    sessions, logs, events = bystanders(60, 80), [], []
+    for number in range(60):
+        at = float(rng.uniform(700, 3500))
+        sessions.append(session(number))
+        events.append(friction(number, at))
+        logs.append(log(number, at - 30))
+    whole, _ = associations(logs, events, sessions)
+
+    def told(batches):
+        return error_correlations(
+            DAY, logs=batches, friction=events, metrics=sessions, labels=[], types=TYPES, audience="self",
+            label=lambda kind, word: word, publishable=str, min_confidence=0.5,
+        )[0]  # fmt: skip
+
+    assert told([one] for one in logs) == whole
+    assert told([logs[:7], [], logs[7:]]) == whole
+
+
+def test_a_flood_of_the_same_line_is_one_moment():
+    sessions, logs, events = bystanders(60, 80), [], []
+    for number in range(12):
+        sessions.append(session(number))
+        events.append(friction(number, 2000.0))
+        logs += [log(number, 1900.0 + part / 100) for part in range(90)]
+    [row], _ = associations(logs, events, sessions)
+    assert row.expected == pytest.approx(12 * 660 / 3660, abs=0.01)
+
+
+def test_messages_beyond_what_can_be_mined_are_counted(monkeypatch):
+    monkeypatch.setattr("signals_assets.core.error_association.MOST_MESSAGES", 2)
+    logs = [log(0, 10.0, f"failure of {word}") for word in ("discs", "fans", "cables", "discs")]
+    _, coverage = error_correlations(
+        DAY, logs=[logs], friction=[], metrics=[session(0)], labels=[], types=TYPES, audience="self",
+        label=lambda kind, word: word, publishable=str, min_confidence=0.5,
+    )  # fmt: skip
+    assert coverage.notes == {"lines_beyond_variety": 1}
