@@ -20,7 +20,9 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
 @click.command()
 @click.argument(
     "name",
-    type=click.Choice(["analysis", "correlations", "crash", "detectors", "discovery", "loop", "privacy", "sampling", "speed"]),
+    type=click.Choice(
+        ["analysis", "correlations", "crash", "detectors", "discovery", "loop", "privacy", "sampling", "speed"]
+    ),
 )
 @click.option("--quick", is_flag=True, help="A small run that shows that the benchmark works; its figures are rough.")
 @click.option("--seed", default=0, show_default=True)

@@ -111,3 +111,9 @@ def test_the_census_prints_its_tables_and_ends_with_an_error_when_a_gate_does_no
     output = signals("benchmark", "privacy", code=1).output
     assert "150" in output
     assert "gate: tickets" in output
+
+
+def test_the_benchmark_of_the_loop_prints_both_sets_of_words(signals):
+    output = signals("benchmark", "loop", "--quick").output
+    assert "words of tuning" in output
+    assert "fresh words" in output
