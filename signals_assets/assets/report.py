@@ -18,6 +18,7 @@ from signals_assets.core import pictures
 from signals_assets.core.correlations import with_restated
 from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
+from signals_assets.core.error_days import error_days
 from signals_assets.core.identity import content_id
 from signals_assets.core.landscape import Standing, map_days, newest_members, standings
 from signals_assets.core.report import Report, build
@@ -38,6 +39,7 @@ from signals_assets.tables import (
     DailyReport,
     DelightEvent,
     ErrorCorrelation,
+    ErrorLog,
     EventLabel,
     FixOutcome,
     FrictionEvent,
@@ -76,7 +78,7 @@ OF_THE_MONTH: tuple[type[Row], ...] = (FrictionRate, RestatedRate, Release, Rele
         "taxonomy_proposals", "clusters", "friction_levels", "ticket_states", "fix_outcomes", "loop_metrics",
         "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "agreement", "feedback_links",
         "user_outcomes", "cluster_members", "causes", "rereadings", "reader_agreement", "taxonomy_reviews",
-        "event_labels", "friction_events", "delight_events", "session_metrics",
+        "event_labels", "friction_events", "delight_events", "session_metrics", "error_logs",
     ],
     kinds=("html",),
 )  # fmt: skip
@@ -149,6 +151,7 @@ def _report_of(warehouse: Warehouse, ledger: Ledger, day: date, audience: Audien
         changes=read.changes,
         standings=_standings(warehouse, day, audience, sessions),
         decisions=history(entries),
+        errors=_errors(warehouse, day, audience, tables[ErrorCorrelation.table], sessions),
     )
     return report, read
 
@@ -181,6 +184,21 @@ def _standings(
         organizations={row["session_id"]: row["organization_id"] for row in sessions},
         types=types,
     )
+
+
+def _errors(
+    warehouse: Warehouse,
+    day: date,
+    audience: Audience,
+    correlated: Sequence[Mapping[str, Any]],
+    sessions: Sequence[Mapping[str, Any]],
+) -> dict[str, dict[date, float | None]]:
+    """The days of the errors that coincide with friction; nothing is read where none does."""
+    wanted = {row["template_id"] for row in correlated if row["verdict"] == "coincides"}
+    if not wanted:
+        return {}
+    logs = warehouse.read(ErrorLog, window(day, HISTORY), columns=["day", "message", "session_id"]).to_pylist()
+    return error_days(logs, sessions, wanted, audience=audience)
 
 
 def _pictures(read: _Read) -> dict[str, bytes]:

@@ -7,13 +7,13 @@ Shapes live in a box that stretches with the page (`preserveAspectRatio="none"`,
 are HTML beside or above it, so that they keep their size on a phone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from signals_assets.core.barrier.publication import html
-from signals_assets.core.charts import Lane, Mark, Point, Series, label_places, label_rows
+from signals_assets.core.charts import Lane, Mark, Point, Series, label_places, label_rows, nice_ceiling
 from signals_assets.core.landscape import BOX, Panel, Sheet, Spot
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -79,6 +79,18 @@ def interval_bar(
     return _svg(f"bar {tone}", 100, 16, f"{percent(value)}, interval {percent(low)} to {percent(high)}", shapes)
 
 
+def chance_bar(with_it: float, without: float, low: float, high: float, *, top: float) -> str:
+    """Two chances on an axis from 0 to `top`: with a sign (tick on its interval) and without it (dashed tick)."""
+    shapes = [
+        _line("base", 0, 8, 100, 8),
+        _band(100 * low / top, 100 * high / top),
+        _line("without", 100 * without / top, 0, 100 * without / top, 16),
+        _line("value", 100 * with_it / top, 0.5, 100 * with_it / top, 15.5),
+    ]
+    label = f"{percent(with_it)} with it, {percent(low)} to {percent(high)}; {percent(without)} without"
+    return _svg("bar friction", 100, 16, label, shapes)
+
+
 def difference_bar(effect: float, low: float, high: float, *, top: float, tone: str) -> str:
     """A difference as a tick on its interval, on an axis from -top to top with zero marked."""
 
@@ -125,6 +137,35 @@ def trend(series: Series, marks: Sequence[Mark], first: date, last: date, ceilin
     return (
         f'<div class="trend {esc(series.kind)}"><div class="axis"><span>{percent(top)}</span><span>0</span></div>'
         f'<div class="plot"><div class="marks">{_mark_labels(marks, x)}</div>{_svg("lines", 100, 100, label, shapes)}'
+        f'<div class="days"><span>{short_day(first)}</span><span>{short_day(last)}</span></div></div></div>'
+    )
+
+
+def day_bars(days: Mapping[date, float | None], marks: Sequence[Mark], first: date, last: date) -> str:
+    """A share by day as bars under a trend, on its axis of time; a day that may not be told is a short dash."""
+    shown = {day: share for day, share in days.items() if first <= day <= last}
+    top = nice_ceiling(max((share for share in shown.values() if share is not None), default=0.0))
+    width = max(1, (last - first).days)
+
+    def x(day: date) -> float:
+        return 100 * (day - first).days / width
+
+    shapes = [
+        _line("grid", 0, 99.5, 100, 99.5),
+        *(_line("release", x(mark.day), 0, x(mark.day), 100) for mark in marks),
+    ]
+    for day, share in sorted(shown.items()):
+        if share is None:
+            shapes.append(_line("few", x(day) - 0.8, 96, x(day) + 0.8, 96))
+        else:
+            high = 100 * share / top
+            shapes.append(
+                f'<rect class="day" x="{x(day) - 1:.2f}" y="{100 - high:.2f}" width="2" height="{high:.2f}"/>'
+            )
+    label = f"Share of sessions with the error by day, {short_day(first)} to {short_day(last)}"
+    return (
+        f'<div class="trend under"><div class="axis"><span>{percent(top)}</span><span>0</span></div>'
+        f'<div class="plot">{_svg("lines low", 100, 100, label, shapes)}'
         f'<div class="days"><span>{short_day(first)}</span><span>{short_day(last)}</span></div></div></div>'
     )
 

@@ -25,6 +25,7 @@ from signals_assets.core.report.headline import headline_of
 from signals_assets.core.report.intents import what_users_came_for
 from signals_assets.core.report.landscape import the_map
 from signals_assets.core.report.loop import tickets_and_fixes
+from signals_assets.core.report.methods import methods
 from signals_assets.core.report.rates import what_delighted, what_hurts
 from signals_assets.core.report.readers import how_readers_agree
 from signals_assets.core.report.reading import how_to_read
@@ -37,7 +38,7 @@ from signals_assets.tables import DailyReport
 
 SECTIONS: Final[tuple[Callable[[Day], Section], ...]] = (
     what_hurts, what_changed, backend_errors, early_signs, what_is_new, the_map, categories, what_delighted,
-    tickets_and_fixes, what_users_came_for, how_readers_agree, coverage_and_cost, how_to_read,
+    tickets_and_fixes, what_users_came_for, how_readers_agree, coverage_and_cost, how_to_read, methods,
 )  # fmt: skip
 """In the order of the page."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from signals_assets.core.barrier.thresholds import band, coarse, rounded_rate, shown
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import dashed, folded, number_of, resting_on, share_words, table_of
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, short_day
 from signals_assets.core.taxonomy_history import Decision
 
@@ -45,7 +46,7 @@ def categories(at: Day) -> Section:
     lines = [(line, "taxonomy_reviews") for line in said]
     lines += [(_told(at, one), "taxonomy") for one in at.decisions if _counts_from(one) == at.day]
     body = _timeline(at) + _reviewed(at, reviews, moving, retiring)
-    return Section(*section, lead, body, lines)
+    return Section(*section, lead, body + method_link("method-taxonomy"), lines)
 
 
 def _counts_from(one: Decision) -> Any:

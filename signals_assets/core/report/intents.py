@@ -18,7 +18,7 @@ def what_users_came_for(at: Day) -> Section:
     top = axis_top([row["high"] for row in rows])
     lines = [
         [
-            esc(at.name(row["intent"])),
+            esc(_name(at, row["intent"])),
             svg.interval_bar(row["friction_rate"], row["low"], row["high"], top=top),
             f"{percent(row['friction_rate'])} <small>{percent(row['low'])} to {percent(row['high'])}</small>",
             percent(row["share"]) + ("" if row["change"] is None else f"<small>{points(row['change'])} points</small>"),
@@ -31,5 +31,10 @@ def what_users_came_for(at: Day) -> Section:
     heads = ["Intent", f"With friction, 0 to {percent(top)}", "Rate (95 %)", "Share", "Success", "Abandoned", "Over"]
     lead = "Intents by volume, with the share of their sessions that met friction of medium or high severity."
     worst = max(rows, key=lambda row: (row["friction_rate"], row["intent"]))
-    said = f"Most friction per session: {at.name(worst['intent']).lower()} ({percent(worst['friction_rate'])})"
+    said = f"Most friction per session: {_name(at, worst['intent']).lower()} ({percent(worst['friction_rate'])})"
     return Section(*section, lead, table_of(heads, lines, wide=1), [(said, "intent_trends")])
+
+
+def _name(at: Day, intent: str) -> str:
+    """An intent in words; `other` is what no intent claims, not the friction of that name."""
+    return "Other" if intent == "other" else at.name(intent)

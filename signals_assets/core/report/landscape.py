@@ -9,6 +9,7 @@ from signals_assets.core import landscape, svg
 from signals_assets.core.landscape import Panel, Spot
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import folded, number_of, resting_on, share_words, table_of
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent
 
 LISTED = 8
@@ -29,6 +30,7 @@ def the_map(at: Day) -> Section:
     if at.audience != "self":
         lead += " Words appear where a person accepted a name; analysts read the others in the table clusters."
     body = _panel(first) + "".join(folded(_title(panel), _panel(panel)) for panel in others)
+    body += method_link("method-map")
     fastest = [(one, change) for one in first.newest.themes if (change := _change(one)) is not None and change > 0]
     lines = []
     if fastest:

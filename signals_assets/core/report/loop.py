@@ -5,12 +5,13 @@ Put here: tickets on their way, verdicts on fixes. Not here: how a fix is judged
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from signals_assets.core import svg
 from signals_assets.core.charts import Rows, lanes
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import difference_top, folded, number_of, rate_words, resting_on, table_of
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, points, short_day
 
 
@@ -23,7 +24,7 @@ def before_after(at: Day, row: Mapping[str, Any]) -> str:
 
 
 def _metric_value(value: float, unit: str) -> str:
-    return {"share": percent(value), "days": f"{value:.3g} days"}.get(unit, f"{value:g}")
+    return {"share": percent(value), "days": f"{value:.3g} {'day' if value == 1 else 'days'}"}.get(unit, f"{value:g}")
 
 
 def tickets_and_fixes(at: Day) -> Section:
@@ -53,6 +54,12 @@ def _fix_verdict(row: Mapping[str, Any]) -> str:
     return words.get(row["verdict"], "Fix cannot be judged yet:")
 
 
+_FIX_MEANS: Final = {
+    "improved": "Sure: it fell where the fix ran.", "regressed": "Sure: it rose where the fix ran.",
+    "unchanged": "Shown: nothing that matters changed.", "inconclusive": "Nobody can tell yet.",
+}  # fmt: skip
+
+
 def _fixes(at: Day) -> str:
     rows = at.rows("fix_outcomes")
     if not rows:
@@ -68,10 +75,11 @@ def _fixes(at: Day) -> str:
         )
         name = f"{esc(at.name(row['type']))} <small>{esc(row['ticket_key'])}, fixed in {esc(row['version'])}</small>"
         over = resting_on(row["sessions_after"], row["users_after"], f", {row['cohort']}")
-        aside = f"<small>worse meanwhile: {esc(row['guardrails'])}</small>" if row["guardrails"] else ""
+        aside = f"<small>{esc(_FIX_MEANS[row['verdict']])}</small>"
+        aside += f"<small>worse meanwhile: {esc(row['guardrails'])}</small>" if row["guardrails"] else ""
         lines.append([name, bar, effect, over, f'<span class="badge {tone}">{esc(row["verdict"])}</span>{aside}'])
     heads = ["Fix", f"Points, −{100 * top:g} to +{100 * top:g}", "Difference (95 %)", "Next cohort", "Verdict"]
-    return table_of(heads, lines, wide=1)
+    return table_of(heads, lines, wide=1) + method_link("method-fixes")
 
 
 def _tickets_table(at: Day, tickets: Rows) -> str:

@@ -11,6 +11,7 @@ from signals_assets.core import svg
 from signals_assets.core.charts import ANALYST_CHANGED, WEEK, Mark, Rows, Series, rate_series, release_marks, span
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import axis_top, folded, resting_on, table_of, too_few
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, short_day
 
 PUBLIC: Final = (
@@ -37,7 +38,7 @@ def what_hurts(at: Day) -> Section:
     if others:
         body += folded("The same as the analyst sees it (on sampled sessions, weighted)",
                       _rates_table(at, others, "friction", {}))  # fmt: skip
-    body += _trends(at, "friction")
+    body += _trends(at, "friction") + method_link("method-rates")
     top = series[0].newest
     lead = f"Share of sessions with each kind of friction, trailing {_window(today)}."
     lead = PUBLIC if at.audience == "public" else lead
@@ -165,7 +166,7 @@ def what_delighted(at: Day) -> Section:
     rows = _overall(at.rows("friction_rates"), "delight")
     if not rows:
         return Section(*section, too_few(at, "delight rate"))
-    body = _rates_table(at, rows, "delight", {}) + _trends(at, "delight")
+    body = _rates_table(at, rows, "delight", {}) + _trends(at, "delight") + method_link("method-rates")
     best = rows[0]
     lines = [(f"{at.name(best['type'])}: {percent(best['rate'])} of sessions", "friction_rates")]
     return Section(*section, "Moments that users showed they valued.", body, lines)

@@ -18,6 +18,7 @@ from signals_assets.core.barrier.thresholds import (
 )
 from signals_assets.core.report.day import FALSE_DISCOVERY, Day, Section
 from signals_assets.core.report.markup import folded, resting_on, table_of
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.rereading import Change, Reader
 from signals_assets.core.statistics import benjamini_hochberg
 from signals_assets.core.svg import esc, percent, points, short_day
@@ -41,7 +42,7 @@ def how_readers_agree(at: Day) -> Section:
         "A change of the analyst's model or prompt changes what it counts: such a step is the analyst's own, no "
         "release is blamed for it, and what detectors count has none. Others read some sessions beside it."
     )
-    return Section(*section, lead, body, lines)
+    return Section(*section, lead, body + method_link("method-readers"), lines)
 
 
 def _change(at: Day, change: Change) -> tuple[str, str]:

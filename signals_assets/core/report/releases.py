@@ -10,6 +10,7 @@ from typing import Any, Final
 from signals_assets.core import svg
 from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import difference_top, folded, number_of, rate_words, resting_on, table_of
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, points, short_day
 
 
@@ -65,6 +66,7 @@ def what_changed(at: Day) -> Section:
                  "not_enough_data": "with too few data yet", "suspected": "open", "confirmed": "open"}  # fmt: skip
         said = ", ".join(f"{n} {words[what]}" for what, n in sorted(counts.items(), key=lambda item: (-item[1], item)))
         body += folded(f"The other {len(rest)}: {said}", _changes_table(at, rest))
+    body += method_link("method-releases")
     lines = [(f"{release_words(at, row)}; {row['evidence']}", "release_correlations") for row in telling[:5]]
     return Section(*section, lead, body, lines or [("No change can be tied to a release", "release_correlations")])
 
@@ -83,7 +85,8 @@ def _changes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
             f"{points(row['effect'])} <small>{points(row['low'])} to {points(row['high'])}</small>" if known else "–"
         )
         badge = f'<span class="badge {tone}">{esc(row["evidence"].replace("_", " "))}</span>'
-        words = f"{esc(release_words(at, row))}<small>{_release_details(row)}</small>"
+        words = f"{esc(release_words(at, row))}<small>{esc(_in_words(row))}</small>"
+        words += f"<small>{_release_details(row)}</small>"
         over = resting_on(row["sessions_after"], row["users_after"])
         lines.append([words, bar, effect, over, badge + _proof(row)])
     return table_of(
@@ -91,10 +94,28 @@ def _changes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def _in_words(row: Mapping[str, Any]) -> str:
+    """What a verdict means, for somebody who knows no statistics."""
+    better = {"regressed": "worse", "improved": "better"}.get(row["verdict"])
+    if better and row["evidence"] == "confirmed":
+        return f"Sure: it is {better}, and looking again every day does not make this a false alarm."
+    if better and row["evidence"] == "suspected":
+        return f"It looks {better}, and may still be chance: somebody should look before anybody acts."
+    if row["verdict"] == "unchanged":
+        return "Nothing that matters changed: a larger difference is ruled out."
+    if row["evidence"] == "not_enough_data":
+        return "Nobody can tell yet: too few sessions or users have run it."
+    if None in (row["low"], row["high"]):
+        return "No difference that can be told from chance."
+    return f"Could be chance: the true change lies between {points(row['low'])} and {points(row['high'])} points."
+
+
 def _release_details(row: Mapping[str, Any]) -> str:
     words = f"{row['agent_name']}, released {short_day(row['released_on'])}, {row['source']}"
     if row["smallest_detectable"] is not None and row["evidence"] not in _EVIDENCE_SURE:
         words += f"; would have seen {100 * row['smallest_detectable']:.0f} points or more"
+    if row.get("incidents"):
+        words += f"; {number_of(row['incidents'], 'day')} set apart as an incident"
     return esc(words)
 
 

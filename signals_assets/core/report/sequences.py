@@ -3,11 +3,16 @@
 Put here: their words and pictures. Not here: the tests (see `core/within_sessions.py`).
 """
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
+from signals_assets.core import svg
+from signals_assets.core.charts import rate_series, release_marks, span
 from signals_assets.core.report.day import FALSE_DISCOVERY, Day, Section
-from signals_assets.core.report.markup import folded, number_of, resting_on, table_of, too_few
+from signals_assets.core.report.markup import axis_top, folded, number_of, resting_on, table_of, too_few
+from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, points
 
 
@@ -46,7 +51,28 @@ def backend_errors(at: Day) -> Section:
         for row in hits[:3]
         if row["ratio"] is not None
     ]
-    return Section(*section, lead, table_of(heads, lines) if lines else "", said)
+    body = table_of(heads, lines) if lines else ""
+    return Section(*section, lead, body + _beside(at, hits) + method_link("method-errors"), said)
+
+
+def _beside(at: Day, hits: Sequence[Mapping[str, Any]]) -> str:
+    """The days of each error under the friction that it coincides with, on one axis of time."""
+    rates = rate_series(at.history("friction_rates"), at.names, until=at.day, restated=at.history("restated_rates"))
+    series = {one.type: one for one in rates}
+    pairs = [(row, series[row["type"]]) for row in hits if row["template_id"] in at.errors and row["type"] in series]
+    ends = span(point.day for _, one in pairs for point in (*one.weekly, *one.daily))
+    if ends is None or ends[0] == ends[1]:
+        return ""
+    marks = [mark for mark in release_marks(at.history("release_correlations"), until=at.day) if mark.day > ends[0]]
+    figures = [
+        f"<figure><figcaption><h3>{esc(one.name)}</h3></figcaption>{svg.trend(one, marks, *ends)}"
+        '<p class="note">Below: share of each day\'s sessions with '
+        f'<code class="template">{esc(row["template"])}</code></p>'
+        f"{svg.day_bars(at.errors[row['template_id']], marks, *ends)}</figure>"
+        for row, one in pairs
+    ]
+    note = "Above the friction, below the error, on the same days. A dash: too few to say, or none."
+    return f'<p class="note">{note}</p><div class="trends">{"".join(figures)}</div>'
 
 
 def early_signs(at: Day) -> Section:
@@ -66,16 +92,85 @@ def early_signs(at: Day) -> Section:
         for row in telling[:3]
     ]  # fmt: skip
     lead = "What came before sessions went wrong, against sessions of the same length in which it did not happen."
-    return Section(*section, lead, body, lines)
+    return Section(*section, lead, _curves(at, rows) + body + method_link("method-early"), lines)
+
+
+_TIMES: Final = re.compile(r"(?P<what>.+)>=(?P<times>[0-9]+)")
+
+
+def _curves(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Chance of an outcome after one, two, three ... of the same sign, where more than one stage may be told."""
+    stages: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = defaultdict(dict)
+    for row in rows:
+        if found := _TIMES.fullmatch(row["indicator"]):
+            stages[found["what"], row["outcome"]][int(found["times"])] = row
+    figures = [
+        _curve(at, what, outcome, by_times)
+        for (what, outcome), by_times in sorted(stages.items())
+        if len(by_times) > 1 or what.endswith(_STATEMENTS)
+    ]
+    if not figures:
+        return ""
+    note = (
+        "Each tick is the chance after so many, with the 95 % interval of its difference from the open tick: the "
+        "chance without it, or at the stage before."
+    )
+    return f'<p class="note">{note}</p><div class="trends">{"".join(figures)}</div>'
+
+
+_STATEMENTS: Final = " statements"
+
+
+def _curve(at: Day, what: str, outcome: str, by_times: Mapping[int, Mapping[str, Any]]) -> str:
+    top = axis_top(value for row in by_times.values() for value in (row["rate_with"], row["rate_without"], *_ends(row)))
+    lines = [
+        [
+            f"after {times}",
+            svg.chance_bar(row["rate_with"], row["rate_without"], *_ends(row), top=top),
+            f"{percent(row['rate_with'])} <small>{percent(row['rate_without'])} otherwise</small>",
+            resting_on(row["sessions"], row["users"]),
+        ]
+        for times, row in sorted(by_times.items())
+    ]
+    name = at.name(what.removesuffix(_STATEMENTS)).lower()
+    title = f"{_condition(at, outcome)} after k × {name}".capitalize()
+    lasting = ""
+    if what.endswith(_STATEMENTS):
+        lasting = _lasting(by_times)
+        title = f"{_condition(at, outcome)} after k statements of the same ({name})".capitalize()
+    table = table_of(["", f"Chance, 0 to {percent(top)}", "Chance", "Over"], lines, wide=1)
+    return f'<figure class="curve"><figcaption><h3>{esc(title)}</h3></figcaption>{table}{lasting}</figure>'
+
+
+def _lasting(by_times: Mapping[int, Mapping[str, Any]]) -> str:
+    """How many of a hundred go on stage after stage: the chances multiplied."""
+    left = 1.0
+    parts: list[str] = []
+    for times in range(min(by_times), max(by_times) + 1):
+        if times not in by_times:
+            break
+        left *= by_times[times]["rate_with"]
+        parts.append(f"{round(100 * left)} after {times}" if parts else f"{round(100 * left)} go on after {times}")
+    if len(parts) < 2:
+        return ""
+    return f'<p class="note">Of 100 who came so far, {esc(", ".join(parts))}.</p>'
+
+
+def _ends(row: Mapping[str, Any]) -> tuple[float, float]:
+    """The interval of the chance with the sign, as far from the chance without as the difference may be."""
+    low, high = row["rate_without"] + row["low"], row["rate_without"] + row["high"]
+    return min(max(low, 0.0), row["rate_with"]), max(min(high, 1.0), row["rate_with"])
 
 
 def _precedes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
+    top = axis_top(value for row in rows for value in (row["rate_without"], *_ends(row)))
     lines = [
         [
             (
                 f"{esc(_condition(at, row['indicator']).capitalize())}"
                 f"<small>then {esc(_condition(at, row['outcome']))}</small>"
             ),
+            svg.chance_bar(row["rate_with"], row["rate_without"], *_ends(row), top=top),
             percent(row["rate_with"]),
             percent(row["rate_without"]),
             f"{points(row['difference'])} points<small>{points(row['low'])} to {points(row['high'])}</small>",
@@ -84,7 +179,8 @@ def _precedes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
         ]
         for row in rows
     ]
-    return table_of(["First", "With it", "Without", "Difference (95 %)", "Warning time", "Over"], lines)
+    heads = ["First", f"Chance, 0 to {percent(top)}", "With it", "Without", "Difference (95 %)", "Warning time", "Over"]
+    return table_of(heads, lines, wide=1)
 
 
 def _condition(at: Day, text: str) -> str:
@@ -92,6 +188,8 @@ def _condition(at: Day, text: str) -> str:
     if text.startswith("outcome="):
         return f"the session ends {text.removeprefix('outcome=').replace('_', ' ')}"
     what, _, times = text.partition(">=")
+    if what.endswith(_STATEMENTS):
+        return f"{times} statements of the same"
     often = {"": "", "1": "", "2": " at least twice"}.get(times, f" at least {times} times")
     return f"{at.name(what).lower()}{often}"
 
