@@ -1,7 +1,7 @@
 """Door: where the day's report is posted.
 
 Put here: `Notifier` and the embedded implementation: files.
-Not here: what the report says (see `core/report.py`).
+Not here: what the report says (see `core/report/`), Slack (see `resources/slack.py`).
 """
 
 import json
@@ -55,11 +55,11 @@ class FileNotifier(Notifier):
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, picture in sorted(pictures.items()):
-                _replace(self.folder / f"{day.isoformat()}-{name}.png", picture)
-            _replace(page.with_suffix(".json"), json.dumps(blocks, indent=1, ensure_ascii=False).encode())
-            _replace(page, html.encode())
+                replace_file(self.folder / f"{day.isoformat()}-{name}.png", picture)
+            replace_file(page.with_suffix(".json"), json.dumps(blocks, indent=1, ensure_ascii=False).encode())
+            replace_file(page, html.encode())
             if page == max(self.folder.glob("????-??-??.html")):
-                _replace(self.folder / "latest.html", html.encode())
+                replace_file(self.folder / "latest.html", html.encode())
         except OSError as error:
             raise NotifierError(
                 f"the report of {day} could not be written to {self.folder} ({type(error).__name__}); "
@@ -79,7 +79,8 @@ class FileNotifier(Notifier):
         return f"files: {sum(1 for _ in self.folder.glob('????-??-??.html'))} reports in {self.folder}"
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Put the content in the file's place, all of it or nothing."""
     temporary = path.with_name(f".tmp-{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
