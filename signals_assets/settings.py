@@ -148,7 +148,7 @@ class Settings(BaseSettings):
 
     audience: Audience = "company"
     pseudonym_key: SecretStr | None = Field(None, description="Key of the pseudonyms; default: made once in home.")
-    retention_days: int = Field(14, ge=1, description="Days after which raw text and vectors are removed.")
+    retention_days: int = Field(14, ge=1, description="Days after which raw text is removed.")
     abstracted_retention_days: int = Field(
         90, ge=56, description="Days after which rows under pseudonyms are removed; rates look back up to 56."
     )

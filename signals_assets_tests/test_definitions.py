@@ -60,7 +60,7 @@ def test_daily_assets_take_a_whole_range_in_one_run_and_acting_ones_a_friction_t
 def test_what_talks_to_the_analyst_takes_turns():
     pools = {key.to_user_string(): node.pools for key, node in _assets()}
     assert {name for name, found in pools.items() if LANGUAGE_MODEL_POOL in (found or ())} == {
-        "analysis_batches", "analyses", "rereadings",
+        "analysis_batches", "analyses", "rereadings", "taxonomy_proposals",
     }  # fmt: skip
 
 
