@@ -493,12 +493,14 @@ def _simulated(folder: Path, quick: bool, seed: int) -> tuple[tuple[Path, ...], 
 
 
 def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks import discovery_life
     from signals_assets.benchmarks.discovery import run
 
     try:
         result = run(data, quick=quick, seed=seed)
     except FileNotFoundError as error:
         raise click.ClickException(str(error)) from None
+    result["simulation"] = life = discovery_life.run(quick=quick, seed=seed)
     return result, [
         ("New categories, by the share of classes that is unknown", result["new_categories_by_share"], ""),
         ("The map", [{"figure": name, "value": value} for name, value in result["map"].items()], ""),
@@ -508,9 +510,20 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
         ("Causes, all seeds", [_plain(result["causes"])], ""),
         ("Planted friction by what the detectors and causes made of it", result["causes"]["confusion"], ""),
         ("Beside it, by type", _beside(result["causes"]), "Unplanted: finds that touch no planted moment."),
+        ("Simulated lives, company audience, built-in rules", life["lives"], ""),
+        ("What emerges: days of its support, its proposal, its readiness", life["newcomers"], _ARRIVALS_NOTE),
+        ("What emerges, all lives", life["newcomers_in_time"], ""),
+        ("Quiet days: what passed the rules", life["quiet"], "Intents: false from the fifth week on."),
+        ("False proposals", life["false_proposals"], ""),
         ("Speed", result["speed"], ""),
-        ("Seconds", [result["seconds"]], ""),
+        ("Seconds", [result["seconds"] | {"simulation": life["seconds"]}], ""),
     ]
+
+
+_ARRIVALS_NOTE: Final = (
+    "Days are numbered from 1. Planted: analysed sessions with it; admitted: those of which discovery sees it. Delay: "
+    "days from the support of what is admitted to a proposal that passes every rule."
+)
 
 
 def _loop(quick: bool, seed: int) -> tuple[Result, list[Table]]:

@@ -162,6 +162,8 @@ def _row(
     size = _Size.of(items)
     if kind == "intent" and len(items) > WIDE * len(window.items):
         group = replace(group, claimed=True)
+    if before is not None and before["waiting_for"] in ("", "cap"):
+        group = replace(group, risen=True)  # what emerged stays until a person decides
     waiting = _waiting_for(SHOWN[context.audience], size, group, words, second)
     if not waiting:
         second = _by_model(window, group.rows, near.rows, words, before, context.namer) or second

@@ -172,19 +172,26 @@ def incidents(seed: int, start: date, week: int) -> list[Incident]:
 class Story:
     """Releases so far and the rates of each version."""
 
-    def __init__(self, seed: int, start: date) -> None:
-        """Before anything was released in the story."""
+    def __init__(self, seed: int, start: date, *, quiet: bool = False) -> None:
+        """Before anything was released in the story. In a quiet one nothing emerges and releases change nothing."""
         self.seed = seed
         self.start = start
+        self.quiet = quiet
         self.releases = [Release(FIRST_VERSION, -8, noon(start, -8, RELEASE_HOUR))]
-        self._rates: list[dict[str, float]] = [{**RATES, **{item.name: item.rate for item in EMERGING}}]
+        newcomers = {item.name: 0.0 if quiet else item.rate for item in EMERGING}
+        self._rates: list[dict[str, float]] = [{**RATES, **newcomers}]
+
+    @property
+    def emerging(self) -> tuple[Emergence, ...]:
+        """What emerges in this story."""
+        return () if self.quiet else EMERGING
 
     def ship(self, day: int, effects: Mapping[str, float], pull_request_ids: tuple[str, ...]) -> Release:
         """Release the version due on `day` with the planted effects of that day and those of fixes."""
         number = release_number(day)
         if number is None:
             raise ValueError(f"no release is due on day {day}; next_release_day() tells the next one")
-        merged = {**PLANTED_EFFECTS.get(day, {}), **effects}
+        merged = {**({} if self.quiet else PLANTED_EFFECTS.get(day, {})), **effects}
         release = Release(version_name(number), day, noon(self.start, day, RELEASE_HOUR), merged, pull_request_ids)
         self.releases.append(release)
         self._rates.append({**self._rates[-1], **merged})

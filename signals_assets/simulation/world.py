@@ -33,7 +33,6 @@ from signals_assets.simulation.population import User, population, styled
 from signals_assets.simulation.story import (
     AGENT_NAME,
     BACKEND_ERROR,
-    EMERGING,
     QUERY_INTENTS,
     RATES,
     REPHRASING_AFTER_BACKEND_ERROR,
@@ -85,9 +84,12 @@ class World:
         *,
         users: int = 150,
         organizations: int = 12,
+        quiet: bool = False,
     ) -> None:
         """Before the first day. An earlier simulation in `out` is replaced.
 
+        In a quiet world nothing emerges and no release changes anything. `sessions_per_day` may be set anew between
+        days: what is lived from then on is as busy.
         Raises ValueError when a number is not positive or `out` holds something that no simulation wrote.
         """
         if sessions_per_day < 1 or organizations < 1 or users < organizations:
@@ -101,7 +103,7 @@ class World:
         self.days_lived = 0
         self.actions: list[Action] = []
         self._organizations = organizations
-        self._story = Story(seed, start)
+        self._story = Story(seed, start, quiet=quiet)
         self._users = population(seed, users, organizations)
         self._leaving: dict[str, date] = {}
         self._fixes: list[_Fix] = []
@@ -380,7 +382,7 @@ class World:
                     "rate": item.rate,
                     "description": item.description,
                 }
-                for item in EMERGING
+                for item in self._story.emerging
             ],
             "fixes": [
                 {

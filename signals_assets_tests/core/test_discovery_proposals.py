@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from signals_assets.core import taxonomy
-from signals_assets.core.analysis_rules import CITATIONS
+from signals_assets.core.analysis_rules import CAME, CITATIONS
 from signals_assets.core.discovery import propose
 from signals_assets_tests.core.discovery_factories import MONDAY, dumped, group, window
 
@@ -252,3 +252,48 @@ def test_material_shapes_no_category() -> None:
     drawn = group(34, 90, **NEW, kind="delight", type_="positive_exclamation")
     (made,) = remarked(joy, drawn)
     assert (made.kind, made.items) == ("delight", 90)
+
+
+def test_little_that_emerges_waits_until_chance_does_not_explain_it() -> None:
+    """Usual remarks in all directions, more in the newer half: of nine alike all are new by chance, of forty not."""
+    usual = [group(number, 1, **OLD) for number in range(100, 130)]
+    later = [group(number, 1, **NEW) for number in range(130, 210)]
+    for size, waiting in ((9, "emergence"), (40, "")):
+        seen = window(*usual, *later, group(32, size, **NEW, words=REMARKS))
+        (made,) = propose(LATER, seen, SEED, audience="company")
+        assert sum(item.startswith("friction-32-") for item in made.item_ids) == size
+        assert made.waiting_for == waiting
+
+
+def test_an_unmet_need_is_proposed_with_as_few_as_the_acceptance_rules_ask_for() -> None:
+    sentence = CITATIONS["other.unmet"] + " about mail and report"
+    needs = group(7, 8, kind="unmet_need", type_="", words=sentence, days=3)
+    (made,) = propose(DAY, window(needs), SEED, audience="company")
+    assert (made.kind, made.items, made.ready) == ("unmet_need", 8, True)
+    assert propose(DAY, window(needs[:7]), SEED, audience="company") == []
+
+
+def wishes(number: int, size: int, **changes: Any) -> list:
+    """What users came for as the rules write it."""
+    return group(
+        number, size, **{"kind": "intent", "type_": "", "words": f"{CAME}help, about dates", "days": 14} | changes
+    )
+
+
+def test_a_further_intent_has_to_rise_once_a_person_has_accepted_some() -> None:
+    usual = [wishes(40, 60), wishes(41, 60), wishes(42, 20, days=28)]
+    rising = wishes(43, 20, day=MONDAY + timedelta(20), days=7)
+    first = propose(LATER, window(*usual, rising), SEED, audience="company")
+    assert [made.ready for made in first if made.items == 20] == [True, True]
+    ids = [item.item_id for part in usual[:2] for item, _ in part]
+    accept = {"action": "accept", "kind": "intent", "slug": "dates", "name": "Dates", "definition": "About dates."}
+    accepted = taxonomy.fold(
+        [Entry(n, accept | {"slug": f"dates_{n}", "item_ids": ids[60 * n - 60 : 60 * n]}) for n in (1, 2)]
+    )
+    second = propose(LATER, window(*usual, rising), accepted, audience="company")
+    assert sorted((made.first_day, made.waiting_for) for made in second) == [
+        (MONDAY, "emergence"),
+        (MONDAY + timedelta(20), ""),
+    ]
+    backlog = propose(LATER, window(*usual, rising), accepted, dumped(first), audience="company")
+    assert {made.waiting_for for made in backlog} == {""}

@@ -8,7 +8,7 @@ nothing with the product's own detectors, so that agreement between the two says
 import hashlib
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -280,7 +280,8 @@ def say(
     """The answer to one request as JSON values.
 
     missed: share of the true events that are left out. hallucinated: chance of one event without ground.
-    mistakes: some of `MISTAKES`. A request without a session (revising, naming) gets general words.
+    mistakes: some of `MISTAKES`. Of requests without a session, naming and judging are answered by a shared word
+    (see `_of_discovery`), others get general words.
     """
     text = between(asked.user)
     known = read(text)
@@ -292,7 +293,7 @@ def say(
     if "quotes" in mistakes:
         known.events.append(Event("correction", [_some_step(text, rng)], citation=_quote(text)))
     if asked.schema is None:
-        return known.values["summary"]
+        return _of_discovery(asked.prompt, "quotes" in mistakes) or known.values["summary"]
     return _Filler(asked, known, "wrong_types" in mistakes).fill(asked.schema)
 
 
@@ -303,6 +304,24 @@ def _some_step(text: str, rng: random.Random) -> int:
 def _quote(text: str) -> str:
     said = next((step.body.strip() for step in steps(text) if step.kind == "user" and step.body.strip()), text.strip())
     return f'The user said "{said[:160]}" and left jane.doe@example.com as the address.'
+
+
+_NAMING = re.compile(r"Descriptions that belong together:\n(.*?)\n\nDescriptions that lie nearest", re.DOTALL)
+_JUDGING = re.compile(r"Category: .* (\w+)\n.*?\n\n(.*?)\n\nAnswer in one line", re.DOTALL)
+
+
+def _of_discovery(prompt: str, quotes: bool) -> str | None:
+    """A name for descriptions from the word that most of them share, or which of them hold the name's last word."""
+    if naming := _NAMING.search(prompt):
+        lines = naming[1].splitlines()
+        held = Counter(word for line in lines for word in set(re.findall(r"[a-z]{5,}", line)))
+        word = min(held, key=lambda one: (-held[one], one), default="something")
+        told = f"Users wrote jane.doe@example.com about {word}." if quotes else f"Users had trouble with {word}."
+        return f"none | Trouble with {word} | {told} | Trouble with something else"
+    if judging := _JUDGING.search(prompt):
+        numbered = (line.partition(". ") for line in judging[2].splitlines())
+        return ", ".join(number for number, _, text in numbered if judging[1] in text) or "none"
+    return None
 
 
 class _Filler:

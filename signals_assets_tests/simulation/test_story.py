@@ -121,6 +121,16 @@ def test_releases_come_every_three_days_and_week_one_changes_nothing():
     assert changed == {8, 11}
 
 
+def test_in_a_quiet_story_nothing_emerges_and_no_release_changes_anything():
+    story = Story(0, START, quiet=True)
+    for day in range(2, 29, 3):
+        story.ship(day, {}, ())
+    assert not any(row["changes"] for row in story.effects())
+    assert story.emerging == ()
+    assert {story.rate(item.name, 5, 28) for item in EMERGING} == {0.0}
+    assert story.rate("context_churn", 5, 28) == RATES["context_churn"]
+
+
 def test_a_day_without_a_release_ships_nothing():
     with pytest.raises(ValueError, match="no release is due"):
         Story(0, START).ship(3, {}, ())
