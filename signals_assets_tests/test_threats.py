@@ -849,6 +849,9 @@ REVIEWED = {
     "resources/database.py": {"self.kind", "type(error).__name__"},
     "assets/analysis.py": {"waiting", "progress.requests"}, "resources/analyst.py": {"label"},  # counts, days
     "resources/filing.py": {"key"}, "resources/tracker.py": {"key", "ticket.key"},
+    "resources/linear.py": {"key", "ticket.key", "state", "doing"},  # keys of ours, words of ours
+    "resources/linear_client.py": {"answer.status", "asked_for", "attempt", "doing", "error", "reason",
+                                   "said"},  # numbers, words of ours, http.py's errors; never what Linear said
     "resources/code_host.py": {"command", "draft.branch", "self._default()"},  # our own branches and git's verbs
     "resources/compute.py": {"getattr(function, '__name__', 'a function')"},
     "resources/keys.py": {"self._ring_path.name"},

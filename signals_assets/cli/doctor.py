@@ -35,7 +35,7 @@ OTHERS = (
     ),
     ("embedder", "sentence-transformers, none, openai", "openai: not part of this version"),
     ("compute", "processes, serial, dask", "dask: not part of this version"),
-    ("tracker", "files, linear", "linear: not part of this version"),
+    ("tracker", "files, linear", "SIGNALS_TRACKER=linear, SIGNALS_LINEAR__TEAM=ENG, LINEAR_API_KEY=..."),
     ("code_host", "git, github", "SIGNALS_CODE_REPOSITORY=path of the agent's repository"),
     ("notifier", "files, slack", "slack: not part of this version"),
 )

@@ -202,9 +202,32 @@ def _embedder(settings: Settings, _: Doors) -> Any:
 def _tracker(settings: Settings, _: Doors) -> Any:
     from signals_assets.resources.tracker import FileTracker
 
-    if settings.tracker != "files":
-        raise _unknown("tracker", settings.tracker, "use files")
+    if settings.tracker == "linear":
+        return _linear(settings)
     return FileTracker(settings.home / "tickets")
+
+
+def _linear(settings: Settings) -> Any:
+    from signals_assets.resources.http import address
+    from signals_assets.resources.linear import LinearTracker
+    from signals_assets.resources.linear_client import LinearClient
+
+    asked = settings.linear
+    key = asked.api_key.get_secret_value() if asked.api_key else os.environ.get("LINEAR_API_KEY", "")
+    token = asked.access_token.get_secret_value() if asked.access_token else os.environ.get("LINEAR_ACCESS_TOKEN", "")
+    if not asked.team:
+        raise DoorError("tracker = 'linear' needs a team: set SIGNALS_LINEAR__TEAM to its key, e.g. ENG")
+    if not key and not token:
+        raise DoorError(
+            "tracker = 'linear' needs LINEAR_API_KEY (a personal key) or LINEAR_ACCESS_TOKEN (OAuth), or "
+            "SIGNALS_TRACKER=files"
+        )
+    try:
+        endpoint = address(asked.endpoint, "linear.endpoint")
+    except ValueError as error:
+        raise DoorError(str(error)) from None
+    client = LinearClient(endpoint, key or f"Bearer {token}", asked.timeout_seconds, asked.patience_seconds)
+    return LinearTracker(client, team=asked.team, link=asked.link)
 
 
 def _code_host(settings: Settings, _: Doors) -> Any:

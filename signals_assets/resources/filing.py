@@ -1,38 +1,54 @@
 """Filing: the one choke point through which tickets are filed and acted on, exactly once, whatever breaks when.
 
-Put here: the two-phase protocol over ledger and tracker, reconciliation, the audit's hash chain.
+Put here: the two-phase protocol over ledger and tracker, its brakes, reconciliation, the audit's hash chain.
 Not here: whether and what to file (see `core/tickets.py`, `core/outcomes.py`), the doors themselves.
 
     (a) one transaction reads the brakes, decides, and writes `filing` (unique key: the ticket's) with the whole text:
         the text is the reservation of the budget too
-    (b) the tracker is asked for the key, and creates it where it is absent (safe to repeat)
+    (b) the tracker is asked to create it, which looks for it first (safe to repeat)
     (c) `filed` notes the reference
 
 A crash after (a) leaves a filing without `filed`: the next call or `reconcile` does (b) and (c) from the stored text.
+
+Brakes, each read from the ledger right before something is done; a ledger that cannot be read does nothing:
+the kill switch (settings, `signals tickets stop`); dry run and approval, which doors that leave the machine have unless
+the settings say otherwise; budgets; a circuit breaker, which opens after failures of the tracker in a row and lets one
+attempt through when it has rested.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 from signals_assets.core.tickets import (
     TICKET_KINDS,
     Decision,
+    LedgerTicket,
     Ticket,
     TicketAction,
     kill_switch_is_on,
     ledger_tickets,
     may_file,
+    ticket_key,
 )
 from signals_assets.resources.ledger import Entry, Ledger, Writer
-from signals_assets.resources.tracker import TicketText, Tracker
+from signals_assets.resources.tracker import TicketText, Tracker, TrackerError
 from signals_assets.settings import TicketSettings
 
 AUDIT_KIND: Final = "audit"
 ACTION_KIND: Final = "ticket_action"
+DRAFT_KIND: Final = "ticket_draft"
+"""The text of a ticket that a dry run or a missing approval held back."""
+FAILURE_KIND: Final = "filing_failure"
+PROBE_KIND: Final = "filing_probe"
+BREAKER_KINDS: Final = ("filed", ACTION_KIND, FAILURE_KIND, PROBE_KIND)
+"""What the circuit breaker reads: successes, failures, attempts of a breaker that has rested."""
+
+Clock = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +59,11 @@ class Filed:
     reference: str
     created: bool
     reason: str
+
+
+def utc_now() -> datetime:
+    """The clock that the circuit breaker rests by."""
+    return datetime.now(UTC)
 
 
 def file_ticket(
@@ -58,7 +79,7 @@ def file_ticket(
     recurrence: str,
     settings: TicketSettings,
     cooldown_days: int = 7,
-    approval_required: bool = False,
+    clock: Clock = utc_now,
 ) -> Filed:
     """File one ticket for a cause, or reopen its ticket, or comment on it, or refuse; safe to repeat.
 
@@ -68,27 +89,40 @@ def file_ticket(
     call for the cause, or by `reconcile`.
     """
     with ledger.transaction() as writer:
-        decision = may_file(
-            writer.entries(TICKET_KINDS),
-            type=type,
-            cause_id=cause_id,
-            component=component,
-            day=day,
-            settings=settings,
-            cooldown_days=cooldown_days,
-            approval_required=approval_required,
-        )
-        if decision.allowed:
-            writer.append("filing", decision.ticket_key, _reservation(render(decision), day))
+        entries = writer.entries(TICKET_KINDS)
+
+        def decide(*, approval_required: bool) -> Decision:
+            return may_file(
+                entries, type=type, cause_id=cause_id, component=component, day=day, settings=settings,
+                cooldown_days=cooldown_days, approval_required=approval_required,
+            )  # fmt: skip
+
+        decision = decide(approval_required=asks_approval(tracker, settings))
+        ticket = render(wanted) if (wanted := decide(approval_required=False)).allowed else None
+        held = "" if decision.action == "refuse" else _held(writer, tracker, decision, settings, clock)
+        if held:
+            decision = Decision("refuse", held, decision.ticket_key)
+        if ticket is not None:
+            kind, key = ("filing", ticket.key) if decision.allowed else (DRAFT_KIND, f"{ticket.key}:{day.isoformat()}")
+            writer.append(kind, key, _reservation(ticket, day))
         subject = f"filing:{episode}:{cause_id}:{day.isoformat()}:{decision.action}:{decision.reason}"
-        audit(writer, subject, {"action": decision.action, "reason": decision.reason, "key": decision.ticket_key})
+        decided = {"action": decision.action, "reason": decision.reason, "key": decision.ticket_key}
+        audit(writer, subject, decided | ({"body_hash": body_hash(ticket.body)} if ticket else {}))
     if decision.action == "refuse":
         return Filed(decision.ticket_key, "", created=False, reason=decision.reason)
-    filed = _complete(ledger, tracker, decision.ticket_key)
-    if filed.created or decision.allowed:
+    filed = _complete(ledger, tracker, decision.ticket_key, settings, clock)
+    if filed.created or decision.allowed or not filed.reference:
         return filed
-    _recur(ledger, tracker, decision, episode, day, recurrence, settings)
+    _recur(ledger, tracker, decision, episode, day, recurrence, settings, clock)
     return Filed(decision.ticket_key, filed.reference, created=False, reason=decision.reason)
+
+
+def _held(writer: Writer, tracker: Tracker, decision: Decision, settings: TicketSettings, clock: Clock) -> str:
+    """Why what was decided is not done now, or nothing. What a crash left of a filing is held back like a new one."""
+    if is_dry(tracker, settings):
+        return "dry run: nothing leaves this machine (tickets.dry_run)"
+    creates = decision.allowed or writer.find("filed", decision.ticket_key) is None
+    return _breaker(writer, settings, clock) if creates else ""
 
 
 def _reservation(ticket: Ticket, day: date) -> dict[str, Any]:
@@ -111,25 +145,55 @@ def body_hash(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def _complete(ledger: Ledger, tracker: Tracker, key: str) -> Filed:
-    """Steps (b) and (c) of a filing, from what (a) stored."""
+def _complete(ledger: Ledger, tracker: Tracker, key: str, settings: TicketSettings, clock: Clock) -> Filed:
+    """Steps (b) and (c) of a filing, from what (a) stored. Its brakes were read, but for the kill switch."""
     done = ledger.find("filed", key)
     if done:
         return Filed(key, done.payload["reference"], created=False, reason="filed before")
     filing = ledger.find("filing", key)
     if filing is None:
         raise LookupError(f"ticket {key}: the ledger holds no filing of it; file it through file_ticket")
+    if stopped_by_hand(ledger, settings):
+        return Filed(key, "", created=False, reason="the kill switch is on")
     stored = filing.payload
-    at_tracker = tracker.find(key)
-    if at_tracker is None:
-        text = TicketText(key=key, title=stored["title"], body=stored["body"], labels=tuple(stored["labels"]))
-        at_tracker = tracker.create(text)
+    with _noting_failure(ledger, key, clock):
+        at_tracker = tracker.create(_text(key, stored))
     same = at_tracker.body_hash == stored["body_hash"]
     reason = "filed" if same else "found at the tracker with another body; left as it is"
     with ledger.transaction() as writer:
         _, new = writer.append("filed", key, {"reference": at_tracker.reference, "body_is_ours": same})
-        audit(writer, f"filed:{key}", {"key": key, "body_hash": stored["body_hash"], "body_is_ours": same})
+        noted = {"body_hash": stored["body_hash"], "body_is_ours": same, "reference": at_tracker.reference}
+        audit(writer, f"filed:{key}", {"key": key, "by": tracker.name, **noted})
+    _hand_over(ledger, tracker, key, stored, settings)
     return Filed(key, at_tracker.reference, created=new, reason=reason)
+
+
+def _text(key: str, stored: Mapping[str, Any]) -> TicketText:
+    cause, generation = stored["cause_id"], stored["generation"]
+    return TicketText(
+        key=key,
+        title=stored["title"],
+        body=stored["body"],
+        labels=tuple(stored["labels"]),
+        fingerprint=cause,
+        previous=ticket_key(cause, generation - 1) if generation > 1 else None,
+    )
+
+
+def _hand_over(ledger: Ledger, tracker: Tracker, key: str, stored: Mapping[str, Any], settings: TicketSettings) -> None:
+    """Delegate a ticket to the agent user, once: components on the list, types or causes that a person approved.
+
+    A failure comes through and is no failure to file: the circuit breaker does not count it.
+    """
+    action_id = f"{key}:delegate"
+    approved = {entry.key for entry in ledger.entries(["approval"])} & {stored["type"], stored["cause_id"]}
+    if not settings.agent or stored["component"] not in settings.agent_components or not approved:
+        return
+    if ledger.find(ACTION_KIND, action_id) is None:
+        tracker.delegate(key, settings.agent)
+        with ledger.transaction() as writer:
+            writer.append(ACTION_KIND, action_id, {"ticket_key": key, "kind": "delegate"})
+            audit(writer, f"action:{action_id}", {"key": key, "kind": "delegate"})
 
 
 def _recur(
@@ -140,6 +204,7 @@ def _recur(
     day: date,
     text: str,
     settings: TicketSettings,
+    clock: Clock,
 ) -> None:
     """The friction of a ticket that exists came back: at most one comment per ticket and day."""
     key = decision.ticket_key
@@ -147,9 +212,10 @@ def _recur(
     if filing is not None and filing.payload["episode"] == episode:
         return  # the crossing that filed it, seen again
     comment = TicketAction(key, "comment", f"{key}:recurrence:{day.isoformat()}", day, text)
-    act(ledger, tracker, comment, settings=settings)
+    act(ledger, tracker, comment, settings=settings, clock=clock)
     if decision.action == "reopen":
-        act(ledger, tracker, TicketAction(key, "reopen", f"{key}:reopen:{episode}", day), settings=settings)
+        reopen = TicketAction(key, "reopen", f"{key}:reopen:{episode}", day)
+        act(ledger, tracker, reopen, settings=settings, clock=clock)
 
 
 _STATE_AFTER: Final[dict[str, Literal["closed", "reopened", "suppressed"]]] = {
@@ -159,22 +225,28 @@ _STATE_AFTER: Final[dict[str, Literal["closed", "reopened", "suppressed"]]] = {
 }
 
 
-def act(ledger: Ledger, tracker: Tracker, action: TicketAction, *, settings: TicketSettings) -> bool:
+def act(
+    ledger: Ledger, tracker: Tracker, action: TicketAction, *, settings: TicketSettings, clock: Clock = utc_now
+) -> bool:
     """Do one action on a filed ticket, once; returns whether it was done now.
 
     A verdict is only written to the ledger. All others reach the tracker first (each is safe to repeat there), then
-    the ledger; the kill switch stops them, and they are done when it is off and they are asked for again.
+    the ledger; kill switch, dry run and circuit breaker stop them, and they are done when they are asked for again.
     """
     if action.kind == "verdict":
         return _note_verdict(ledger, action)
     if ledger.find(ACTION_KIND, action.action_id) is not None:
         return False
-    if settings.kill_switch or kill_switch_is_on(ledger.entries(["kill_switch"])):
+    if stopped_by_hand(ledger, settings) or is_dry(tracker, settings):
         return False
-    if action.kind in ("comment", "propose_revert"):
-        tracker.comment(action.ticket_key, action.action_id, action.text)
-    elif action.kind in ("close", "reopen"):
-        tracker.set_state(action.ticket_key, "closed" if action.kind == "close" else "open")
+    with ledger.transaction() as writer:
+        if _breaker(writer, settings, clock):
+            return False
+    with _noting_failure(ledger, action.ticket_key, clock):
+        if action.kind in ("comment", "propose_revert"):
+            tracker.comment(action.ticket_key, action.action_id, action.text)
+        elif action.kind in ("close", "reopen"):
+            tracker.set_state(action.ticket_key, "closed" if action.kind == "close" else "open")
     with ledger.transaction() as writer:
         _, new = writer.append(ACTION_KIND, action.action_id, {"ticket_key": action.ticket_key, "kind": action.kind})
         if new and action.kind in _STATE_AFTER:
@@ -199,23 +271,49 @@ def _note_state(writer: Writer, key: str, state: str, day: date, actor: str) -> 
     writer.append("ticket_state", f"{key}:{number}", payload)
 
 
-def reconcile(ledger: Ledger, tracker: Tracker, *, settings: TicketSettings) -> list[Filed]:
+def reconcile(ledger: Ledger, tracker: Tracker, *, settings: TicketSettings, clock: Clock = utc_now) -> list[Filed]:
     """Complete every filing that a crash left open, and note what people closed or reopened at the tracker.
 
-    Safe to repeat and to run beside others; with the kill switch on nothing is completed. Returns what was.
+    Safe to repeat and to run beside others; what a brake holds back stays open. A filing that the tracker refuses
+    does not keep the others: it is in the ledger as a failure and tried again by the next call. Returns what was
+    completed.
     """
-    entries = ledger.entries(TICKET_KINDS)
-    stopped = settings.kill_switch or kill_switch_is_on(entries)
-    completed = []
-    for key, ticket in ledger_tickets(entries).items():
-        if ticket.reference is None and not stopped:
-            completed.append(_complete(ledger, tracker, key))
-        at_tracker = tracker.find(key)
-        if at_tracker is None or ticket.state == "suppressed":
-            continue
-        if (at_tracker.state == "closed") != (ticket.state == "closed"):
-            _note_change(ledger, key, "closed" if at_tracker.state == "closed" else "reopened")
+    tickets = ledger_tickets(ledger.entries(TICKET_KINDS))
+    completed = [
+        filed for key, ticket in tickets.items() if (filed := _resumed(ledger, tracker, ticket, settings, clock))
+    ]
+    known = [ticket for ticket in tickets.values() if ticket.reference is not None and ticket.state != "suppressed"]
+    seen_open = {ticket.key for ticket in tracker.open_tickets()} if known else set()
+    for ticket in known:
+        if ticket.key in seen_open and ticket.state == "closed":
+            _note_change(ledger, ticket.key, "reopened")
+        elif ticket.key not in seen_open and ticket.state != "closed":
+            found = tracker.find(ticket.key)  # a list may have missed it
+            if found is not None and found.state == "closed":
+                _note_change(ledger, ticket.key, "closed")
     return completed
+
+
+def _resumed(
+    ledger: Ledger, tracker: Tracker, ticket: LedgerTicket, settings: TicketSettings, clock: Clock
+) -> Filed | None:
+    """A filing or hand-over that a crash left open is completed, where no brake holds it."""
+    if is_dry(tracker, settings) or stopped_by_hand(ledger, settings):
+        return None
+    filing = ledger.find("filing", ticket.key)
+    assert filing is not None
+    try:
+        if ticket.reference is not None:
+            if ticket.state != "closed":
+                _hand_over(ledger, tracker, ticket.key, filing.payload, settings)
+            return None
+        with ledger.transaction() as writer:
+            if _breaker(writer, settings, clock):
+                return None
+        filed = _complete(ledger, tracker, ticket.key, settings, clock)
+    except TrackerError:
+        return None  # noted by _noting_failure
+    return filed if filed.reference else None
 
 
 def _note_change(ledger: Ledger, key: str, state: str) -> None:
@@ -225,6 +323,83 @@ def _note_change(ledger: Ledger, key: str, state: str) -> None:
         if (state == "closed") == (ticket.state == "closed"):
             return  # somebody noted it first
         _note_state(writer, key, state, day or ticket.filed_on, "tracker")
+
+
+# --- the brakes ------------------------------------------------------------------------------------------------
+
+
+def is_dry(tracker: Tracker, settings: TicketSettings) -> bool:
+    """Whether nothing may be written to this tracker."""
+    return tracker.leaves_machine if settings.dry_run is None else settings.dry_run
+
+
+def asks_approval(tracker: Tracker, settings: TicketSettings) -> bool:
+    """Whether a type's first ticket waits for a person."""
+    return tracker.leaves_machine if settings.approval is None else settings.approval
+
+
+def stopped_by_hand(ledger: Ledger, settings: TicketSettings) -> bool:
+    """Whether the kill switch is on, by the settings (a variable or file) or the ledger; unreadable: it raises."""
+    return settings.kill_switch or kill_switch_is_on(ledger.entries(["kill_switch"]))
+
+
+def breaker_state(
+    entries: Sequence[Entry], settings: TicketSettings, now: datetime
+) -> Literal["closed", "open", "half-open"]:
+    """The circuit breaker: open after failures in a row, half-open when it has rested since the last attempt.
+
+    entries: kinds BREAKER_KINDS by sequence number.
+    """
+    success = max((entry.seq for entry in entries if entry.kind in ("filed", ACTION_KIND)), default=0)
+    since = [entry for entry in entries if entry.seq > success]
+    if sum(entry.kind == FAILURE_KIND for entry in since) < settings.failures_until_stopped:
+        return "closed"
+    last = max(datetime.fromisoformat(entry.payload["at"]) for entry in since)
+    return "open" if now - last < timedelta(minutes=settings.stopped_minutes) else "half-open"
+
+
+def _breaker(writer: Writer, settings: TicketSettings, clock: Clock) -> str:
+    """Why nothing may be tried now, or nothing. A half-open breaker lets one through, who is noted as the one."""
+    now = clock()
+    state = breaker_state(writer.entries(BREAKER_KINDS), settings, now)
+    if state == "half-open":
+        _numbered(writer, PROBE_KIND, {"at": now.isoformat()})
+    return "the circuit breaker is open: the tracker failed too many times in a row" if state == "open" else ""
+
+
+@contextmanager
+def _noting_failure(ledger: Ledger, key: str, clock: Clock) -> Iterator[None]:
+    """What the tracker raises comes through, counted for the circuit breaker by its class alone."""
+    try:
+        yield
+    except Exception as error:
+        with ledger.transaction() as writer:
+            noted = {"ticket_key": key, "at": clock().isoformat(), "error": type(error).__name__}
+            _numbered(writer, FAILURE_KIND, noted)
+        raise
+
+
+def approve(ledger: Ledger, subject: str, *, actor: str) -> bool:
+    """Let the first ticket of a friction type or cause be filed; returns whether that is new."""
+    with ledger.transaction() as writer:
+        _, new = writer.append("approval", subject, {"actor": actor})
+        audit(writer, f"approval:{subject}", {"subject": subject, "actor": actor})
+    return new
+
+
+def switch(ledger: Ledger, *, on: bool, actor: str) -> None:
+    """Turn the ledger's kill switch on (nothing is filed or acted on) or off."""
+    with ledger.transaction() as writer:
+        number = _numbered(writer, "kill_switch", {"on": on, "actor": actor})
+        audit(writer, f"kill_switch:{number}", {"on": on, "actor": actor})
+
+
+def _numbered(writer: Writer, kind: str, payload: Mapping[str, Any]) -> int:
+    """Append an entry whose key is the next number of its kind; returns the number."""
+    number = len(writer.entries([kind]))
+    while not writer.append(kind, str(number), payload)[1]:
+        number += 1
+    return number
 
 
 # --- the audit -------------------------------------------------------------------------------------------------

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
+
+from signals_assets.core.tickets import KEY_PATTERN
 
 State = Literal["open", "closed"]
 
@@ -124,7 +126,11 @@ class Tracker(ABC):
         """One harmless call for `signals doctor`."""
 
 
-_KEY: Final = re.compile(r"SIG-[0-9A-F]{8}")
+def key_checked(key: str) -> str:
+    """The key; raises TrackerError where it is none."""
+    if not KEY_PATTERN.fullmatch(key):
+        raise TrackerError("a ticket's key is SIG- and eight hexadecimal digits; make it with core.tickets.ticket_key")
+    return key
 
 
 class FileTracker(Tracker):
@@ -208,7 +214,7 @@ class FileTracker(Tracker):
         content = path.read_text(encoding="utf-8")
         body = _body(content)
         title = next((line[2:].strip() for line in body.splitlines() if line.startswith("# ")), path.stem)
-        ours = bool(_KEY.fullmatch(path.stem))
+        ours = bool(KEY_PATTERN.fullmatch(path.stem))
         return TrackerTicket(
             key=path.stem if ours else None,
             reference=self._reference(path),
@@ -223,11 +229,7 @@ class FileTracker(Tracker):
         return f"{self._folder.name}/{path.name}"
 
     def _path(self, key: str) -> Path:
-        if not _KEY.fullmatch(key):
-            raise TrackerError(
-                "a ticket's key is SIG- and eight hexadecimal digits; make it with core.tickets.ticket_key"
-            )
-        return self._folder / f"{key}.md"
+        return self._folder / f"{key_checked(key)}.md"
 
     def _existing(self, ticket: str) -> tuple[Path, str]:
         """File and content of a key, or of a reference to a file of the folder."""

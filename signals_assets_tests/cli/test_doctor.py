@@ -33,7 +33,7 @@ def test_a_closed_door_is_named_with_its_reason_and_the_others_are_still_called(
     found, _ = told(signals, tmp_path, code=1)
     closed = [row for row in found["doors"] if row["state"] == "closed"]
     assert [row["door"] for row in closed] == ["tracker"]
-    assert "tracker = 'linear' is not part of this version; use files" in closed[0]["answer"]
+    assert "tracker = 'linear' needs a team: set SIGNALS_LINEAR__TEAM" in closed[0]["answer"]
 
 
 def test_without_a_warehouse_there_is_no_volume_but_an_answer(signals, empty_home, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ DOORS = [
 ]  # fmt: skip
 OPENS = {
     "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},
-    "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files"},
+    "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files", "linear"},
     "code_host": {"git"}, "notifier": {"files"},
 }  # fmt: skip
 CHOICES = [
@@ -41,7 +41,38 @@ def test_there_is_every_door_and_opening_them_writes_nothing(tmp_path):
 @pytest.mark.parametrize(("name", "choice"), [pair for pair in CHOICES if pair[1] in OPENS[pair[0]]])
 def test_a_named_door_that_is_part_of_this_version_opens(name, choice, tmp_path):
     model = {"base_url": "http://localhost:9/v1", "api_key": "sk-none"}
-    assert resources_for(Settings(home=tmp_path, language_model=model, **{name: choice}))[name] is not None
+    linear = {"team": "ENG", "api_key": "lin_api_none"}
+    settings = Settings(home=tmp_path, language_model=model, linear=linear, **{name: choice})
+    assert resources_for(settings)[name] is not None
+
+
+@pytest.mark.parametrize(
+    ("linear", "variables", "missing"),
+    [
+        ({}, {}, "SIGNALS_LINEAR__TEAM"),
+        ({"team": "ENG"}, {}, r"LINEAR_API_KEY .*SIGNALS_TRACKER=files"),
+        ({"team": "ENG", "endpoint": "ftp://x"}, {"LINEAR_API_KEY": "k"}, r"linear\.endpoint must begin with https"),
+    ],
+)
+def test_linear_without_team_access_or_address_is_refused_with_what_to_set(
+    linear, variables, missing, tmp_path, monkeypatch
+):
+    for name in ("LINEAR_API_KEY", "LINEAR_ACCESS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DoorError, match=missing):
+        resources_for(Settings(home=tmp_path, tracker="linear", linear=linear))
+
+
+@pytest.mark.parametrize(("variable", "sent"), [("LINEAR_API_KEY", "secret"), ("LINEAR_ACCESS_TOKEN", "Bearer secret")])
+def test_linear_is_entered_with_a_key_or_a_bearer_token_that_no_text_shows(variable, sent, tmp_path, monkeypatch):
+    for name in ("LINEAR_API_KEY", "LINEAR_ACCESS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "secret")
+    tracker = resources_for(Settings(home=tmp_path, tracker="linear", linear={"team": "ENG"}))["tracker"]
+    assert tracker._client.authorization == sent
+    assert "secret" not in repr(tracker._client)
 
 
 @pytest.mark.parametrize(

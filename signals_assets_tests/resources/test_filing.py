@@ -1,13 +1,23 @@
 import threading
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from signals_assets.core.tickets import Ticket, TicketAction, ledger_tickets, ticket_key
-from signals_assets.resources.filing import act, audit, audit_levels, broken_link, file_ticket, reconcile
+from signals_assets.resources.filing import (
+    act,
+    approve,
+    audit,
+    audit_levels,
+    breaker_state,
+    broken_link,
+    file_ticket,
+    reconcile,
+    switch,
+)
 from signals_assets.resources.ledger import Entry, SqlLedger
-from signals_assets.resources.tracker import FileTracker, TicketText
+from signals_assets.resources.tracker import FileTracker, TicketText, TrackerError
 from signals_assets.settings import TicketSettings
 from signals_assets_tests.fakes.ledger import MemoryLedger
 
@@ -322,3 +332,254 @@ def test_the_audit_of_a_repeated_day_is_written_once(ledger):
     changed = [{**rows[0], "decision": {"state": "over"}}]
     assert audit_levels(ledger, changed) == 1
     assert broken_link(ledger.entries(["audit"])) is None
+
+
+# --- the circuit breaker --------------------------------------------------------------------------------------------
+
+
+class Clock:
+    """The time that a test says it is."""
+
+    def __init__(self):
+        self.time = datetime(2026, 3, 9, 12, tzinfo=UTC)
+
+    def __call__(self):
+        return self.time
+
+    def later(self, minutes):
+        self.time += timedelta(minutes=minutes)
+
+
+class DownTracker(FusedTracker):
+    """A tracker that is down while it is told to be."""
+
+    down = True
+    tried = 0
+
+    def create(self, ticket):
+        self.tried += 1
+        if self.down:
+            raise TrackerError("down")
+        return super().create(ticket)
+
+
+@pytest.fixture
+def down(tmp_path):
+    return DownTracker(tmp_path)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+WIDE = TicketSettings(per_day=50, open_limit=50)
+
+
+def test_failures_in_a_row_stop_filing_and_one_is_tried_after_a_rest(ledger, down, clock):
+    for number in range(3):
+        with pytest.raises(TrackerError):
+            filed(ledger, down, f"cause_{number}", f"part{number}", settings=WIDE, clock=clock)
+    refused = filed(ledger, down, "cause_3", "part3", settings=WIDE, clock=clock)
+    assert "circuit breaker is open" in refused.reason
+    assert reconcile(ledger, down, settings=WIDE, clock=clock) == []
+    assert down.tried == 3
+
+    clock.later(61)
+    assert reconcile(ledger, down, settings=WIDE, clock=clock) == []
+    assert down.tried == 4  # one of three; it failed, and the breaker rests again
+    clock.later(59)
+    assert reconcile(ledger, down, settings=WIDE, clock=clock) == []
+    assert down.tried == 4
+
+    clock.later(2)
+    down.down = False
+    assert len(reconcile(ledger, down, settings=WIDE, clock=clock)) == 3
+    assert filed(ledger, down, "cause_3", "part3", settings=WIDE, clock=clock).created
+    assert down.created == 4
+
+
+def test_a_success_between_failures_keeps_the_breaker_closed(ledger, down, clock):
+    for number in range(6):
+        down.down = number % 3 != 2
+        if down.down:
+            with pytest.raises(TrackerError):
+                filed(ledger, down, f"cause_{number}", f"part{number}", settings=WIDE, clock=clock)
+        else:
+            assert filed(ledger, down, f"cause_{number}", f"part{number}", settings=WIDE, clock=clock).created
+
+
+def test_a_breaker_that_has_rested_lets_exactly_one_of_two_through(ledger, down, clock):
+    for number in range(3):
+        with pytest.raises(TrackerError):
+            filed(ledger, down, f"cause_{number}", f"part{number}", settings=WIDE, clock=clock)
+    clock.later(61)
+    first = ledger.entries(["filed", "ticket_action", "filing_failure", "filing_probe"])
+    assert breaker_state(first, WIDE, clock()) == "half-open"
+    ledger.append("filing_probe", "0", {"at": clock().isoformat()})  # the other daemon, which was killed then
+    assert reconcile(ledger, down, settings=WIDE, clock=clock) == []
+    assert down.tried == 3
+    clock.later(61)
+    reconcile(ledger, down, settings=WIDE, clock=clock)
+    assert down.tried == 4
+
+
+def test_a_failing_comment_counts_and_is_made_later(ledger, tracker, clock):
+    filed(ledger, tracker)
+    text_of, tracker.comment = tracker.comment, lambda *_: (_ for _ in ()).throw(TrackerError("down"))
+    action = TicketAction(KEY, "comment", "a1", DAY, "The fix works.")
+    for _ in range(3):
+        with pytest.raises(TrackerError):
+            act(ledger, tracker, action, settings=SETTINGS, clock=clock)
+    assert not act(ledger, tracker, action, settings=SETTINGS, clock=clock)
+    tracker.comment = text_of
+    clock.later(61)
+    assert act(ledger, tracker, action, settings=SETTINGS, clock=clock)
+    assert text(tracker).count("The fix works.") == 1
+
+
+def test_one_filing_that_the_tracker_refuses_does_not_keep_the_others(ledger, tracker, clock):
+    for fuse_at, cause in ((4, "cause_1"), (4, "cause_2")):
+        ledger.fuse = tracker.fuse = Fuse(fuse_at)
+        with pytest.raises(PowerCut):
+            filed(ledger, tracker, cause, cause)
+    ledger.fuse = tracker.fuse = Fuse()
+    create = tracker.create
+
+    def refuses_the_first(ticket):
+        if ticket.key == KEY:
+            raise TrackerError("too long")
+        return create(ticket)
+
+    tracker.create = refuses_the_first
+    assert [item.ticket_key for item in reconcile(ledger, tracker, settings=SETTINGS, clock=clock)] == [
+        ticket_key("cause_2", 1)
+    ]
+    tracker.create = create
+    assert [item.ticket_key for item in reconcile(ledger, tracker, settings=SETTINGS, clock=clock)] == [KEY]
+
+
+# --- doors that leave the machine -----------------------------------------------------------------------------------
+
+
+class OutsideTracker(FusedTracker):
+    leaves_machine = True
+
+
+@pytest.fixture
+def outside(tmp_path):
+    return OutsideTracker(tmp_path)
+
+
+OUT = TicketSettings(dry_run=False)
+
+
+def test_a_door_that_leaves_the_machine_is_dry_and_shows_what_it_would_say(ledger, outside):
+    approve(ledger, "context_churn", actor="maria")
+    result = filed(ledger, outside)
+    assert (result.created, outside.created) == (False, 0)
+    assert result.reason.startswith("dry run")
+    (draft,) = ledger.entries(["ticket_draft"])
+    assert (draft.key, draft.payload["title"]) == (f"{KEY}:{DAY}", "Title")
+    assert ledger.entries(["filing"]) == []
+    assert filed(ledger, outside, settings=OUT).created  # nothing was used up
+
+
+def test_a_dry_run_neither_completes_nor_comments_nor_closes(ledger, outside):
+    approve(ledger, "context_churn", actor="maria")
+    ledger.fuse = outside.fuse = Fuse(4)
+    with pytest.raises(PowerCut):
+        filed(ledger, outside, settings=OUT)
+    ledger.fuse = outside.fuse = Fuse()
+    assert reconcile(ledger, outside, settings=SETTINGS) == []
+    assert not filed(ledger, outside, settings=SETTINGS).created
+    assert not act(ledger, outside, TicketAction(KEY, "close", "a", DAY), settings=SETTINGS)
+    assert outside.created == 0
+
+
+@pytest.mark.parametrize("subject", ["context_churn", "cause_1"])
+def test_a_types_first_ticket_waits_for_a_person_where_it_leaves_the_machine(ledger, outside, subject):
+    result = filed(ledger, outside, settings=OUT)
+    assert (result.created, "approval" in result.reason) == (False, True)
+    assert [entry.payload["body"] for entry in ledger.entries(["ticket_draft"])] == ["Body.\n"]
+    assert approve(ledger, subject, actor="maria")
+    assert not approve(ledger, subject, actor="maria")
+    assert filed(ledger, outside, settings=OUT).created
+    assert ledger.find("audit", f"approval:{subject}").payload["actor"] == "maria"
+
+
+def test_an_embedded_tracker_can_be_made_dry_and_asked_for_approval(ledger, tracker):
+    assert filed(ledger, tracker, settings=TicketSettings(dry_run=True)).reason.startswith("dry run")
+    assert "approval" in filed(ledger, tracker, settings=TicketSettings(approval=True)).reason
+    assert filed(ledger, tracker).created
+
+
+def test_the_switch_in_the_ledger_stops_and_is_audited_and_what_is_not_clearly_off_is_on(ledger, tracker):
+    switch(ledger, on=True, actor="maria")
+    assert filed(ledger, tracker).reason == "the kill switch is on"
+    switch(ledger, on=False, actor="maria")
+    assert filed(ledger, tracker).created
+    ledger.append("kill_switch", "torn", {"on": "false"})
+    assert filed(ledger, tracker, "cause_2", "shell").reason == "the kill switch is on"
+    audited = [entry.payload["on"] for entry in ledger.entries(["audit"]) if entry.key.startswith("kill_switch")]
+    assert audited == [True, False]
+    assert broken_link(ledger.entries(["audit"])) is None
+
+
+def test_a_switch_that_is_turned_while_a_ticket_is_filed_stops_it_before_the_tracker(ledger, tracker):
+    ledger.fuse = tracker.fuse = Fuse(4)
+    with pytest.raises(PowerCut):
+        filed(ledger, tracker)
+    ledger.fuse = tracker.fuse = Fuse()
+
+    class Switched(MemoryLedger):
+        """The switch is thrown right after the first transaction."""
+
+        @contextmanager
+        def transaction(self):
+            with super().transaction() as writer:
+                yield writer
+            if not self.entries(["kill_switch"]):
+                switch(self, on=True, actor="maria")
+
+    switched = Switched()
+    switched._entries = [entry for entry in ledger._entries if entry.kind != "filing"]
+    result = filed(switched, tracker)
+    assert (result.created, result.reason) == (False, "the kill switch is on")
+    assert tracker.created == 0
+
+
+# --- handing over ---------------------------------------------------------------------------------------------------
+
+AGENT = TicketSettings(agent="coder", agent_components=["search"])
+
+
+@pytest.mark.parametrize(
+    ("component", "approved", "handed"), [("search", True, True), ("shell", True, False), ("search", False, False)]
+)
+def test_only_approved_types_and_listed_components_go_to_the_agent(ledger, tracker, component, approved, handed):
+    if approved:
+        approve(ledger, "context_churn", actor="maria")
+    filed(ledger, tracker, component=component, settings=AGENT)
+    assert ("delegate: coder" in text(tracker)) == handed
+
+
+def test_a_hand_over_that_failed_is_made_by_reconciliation_once(ledger, tracker):
+    approve(ledger, "context_churn", actor="maria")
+    delegate, calls = tracker.delegate, []
+    tracker.delegate = lambda *_: (_ for _ in ()).throw(TrackerError("no such agent"))
+    with pytest.raises(TrackerError):
+        filed(ledger, tracker, settings=AGENT)
+    tracker.delegate = lambda *asked: (calls.append(asked), delegate(*asked))
+    for _ in range(2):
+        reconcile(ledger, tracker, settings=AGENT)
+    assert calls == [(KEY, "coder")]
+    assert ledger.entries(["filing_failure"]) == []
+
+
+def test_a_new_generation_is_linked_to_the_one_before(ledger, tracker):
+    filed(ledger, tracker)
+    act(ledger, tracker, TicketAction(KEY, "close", "a", DAY), settings=SETTINGS)
+    later = filed(ledger, tracker, episode="e2", day=DAY + timedelta(60))
+    assert f"previous: {KEY}" in text(tracker, later.ticket_key)
+    assert "fingerprint: cause_1" in text(tracker, later.ticket_key)
