@@ -7,6 +7,7 @@ Doors:  tracker, code host, ledger; filing goes through resources/filing.py only
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import date, timedelta
 from typing import Any
 
@@ -17,18 +18,30 @@ from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
 from signals_assets.core.cohorts import level_inputs, newcomers
 from signals_assets.core.coverage import Coverage
+from signals_assets.core.deduplication import Concern, described, settle
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.diagnosis_sessions import session_facts
 from signals_assets.core.levels import friction_levels as levels_of
 from signals_assets.core.outcomes import verdict_actions
 from signals_assets.core.taxonomy import fold
-from signals_assets.core.tickets import TICKET_KINDS, Decision, Ticket, fix_draft, recurrence_text, ticket_text
+from signals_assets.core.tickets import (
+    TICKET_KINDS,
+    Decision,
+    Ticket,
+    TicketAction,
+    fix_draft,
+    may_file,
+    recurrence_text,
+    ticket_text,
+)
 from signals_assets.core.user_days import Counts, types_counted
 from signals_assets.core.wording import Wording
 from signals_assets.guard import guarded
 from signals_assets.metadata import shown, store
 from signals_assets.partitions import FRICTION_TYPES, days_of, window
 from signals_assets.resources.code_host import CodeHost, Draft
+from signals_assets.resources.duplicates import weighed
+from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.filing import Filed, act, audit_levels, file_ticket, reconcile
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.tracker import Tracker
@@ -55,7 +68,7 @@ from signals_assets.tables import (
 CAUSE_WINDOW = 7
 LABEL_WINDOW = 28
 LEDGER_KINDS = (*TICKET_KINDS, "verdict", "kill_switch")
-BRAKES_THAT_OPEN = ("used up", "too many", "kill switch")
+BRAKES_THAT_OPEN = ("used up", "too many", "in flight", "kill switch")
 """In the reason of a refusal to file: one that need not last, so that the crossing is not handled yet."""
 
 
@@ -238,13 +251,16 @@ def tickets(
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     tracker: dg.ResourceParam[Tracker],
+    code_host: dg.ResourceParam[CodeHost],
+    embedder: dg.ResourceParam[Embedder],
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult[None]:
     """One ticket per cause, never two, through the two-phase ledger; tickets are told their fixes' verdicts."""
     acting = _Acting(context, warehouse, ledger, settings)
     reconcile(ledger, tracker, settings=settings.tickets)
     filed = [
-        _file(acting, cause, diagnosis, ledger, tracker, settings)
+        _elsewhere(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
+        or _file(acting, cause, diagnosis, ledger, tracker, settings)
         for cause, diagnosis in zip(acting.causes, acting.diagnoses(), strict=True)
     ]
     told = _tell_verdicts(acting, ledger, tracker, settings)
@@ -271,6 +287,46 @@ def tickets(
             day=acting.day,
         )
     )
+
+
+def _elsewhere(
+    acting: _Acting,
+    cause: CauseFacts,
+    diagnosis: Diagnosis,
+    ledger: Ledger,
+    tracker: Tracker,
+    code_host: CodeHost,
+    embedder: Embedder,
+    settings: Settings,
+) -> Filed | None:
+    """What stands in for a new ticket: a change in flight is waited for, a person's open ticket gets a comment.
+
+    None where the cause is filed, or has a ticket of its own already. The numbers of the decision go to the ledger.
+    """
+    assert acting.level is not None
+    fingerprint = may_file(
+        ledger.entries(TICKET_KINDS), type=cause.type, cause_id=cause.cause_id, component=diagnosis.component,
+        day=acting.newest_day, settings=settings.tickets, cooldown_days=settings.thresholds.cooldown_days,
+    )  # fmt: skip
+    if not fingerprint.allowed:
+        return None
+    concern = Concern(cause.type, cause.component, (diagnosis.error,) if diagnosis.error else ())
+    known = acting.wording.taxonomy.of_kind("friction")
+    types = described({one.slug: (one.name, one.definition) for one in known if one.slug != "other"})
+    found, bounds = weighed(concern, tracker, code_host, embedder, types=types, components=settings.components)
+    decided = settle(fingerprint, found, bounds)
+    if found:
+        ledger.append(
+            "deduplication",
+            f"{cause.cause_id}:{acting.day}:{acting.newest_day}",
+            {"decided": asdict(decided), "bounds": asdict(bounds), "evidence": [asdict(one) for one in found]},
+        )
+    if decided.action == "comment":
+        said = recurrence_text(acting.level, acting.wording)
+        action_id = f"{cause.cause_id}:{decided.reference}:{acting.level['episode']}"
+        comment = TicketAction(decided.reference, "comment", action_id, acting.newest_day, said)
+        act(ledger, tracker, comment, settings=settings.tickets)
+    return None if decided.action in ("file", "link") else Filed("", "", created=False, reason=decided.reason)
 
 
 def _file(
@@ -332,7 +388,7 @@ def fix_drafts(
 ) -> dg.MaterializeResult[None]:
     """The smallest change as a draft pull request, where one is certain. Never merges."""
     acting = _Acting(context, warehouse, ledger, settings)
-    files = code_host.files() if settings.code_repository else None
+    files = code_host.files() if code_host.available else None
     drafted = 0
     found = acting.diagnoses()
     for diagnosis in found:

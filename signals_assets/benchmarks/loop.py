@@ -131,7 +131,6 @@ def _vectors(
 ) -> dict[str, npt.NDArray[np.float32]]:
     texts = {one for said in types.values() for one in said}
     for pair in pairs:
-        title = pair.text.title or pair.text.branch
-        texts |= {*pair.concern.symptoms, *sentences(title, pair.text.body, COMPONENTS)}
+        texts |= {*pair.concern.symptoms, *sentences(pair.text.title, pair.text.body, COMPONENTS)}
     ordered = sorted(texts)
     return dict(zip(ordered, embed(ordered), strict=True))

@@ -245,9 +245,9 @@ def weigh(
     for change in sorted(changes, key=lambda one: one.id):
         text = f"{change.title}\n{change.body}\n{change.branch}"
         named = bool(set(KEY_PATTERN.findall(text.upper())) & set(concern.keys))
-        title = change.title or re.sub(r"[-_/]", " ", change.branch)
         evidence.append(
-            _compared(concern, "change", change.id, named, text, sentences(title, change.body, components), named,
+            _compared(concern, "change", change.id, named, text,
+                      sentences(change.title, change.body, components), named,
                       place_of(text, components, change.files), types, alike)
         )  # fmt: skip
     return evidence

@@ -110,3 +110,18 @@ def test_what_is_shown_only_after_the_crossing_stands_in_the_ticket(crossing: Ca
     assert f"Read from the tables of {NEXT_DAY}." in ticket
     assert "- Backend error " in ticket
     assert f"in the 7 days to {LAST_DAY}" in ticket
+
+
+def test_a_persons_open_ticket_about_the_cause_gets_a_comment_and_none_is_filed(crossing: Callable[..., Home]):
+    home = crossing("repeated_rephrasing")
+    folder = home.folder / "tickets"
+    folder.mkdir(exist_ok=True)
+    written = folder / "again.md"
+    written.write_text("# Users have to state the same request several times in other words\n", encoding="utf-8")
+    [request] = home.tick("friction_threshold").run_requests
+    assert home.run(request).success
+    [decision] = home.ledger.entries(["deduplication"])
+    assert decision.payload["decided"]["action"] == "comment"
+    assert "several times" not in str(decision.payload)
+    assert home.tickets() == []
+    assert "Crossed again" in written.read_text(encoding="utf-8")
