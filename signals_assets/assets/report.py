@@ -24,7 +24,7 @@ from signals_assets.core.landscape import Standing, map_days, newest_members, st
 from signals_assets.core.report import Report, build
 from signals_assets.core.rereading import READER_KIND, Change, reader_changes
 from signals_assets.core.taxonomy import LEDGER_KIND, Taxonomy, fold
-from signals_assets.core.taxonomy_history import history
+from signals_assets.core.taxonomy_history import history, names_of
 from signals_assets.metadata import REPUBLISH_TAG, picture, store
 from signals_assets.partitions import days_of, window
 from signals_assets.resources.ledger import Ledger
@@ -130,14 +130,14 @@ def _report_of(warehouse: Warehouse, ledger: Ledger, day: date, audience: Audien
         tables[model.table] = warehouse.read(model, window(day, HISTORY)).to_pylist()
     tables[Cluster.table] = warehouse.read(Cluster, map_days(day)).to_pylist()
     entries = ledger.entries([LEDGER_KIND], before=day)
-    taxonomy = fold(entries)
+    taxonomy, decisions = fold(entries), history(entries)
     tables[FrictionRate.table] = _in_force(
         with_restated(tables[FrictionRate.table], tables[RestatedRate.table], taxonomy), taxonomy
     )
     read = _Read(
         day,
         tables,
-        names={item.slug: item.name for item in taxonomy.types},
+        names=names_of(taxonomy, decisions),
         coverage=_coverage(warehouse, day),
         changes=reader_changes(ledger.entries([READER_KIND], before=day), day),
     )
@@ -150,7 +150,7 @@ def _report_of(warehouse: Warehouse, ledger: Ledger, day: date, audience: Audien
         coverage=read.coverage,
         changes=read.changes,
         standings=_standings(warehouse, day, audience, sessions),
-        decisions=history(entries),
+        decisions=decisions,
         errors=_errors(warehouse, day, audience, tables[ErrorCorrelation.table], sessions),
     )
     return report, read

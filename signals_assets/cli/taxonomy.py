@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from signals_assets.cli.printing import json_option, show, write_json
-from signals_assets.core.taxonomy import KINDS, Taxonomy, TaxonomyError
+from signals_assets.core.taxonomy import KINDS, LEDGER_KIND, Taxonomy, TaxonomyError
+from signals_assets.core.taxonomy_history import history
 from signals_assets.resources import decisions, resources_for
 from signals_assets.settings import Settings
 
@@ -88,24 +89,58 @@ def proposals(kind: str | None, json_file: str | None) -> None:
 @click.argument("slug")
 @json_option
 def shown(slug: str, json_file: str | None) -> None:
-    """Everything that is known of one proposal."""
+    """Everything that is known of one proposal or category, and every decision about it."""
+    doors = resources_for(Settings())
+    about = [one for one in _history(doors) if slug in (one["slug"], one["proposal"], *one["into"])]
     try:
-        row = decisions.proposal(resources_for(Settings())["warehouse"], slug)
+        found = decisions.proposal(doors["warehouse"], slug)
     except TaxonomyError as error:
-        raise click.ClickException(str(error)) from None
-    write_json(json_file, row)
-    examples = row.pop("examples")
-    show(
-        row["name"], [{"what": name.replace("_", " "), "": value} for name, value in row.items() if name != "item_ids"]
-    )
-    show("Examples", [{"text": text} for text in examples])
+        found = _category(doors, slug)
+        if not (found or about):
+            raise click.ClickException(str(error)) from None
+    write_json(json_file, found | {"history": about})
+    examples = found.pop("examples", [])
+    facts = [{"what": name.replace("_", " "), "": value} for name, value in found.items() if name != "item_ids"]
+    if facts:
+        show(found["name"], facts)
+    if examples:
+        show("Examples", [{"text": text} for text in examples])
+    show("History", about, empty="Nothing was decided about it yet.")
+
+
+def _category(doors: Doors, slug: str) -> dict[str, Any]:
+    """What is known of the categories with this slug: words, since when, how they fare; empty where there is none."""
+    found = [item for item in decisions.taxonomy_of(doors["ledger"]).types if item.slug == slug]
+    if not found:
+        return {}
+    item = found[-1]
+    review = next((row for row in _reviews(doors) if (row["kind"], row["slug"]) == (item.kind, slug)), {})
+    return {
+        "name": item.name, "kind": item.kind, "slug": slug, "definition": item.definition, "is_not": item.is_not,
+        "since_version": item.since_version, "retired": item.retired, "merged_into": item.merged_into,
+        **{name: value for name, value in review.items() if name not in ("kind", "slug", "ledger_seq")},
+    }  # fmt: skip
+
+
+def _history(doors: Doors) -> list[dict[str, Any]]:
+    """Every decision ever written, oldest first, also those that were taken back."""
+    return [
+        {
+            "version": one.version, "entry": one.seq, "after": one.after, "action": one.action, "kind": one.kind,
+            "slug": one.slug, "into": list(one.into), "author": one.author, "proposal": one.proposal_id,
+            "evidence": ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in one.evidence.items()),
+            "taken_back_by": one.undone_by, "in_force": one.applied,
+        }
+        for one in history(doors["ledger"].entries([LEDGER_KIND]))
+    ]  # fmt: skip
 
 
 @command.command("list")
 @json_option
 def listed(json_file: str | None) -> None:
-    """The taxonomy as it stands, and the decisions that are in force: undo takes one back by its entry."""
-    taxonomy = decisions.taxonomy_of(resources_for(Settings())["ledger"])
+    """The taxonomy as it stands, and every decision: undo takes one in force back by its entry."""
+    doors = resources_for(Settings())
+    taxonomy = decisions.taxonomy_of(doors["ledger"])
     rows = [
         {"kind": item.kind, "slug": item.slug, "name": item.name, "since": item.since_version, "retired": item.retired}
         for item in taxonomy.types
@@ -118,26 +153,36 @@ def listed(json_file: str | None) -> None:
         }
         for change in taxonomy.changes
     ]  # fmt: skip
-    write_json(json_file, {"types": rows, "decisions": in_force})
+    written = _history(doors)
+    write_json(json_file, {"types": rows, "decisions": in_force, "history": written})
     show(f"Taxonomy, version {taxonomy.version}", rows)
-    show("Decisions in force", in_force)
+    show("History, with what was taken back", written, empty="Nothing was decided yet.")
 
 
 def _into(into: Any) -> Any:
     return [part["slug"] for part in into] if isinstance(into, list) else into
 
 
+def _reviews(doors: Doors) -> list[dict[str, Any]]:
+    """The newest day's reviews, what asks for a decision first."""
+    rows: list[dict[str, Any]] = doors["warehouse"].query(
+        "select * exclude (day) from taxonomy_reviews where day = (select max(day) from taxonomy_reviews) "
+        "order by retire desc, drifts desc, kind, users desc, slug"
+    ).to_pylist()  # fmt: skip
+    return rows
+
+
 @command.command()
 @json_option
 def reviews(json_file: str | None) -> None:
     """How the categories fare: how large, last seen, whether their meaning moves, which to retire."""
-    rows = resources_for(Settings())["warehouse"].query(
-        "select * exclude (day) from taxonomy_reviews where day = (select max(day) from taxonomy_reviews) "
-        "order by retire desc, drifts desc, kind, users desc, slug"
-    ).to_pylist()  # fmt: skip
+    rows = _reviews(resources_for(Settings()))
     write_json(json_file, rows)
     columns = ("kind", "slug", "items", "users", "last_day", "same_meaning", "drifts", "explains", "retire", "reason")
-    show("Categories", [{name: row[name] for name in columns} for row in rows], empty="No day is materialized yet.")
+    moving, leaving = sum(row["drifts"] for row in rows), sum(row["retire"] for row in rows)
+    note = f"meaning moved in {moving}, retirement proposed for {leaving}: signals taxonomy rename, split, retire"
+    show("Categories", [{name: row[name] for name in columns} for row in rows], note=note,
+         empty="No day is materialized yet.")  # fmt: skip
 
 
 @command.command()

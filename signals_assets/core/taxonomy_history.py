@@ -1,7 +1,7 @@
 """The taxonomy's history: every decision that was ever written, also those that were taken back.
 
-Put here: `history`, and the evidence of a decision as plain facts. Not here: what decisions make of the taxonomy (see
-`taxonomy.py`), tables and pages that show it.
+Put here: `history`, the evidence of a decision as plain facts, names with what was taken back.
+Not here: what decisions make of the taxonomy (see `taxonomy.py`), tables and pages that show it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Protocol
 
-from signals_assets.core.taxonomy import LEDGER_KIND, LedgerEntry, fold, seed
+from signals_assets.core.taxonomy import LEDGER_KIND, LedgerEntry, Taxonomy, fold, seed
 
 ASKED_FOR = ("users", "sessions", "organizations", "days_seen", "stability", "agreement")
 """Evidence that a history shows, of what an acceptance or rejection remembers."""
@@ -22,6 +22,9 @@ class DatedEntry(LedgerEntry, Protocol):
     def newest_day(self) -> date | None:
         """That day; None before the first."""
         ...
+
+
+WITHDRAWN = "withdrawn category"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,19 @@ def history(entries: Iterable[DatedEntry]) -> list[Decision]:
             applied=entry.seq in in_force or (payload.get("action") == "undo" and entry.seq not in undone),
         )
     return list(found.values())
+
+
+def names_of(taxonomy: Taxonomy, decisions: Iterable[Decision]) -> dict[str, str]:
+    """Slug -> the name that may be published: that of the taxonomy; of what was taken back the proposal's opaque id.
+
+    Tickets, and the day's rows from before an undo, still speak of such types; their words nobody stands for any more.
+    """
+    gone = {
+        slug: one.proposal_id or WITHDRAWN
+        for one in decisions
+        for slug in (one.slug, *(one.into if one.action == "split" else ()))
+    }
+    return gone | {item.slug: item.name for item in taxonomy.types}
 
 
 def _into(into: Any) -> tuple[str, ...]:

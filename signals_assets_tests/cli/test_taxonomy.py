@@ -163,3 +163,39 @@ def test_a_type_without_vectors_cannot_be_split(signals, proposed):
 
 def test_without_a_day_there_is_nothing_to_review(signals, empty_home):
     assert "No day is materialized yet" in signals("taxonomy", "reviews").output
+
+
+def test_a_category_is_shown_with_every_decision_about_it_also_those_taken_back(signals, proposed, tmp_path):
+    signals("taxonomy", "accept", "lost_file")
+    signals("taxonomy", "rename", "lost_file", "File that is gone")
+    signals("taxonomy", "undo")
+    file = tmp_path / "one.json"
+    output = signals("taxonomy", "show", "lost_file", "--json", file).output
+    history = json.loads(file.read_bytes())["history"]
+    assert [(row["version"], row["action"], row["taken_back_by"]) for row in history] == [
+        (2, "accept", None),
+        (3, "rename", 4),
+        (4, "undo", None),
+    ]
+    assert "users 7" in output
+
+
+def test_a_built_in_type_is_shown_with_its_definition_and_no_history(signals, proposed, tmp_path):
+    file = tmp_path / "one.json"
+    output = signals("taxonomy", "show", "context_churn", "--json", file).output
+    shown = json.loads(file.read_bytes())
+    assert shown["kind"] == "friction"
+    assert shown["definition"]
+    assert shown["history"] == []
+    assert "Nothing was decided about it yet" in output
+
+
+def test_the_list_holds_what_was_taken_back(signals, proposed, tmp_path):
+    signals("taxonomy", "accept", "lost_file")
+    signals("taxonomy", "undo")
+    file = tmp_path / "taxonomy.json"
+    signals("taxonomy", "list", "--json", file)
+    assert [(row["action"], row["in_force"]) for row in json.loads(file.read_bytes())["history"]] == [
+        ("accept", False),
+        ("undo", True),
+    ]

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Any
 
 from signals_assets.core.taxonomy import fold
-from signals_assets.core.taxonomy_history import history
+from signals_assets.core.taxonomy_history import history, names_of
 from signals_assets.resources.ledger import Entry
 
 DAY = date(2026, 3, 29)
@@ -64,3 +64,15 @@ def test_versions_are_those_of_the_taxonomy() -> None:
         entry(9, "rename", kind="friction", slug="correction", name="Wrong"),
     ]
     assert history(entries)[-1].version == fold(entries).version
+
+
+def test_names_are_those_in_force_and_of_what_was_taken_back_an_opaque_id() -> None:
+    parts = [{"slug": "rude_one", "name": "Rude one"}, {"slug": "rude_two", "name": "Rude two"}]
+    split = entry(4, "split", kind="friction", slug="error_event", into=parts)
+    kept = names_of(fold([ACCEPTED, split]), history([ACCEPTED, split]))
+    assert (kept["stale"], kept["rude_one"], kept["error_event"]) == ("Stale", "Rude one", "Error")
+    entries = [ACCEPTED, split, entry(5, "undo", undoes=3), entry(6, "undo", undoes=4)]
+    gone = names_of(fold(entries), history(entries))
+    assert gone["stale"] == "p_1"
+    assert gone["rude_one"] == gone["rude_two"] == "withdrawn category"
+    assert gone["error_event"] == "Error"

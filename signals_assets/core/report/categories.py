@@ -13,7 +13,7 @@ from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import dashed, folded, number_of, resting_on, share_words, table_of
 from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, short_day
-from signals_assets.core.taxonomy_history import Decision
+from signals_assets.core.taxonomy_history import WITHDRAWN, Decision
 
 RECENT: Final = 8
 """Decisions that are open on the page, the newest first; older ones unfold."""
@@ -83,9 +83,9 @@ def _told(at: Day, one: Decision) -> str:
 
 
 def _called(at: Day, slug: str, proposal: str | None) -> str:
-    if at.audience == "self" or slug in at.names:
+    if at.audience == "self" or at.names.get(slug, proposal) != proposal:
         return f"“{at.name(slug)}”"
-    return proposal or "that is no longer there"
+    return proposal or WITHDRAWN
 
 
 def _evidence(at: Day, evidence: Mapping[str, Any]) -> str:

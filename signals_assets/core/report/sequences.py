@@ -78,7 +78,8 @@ def _beside(at: Day, hits: Sequence[Mapping[str, Any]]) -> str:
 def early_signs(at: Day) -> Section:
     """What comes before sessions go wrong."""
     section = ("precedes", "Early signs")
-    rows = sorted(at.rows("leading_indicators"), key=lambda row: (-row["difference"], row["indicator"], row["outcome"]))
+    answered = [row for row in at.rows("leading_indicators") if row["difference"] is not None]
+    rows = sorted(answered, key=lambda row: (-row["difference"], row["indicator"], row["outcome"]))
     if not rows:
         return Section(*section, too_few(at, "leading indicator"))
     telling = [row for row in rows if row["low"] > 0 and (row["q"] is None or row["q"] <= FALSE_DISCOVERY)]
