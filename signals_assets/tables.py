@@ -829,7 +829,10 @@ class ErrorCorrelation(Row):
 
 
 class LeadingIndicator(Row):
-    """What precedes what: chance of a further rephrasing after k, of abandonment after friction, with lead."""
+    """What comes before what, and what it costs: questions about sessions and users, each with its answer.
+
+    A question without figures is one that this volume, or this audience, cannot be answered.
+    """
 
     table = "leading_indicators"
     stage = "correlations"
@@ -837,17 +840,25 @@ class LeadingIndicator(Row):
     key = ("indicator", "outcome")
 
     indicator: str = Field(description="What happened first, e.g. repeated_rephrasing>=1.")
-    outcome: str = Field(description="What followed, e.g. outcome=abandoned.")
-    rate_with: float = Field(description="Share of sessions with the outcome where the indicator was present.")
-    rate_without: float = Field(description="Share where it was absent, at the same session length.")
-    difference: float = Field(description="Difference of the two.")
-    low: float = Field(description="Lower end of its 95 % interval, by user.")
-    high: float = Field(description="Upper end.")
-    q: float | None = Field(None, description="Benjamini-Hochberg q.")
+    outcome: str = Field(description="What followed, e.g. outcome=abandoned, or a user's outcome.")
+    design: Literal["session_length", "same_step", "next_stage", "by_user"] = Field(
+        "session_length",
+        description="What it is compared with: sessions of the same length, sessions that came as far, the stage "
+        "before, or users as active.",
+    )
+    verdict: Literal["more_often", "less_often", "not_shown", "not_enough_data"] = Field(
+        "not_shown", description="The answer, false discoveries among the day's answers controlled at 5 %."
+    )
+    rate_with: float | None = Field(None, description="Share with the outcome where the indicator was present.")
+    rate_without: float | None = Field(None, description="Share where it was absent, among those compared with.")
+    difference: float | None = Field(None, description="Difference of the two.")
+    low: float | None = Field(None, description="Lower end of its 95 % interval, by user.")
+    high: float | None = Field(None, description="Upper end.")
+    q: float | None = Field(None, description="Benjamini-Hochberg q over the day's questions.")
     lead_steps: float | None = Field(None, description="Median steps from indicator to outcome or session end.")
     lead_minutes: float | None = Field(None, description="Median minutes.")
     users: str = Field(description="Distinct users with the indicator, as a band.")
-    sessions: str = Field(description="Sessions with the indicator, as a band.")
+    sessions: str = Field(description="Sessions with the indicator, as a band; of users, theirs in the first half.")
 
 
 class IntentTrend(Row):

@@ -136,6 +136,7 @@ def test_no_asset_that_reads_raw_text_writes_the_published_zone_directly_but_fro
     """Column lineage over the real graph: what published tables read of restricted ones, and why."""
     allowed = {
         "friction_rates": {"releases"}, "release_correlations": {"releases"}, "error_correlations": {"error_logs"},
+        "leading_indicators": {"user_outcomes"},
         "ticket_states": {"pull_requests", "releases"}, "fix_outcomes": {"releases"}, "loop_metrics": {"pull_requests"},
         "daily_report": {
             "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "rereadings", "user_outcomes",

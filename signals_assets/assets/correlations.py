@@ -2,7 +2,8 @@
 
 Writes  user_days; restated_rates, friction_rates, release_correlations, error_correlations, leading_indicators,
         intent_trends
-Reads   session_metrics, friction_events, delight_events, facets, analyses, unmet_needs, event_labels, releases, logs
+Reads   session_metrics, friction_events, delight_events, facets, analyses, unmet_needs, event_labels, releases, logs,
+        user_outcomes
 Thinking: core/user_days.py, core/correlations.py, core/error_association.py, core/leading_indicators.py,
           core/statistics.py
 """
@@ -54,6 +55,7 @@ from signals_assets.tables import (
     SessionMetrics,
     UnmetNeed,
     UserDay,
+    UserOutcome,
 )
 
 COUNTED_WINDOW = 56
@@ -284,24 +286,31 @@ def error_correlations(
         store(context, warehouse, ErrorCorrelation, day, rows, coverage)
 
 
-@daily_asset(LeadingIndicator, deps=["friction_events", "facets", "session_metrics", "event_labels"])
+@daily_asset(
+    LeadingIndicator,
+    deps=["friction_events", "delight_events", "facets", "session_metrics", "event_labels", "user_outcomes"],
+)
 def leading_indicators(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
+    pseudonym_key: dg.ResourceParam[PseudonymKey],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Reads four weeks. What follows what, at the same session length, with its lead in steps and minutes."""
+    """Reads four weeks. What follows what in sessions and to users, each question with its answer."""
     for day in days_of(context):
         back = window(day, WITHIN_WINDOW)
         rows, coverage = indicators_of(
             day,
             friction=warehouse.read(FrictionEvent, back),
+            delight=warehouse.read(DelightEvent, back),
             facets=warehouse.read(Facet, back),
             metrics=warehouse.read(SessionMetrics, back),
+            outcomes=warehouse.read(UserOutcome, back),
             labels=warehouse.read(EventLabel, back),
             types=types_counted(fold(ledger.entries(["taxonomy"], before=day))),
             audience=settings.audience,
+            label=_label(settings, pseudonym_key),
             min_confidence=settings.min_confidence,
         )
         store(context, warehouse, LeadingIndicator, day, rows, coverage)

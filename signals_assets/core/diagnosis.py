@@ -376,7 +376,7 @@ def _consequences(friction_type: str, rows: Iterable[DataRow]) -> list[str]:
         if row["outcome"] in _OUTCOMES
         and re.match(r"[a-z_]+", row["indicator"])
         and re.split(r"[>=]", row["indicator"])[0] == friction_type
-        and row["low"] > 0
+        and (row["low"] or 0) > 0
         and (row["q"] is None or row["q"] <= 0.05)
     ]
     return [

@@ -67,6 +67,8 @@ USER_CORRELATION: Final = 0.05
 """A user's n frictions count as n / (1 + (n - 1) times this), so nobody decides a pair alone or drowns it."""
 DIRECTED_P: Final = 0.05
 """Level at which the pair by itself has to lie more before than after; the family is controlled by the rest."""
+DOUBTLESS: Final = 3.0
+"""Standard errors above nothing from which on what comes after frictions is taken as common to all pairs."""
 AFTER_WEIGHT: Final = 1.5
 """How much more often before a friction than after it an error has to be.
 
@@ -338,28 +340,38 @@ class _Tested:
 
 
 def _tests(pairs: Sequence[_Pair]) -> list[_Tested | None]:
-    """Every pair with enough to test.
+    """Every pair with enough to test."""
+    echo = _echoes([pair for pair in pairs if pair.enough])
+    return [_test(pair, echo(pair)) if pair.enough else None for pair in pairs]
+
+
+def _echoes(pairs: Sequence[_Pair]) -> Callable[[_Pair], float]:
+    """By which share of chance the error of a pair comes more often after its frictions, too.
 
     What comes after frictions is common to many pairs (bursts of work are), so it is estimated over all pairs of the
-    template and over all of the type, and the larger share counts; the pair's own has to agree at a laxer level.
+    template and over all of the type; the larger share counts. Where only some follow the bursts, a pair of such two
+    has more than either: their product over the share of all pairs, once that is beyond doubt.
     """
-    shares: dict[tuple[str, str], tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    enough = [pair for pair in pairs if pair.enough]
-    for pair in enough:
+    sums: dict[tuple[str, str], NDArray[np.float64]] = defaultdict(lambda: np.zeros(3))
+    for pair in pairs:
         weight, windows = pair.weight, pair.windows
-        surplus = float((weight * (windows.after - windows.chance_after)).sum())
-        chance = float((weight * windows.chance_after).sum())
-        for key in (("template", pair.template), ("type", pair.type)):
-            shares[key] = (shares[key][0] + surplus, shares[key][1] + chance)
-    echo = {key: max(surplus / chance, 0.0) if chance > 0 else 0.0 for key, (surplus, chance) in shares.items()}
-    return [
-        _test(pair, max(echo["template", pair.template], echo["type", pair.type])) if pair.enough else None
-        for pair in pairs
-    ]
+        chance = windows.chance_after
+        part = np.array([weight @ (windows.after - chance), weight @ chance, weight**2 @ (chance * (1 - chance))])
+        for key in (("template", pair.template), ("type", pair.type), ("all", "")):
+            sums[key] += part
+    share = {key: max(found[0] / found[1], 0.0) if found[1] > 0 else 0.0 for key, found in sums.items()}
+    doubtless = bool(pairs) and sums["all", ""][0] > DOUBTLESS * math.sqrt(sums["all", ""][2])
+
+    def echo(pair: _Pair) -> float:
+        of_template, of_type = share["template", pair.template], share["type", pair.type]
+        both = of_template * of_type / share["all", ""] if doubtless else 0.0
+        return max(of_template, of_type, both)
+
+    return echo
 
 
 def _test(pair: _Pair, echo: float) -> _Tested:
-    """The three comparisons. echo: by which share of chance the error comes more often after such frictions, too."""
+    """The three comparisons; `echo` as `_echoes` says. The pair's own has to agree at a laxer level."""
     windows, weight = pair.windows, pair.weight
     units = (pair.user, windows.unit)
     surplus, after = windows.before - windows.chance_before, windows.after - windows.chance_after

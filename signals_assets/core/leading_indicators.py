@@ -1,24 +1,33 @@
-"""Stage 6 · correlations, leading indicators: what comes before what inside sessions, and what it costs.
+"""Stage 6 · correlations, leading indicators: what comes before what, and what it costs.
 
-Put here: `leading_indicators`: the questions, the sessions with and without, the comparison.
+Put here: `leading_indicators`: the questions, who could give which answer, the comparison.
 Not here: backend errors (see `error_association.py`), reading the window (see `within_sessions.py`), tests (see
 `statistics.py`).
+
+Every question is asked every day of every type, and what cannot be answered says so. Four designs:
+- `session_length`: sessions with the sign against sessions of the same length (fifths of agentic steps) without it.
+- `same_step`: hazard-style. From the first such moment on, is the session abandoned within the next steps, against
+  sessions that came as far without such a moment and may still meet it. Length to come is no condition here.
+- `next_stage`: the chance of one more statement of a request after so many, against the chance at the stage before.
+- `by_user`: users who met it in the first half of the window against users as active who did not; what the records
+  tell of them in the second half. Users of whom it was told before are left out.
+All intervals are by user, and one family with Benjamini-Hochberg holds everything that is tested.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from signals_assets.core.arrays import Floats, Integers
 from signals_assets.core.barrier.thresholds import (
     Size,
     band,
     coarse,
+    concerned_shown,
     part_shown,
     rounded_high,
     rounded_low,
@@ -33,43 +42,76 @@ from signals_assets.core.statistics import (
     benjamini_hochberg,
     standardised_difference,
 )
-from signals_assets.core.user_days import CountedType, Rows, records
-from signals_assets.core.within_sessions import WindowEvent, WindowSession, visible, window_events, window_sessions
+from signals_assets.core.user_days import ANONYMOUS, CountedType, Rows, day_number, records
+from signals_assets.core.within_sessions import (
+    WINDOW_DAYS,
+    WindowEvent,
+    WindowSession,
+    visible,
+    window_events,
+    window_sessions,
+)
 from signals_assets.settings import Audience
 from signals_assets.tables import LeadingIndicator
 
+Design = Literal["session_length", "same_step", "next_stage", "by_user"]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
 LENGTH_GROUPS: Final = 5
+STEP_GROUPS: Final = 10
+"""Groups of the step at which a sign came first; each is compared with sessions that reached its middle."""
+WITHIN_STEPS: Final = 20
+"""Steps after a sign within which `same_step` looks for the end."""
+FIRST_STEPS: Final = 10
+"""Steps that are the beginning of a session: a request and the first work on it."""
 STATEMENTS: Final[tuple[int, ...]] = (3, 4, 5)
 """After how many statements of the same request the chance of a further one is asked for."""
+REPHRASING: Final = "repeated_rephrasing"
+ERROR: Final = "error_event"
+LATER: Final = ("escalation_tone", "correction")
+ASSOCIATION_Q: Final = 0.05
+USER_OUTCOMES: Final = frozenset(
+    {"churned", "stalled", "refused_upgrade", "downgraded", "converted", "upgraded", "returned"}
+)
+"""Words for what happened to a user that are published as they are; others by the label they are given."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    """Sessions as arrays: user codes, length groups, first step and second of each type, statements, outcome."""
+class _Units:
+    """Who could give an answer, a row each: a session, a session at a step, or a user.
+
+    user: what varies independently; person: for thresholds; session: what sizes count; stratum: rows of one number
+    are compared with each other; worth: sessions that a row stands for.
+    """
 
     user: Integers
     person: Integers
     organization: Integers
-    length: Integers
-    steps: Floats
-    seconds: Floats
-    first: Mapping[str, tuple[Floats, Floats]]
-    last: Mapping[str, tuple[Floats, Floats]]
-    statements: Floats
-    outcome: NDArray[np.str_]
-    weight: Floats
+    session: Integers
+    stratum: Integers
+    worth: Integers
+
+    def at(self, rows: Integers, stratum: Integers) -> "_Units":
+        """These rows, in other strata; a row may come more than once."""
+        return _Units(
+            self.user[rows], self.person[rows], self.organization[rows], self.session[rows], stratum, self.worth[rows]
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """Sessions with and without the indicator, and who of them had the outcome."""
+    """Rows with and without the sign, and which of them had the outcome."""
 
     indicator: str
     outcome: str
-    exposed: NDArray[np.bool_]
-    hit: NDArray[np.bool_]
-    control: NDArray[np.bool_]
-    control_hit: NDArray[np.bool_]
+    design: Design
+    units: _Units
+    exposed: Mask
+    hit: Mask
+    control: Mask
+    control_hit: Mask
     weight: Floats
     lead_steps: Floats | None = None
     lead_seconds: Floats | None = None
@@ -79,85 +121,121 @@ def leading_indicators(
     day: date,
     *,
     friction: Rows,
+    delight: Rows,
     facets: Rows,
     metrics: Rows,
+    outcomes: Rows,
     labels: Rows,
     types: Sequence[CountedType],
     audience: Audience,
+    label: Callable[[str, str], str],
     min_confidence: float,
 ) -> tuple[list[LeadingIndicator], Coverage]:
-    """What comes after each friction, over the trailing 28 days, compared with sessions of the same length.
+    """The answers of the trailing 28 days to every question; the module says which there are.
 
-    Outcomes: the session was abandoned or reached its goal in part (analysed sessions, weighted), a later escalation
-    or correction (all sessions; in those without the indicator anywhere, which makes the difference a cautious
-    one). For rephrasing: the chance of one more statement after 3, 4, 5 against the chance at the stage before.
+    outcomes: rows of `user_outcomes`. Of analysed sessions only where a session's own outcome is asked for, weighted.
+    A row without figures is a question that cannot be answered from so little. A user's outcome is asked about where
+    enough users had it for this audience; nothing is for `public`. Coverage counts questions.
     """
     sessions = window_sessions(metrics, day)
     events = window_events(friction, "friction", labels, types, day, min_confidence)
-    table = _table(day, sessions, events, facets, [item.type for item in types if item.kind == "friction"])
-    questions = _questions(table) if sessions else []
-    rows: list[LeadingIndicator] = []
-    p_values: list[float | None] = []
-    skipped: Counter[str] = Counter()
-    for question in questions:
-        reason = _withheld(table, question, audience)
-        if reason:
-            skipped[reason] += 1
-            continue
-        row, p = _indicator(day, table, question, audience)
-        rows.append(row)
-        p_values.append(p)
-    in_family = [index for index, p in enumerate(p_values) if p is not None]
-    q_values = dict(zip(in_family, benjamini_hochberg([p for p in p_values if p is not None]), strict=True))
-    rows = [
-        row.model_copy(update={"q": rounded_q(q_values[index], audience)}) if index in q_values else row
-        for index, row in enumerate(rows)
-    ]
-    return rows, Coverage(asked=len(questions), answered=len(rows), skipped=dict(skipped))
+    pleased = {event.session_id for event in window_events(delight, "delight", labels, types, day, min_confidence)}
+    names = [item.type for item in types if item.kind == "friction"]
+    table = _Table.of(day, sessions, events, pleased, facets, names)
+    happened = _happened(day, outcomes)
+    asked = [word for word, users in happened.items() if concerned_shown(audience, len(users))]
+    questions = [*_questions(table, names)]
+    for word in asked:
+        name = word if word in USER_OUTCOMES else label("user_outcome", word)
+        questions += _of_users(day, sessions, events, happened[word], names, name)
+    unasked = (len(happened) - len(asked)) * (len(names) + 1)
+    if audience == "public":
+        unasked, questions = unasked + len(questions), []
+    drafts = [_answer(day, question, audience) for question in questions]
+    tested = [index for index, (_, p, _) in enumerate(drafts) if p is not None]
+    q_values = dict(zip(tested, benjamini_hochberg([p for _, p, _ in drafts if p is not None]), strict=True))
+    rows = [_judged(row, q_values.get(index), audience) for index, (row, _, _) in enumerate(drafts)]
+    skipped = Counter(reason for _, _, reason in drafts if reason)
+    skipped["too_few_users"] += unasked
+    answered = sum(not reason for _, _, reason in drafts)
+    reasons = {reason: count for reason, count in skipped.items() if count}
+    return rows, Coverage(asked=len(rows) + unasked, answered=answered, skipped=reasons)
 
 
-def _table(
-    day: date,
-    sessions: Mapping[str, WindowSession],
-    events: Sequence[WindowEvent],
-    facets: Rows,
-    types: Collection[str],
-) -> _Table:
-    place = {session_id: index for index, session_id in enumerate(sorted(sessions))}
-    ordered = [sessions[session_id] for session_id in place]
-    first = {type_: (np.full(len(ordered), np.inf), np.full(len(ordered), np.nan)) for type_ in sorted(types)}
-    last = {type_: (np.full(len(ordered), -np.inf), np.full(len(ordered), np.nan)) for type_ in sorted(types)}
-    statements = np.zeros(len(ordered))
-    for event in events:
-        index = place.get(event.session_id)
-        if index is None:
-            continue
-        seconds = np.nan if event.seconds is None else event.seconds
-        if event.step < first[event.type][0][index]:
-            first[event.type][0][index], first[event.type][1][index] = event.step, seconds
-        if event.step > last[event.type][0][index]:
-            last[event.type][0][index], last[event.type][1][index] = event.step, seconds
-        if event.type == "repeated_rephrasing":
-            statements[index] = max(statements[index], event.statements)
-    outcome, weight = np.full(len(ordered), "", dtype="<U16"), np.zeros(len(ordered))
-    names = ("session_id", "day", "known_on", "facet", "value", "inclusion_weight")
-    for session_id, about, known_on, facet, value, inclusion in records(facets, names):
-        if facet == "outcome" and session_id in place and visible(about, known_on, day):
-            outcome[place[session_id]], weight[place[session_id]] = value, inclusion
-    lengths = np.array([session.agentic_steps for session in ordered], dtype=np.float64)
-    edges = np.quantile(lengths, np.arange(1, LENGTH_GROUPS) / LENGTH_GROUPS) if ordered else np.zeros(0)
-    return _Table(
+# --- questions about sessions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Sessions as arrays, a row each: first and last step and second of each type, statements, outcome."""
+
+    units: _Units
+    steps: Floats
+    seconds: Floats
+    first: Mapping[str, tuple[Floats, Floats]]
+    last: Mapping[str, tuple[Floats, Floats]]
+    statements: Floats
+    severe_error: Mask
+    """Sessions with an error that was not recovered from at once (of medium or high severity)."""
+    pleased: Mask
+    outcome: NDArray[np.str_]
+    weight: Floats
+
+    @classmethod
+    def of(
+        cls,
+        day: date,
+        sessions: Mapping[str, WindowSession],
+        events: Sequence[WindowEvent],
+        pleased: Collection[str],
+        facets: Rows,
+        types: Collection[str],
+    ) -> "_Table":
+        """Fill the arrays; sessions in the order of their ids."""
+        place = {session_id: index for index, session_id in enumerate(sorted(sessions))}
+        ordered = [sessions[session_id] for session_id in place]
+        first = {type_: (np.full(len(ordered), np.inf), np.full(len(ordered), np.nan)) for type_ in sorted(types)}
+        last = {type_: (np.full(len(ordered), -np.inf), np.full(len(ordered), np.nan)) for type_ in sorted(types)}
+        statements, severe = np.zeros(len(ordered)), np.zeros(len(ordered), dtype=bool)
+        for event in events:
+            index = place.get(event.session_id)
+            if index is None:
+                continue
+            seconds = np.nan if event.seconds is None else event.seconds
+            if event.step < first[event.type][0][index]:
+                first[event.type][0][index], first[event.type][1][index] = event.step, seconds
+            if event.step > last[event.type][0][index]:
+                last[event.type][0][index], last[event.type][1][index] = event.step, seconds
+            if event.type == REPHRASING:
+                statements[index] = max(statements[index], event.statements)
+            severe[index] |= event.type == ERROR and event.severity != "low"
+        outcome, weight = np.full(len(ordered), "", dtype="<U16"), np.zeros(len(ordered))
+        names = ("session_id", "day", "known_on", "facet", "value", "inclusion_weight")
+        for session_id, about, known_on, facet, value, inclusion in records(facets, names):
+            if facet == "outcome" and session_id in place and visible(about, known_on, day):
+                outcome[place[session_id]], weight[place[session_id]] = value, inclusion
+        return cls(
+            units=_session_units(ordered),
+            steps=np.array([session.steps for session in ordered], dtype=np.float64),
+            seconds=np.array([session.seconds for session in ordered], dtype=np.float64),
+            first=first,
+            last=last,
+            statements=statements,
+            severe_error=severe,
+            pleased=np.array([session_id in pleased for session_id in place], dtype=bool),
+            outcome=outcome,
+            weight=weight,
+        )
+
+
+def _session_units(ordered: Sequence[WindowSession]) -> _Units:
+    return _Units(
         user=_codes([session.user for session in ordered]),
         person=_codes([session.person for session in ordered]),
         organization=_codes([session.organization or "" for session in ordered], missing=""),
-        length=np.searchsorted(edges, lengths, side="left").astype(np.int64),
-        steps=np.array([session.steps for session in ordered], dtype=np.float64),
-        seconds=np.array([session.seconds for session in ordered], dtype=np.float64),
-        first=first,
-        last=last,
-        statements=statements,
-        outcome=outcome,
-        weight=weight,
+        session=np.arange(len(ordered)),
+        stratum=_groups([session.agentic_steps for session in ordered], LENGTH_GROUPS),
+        worth=np.ones(len(ordered), dtype=np.int64),
     )
 
 
@@ -166,133 +244,290 @@ def _codes(values: Sequence[str], missing: str | None = None) -> Integers:
     return np.array([-1 if value == missing else code[value] for value in values], dtype=np.int64)
 
 
-def _questions(table: _Table) -> list[_Question]:
-    ones = np.ones(len(table.user))
-    questions = []
-    for type_, (step, second) in table.first.items():
-        present = np.isfinite(step)
-        analysed = table.outcome != ""
-        for value in ("abandoned", "partial"):
-            hit = table.outcome == value
-            questions.append(
-                _Question(
-                    f"{type_}>=1",
-                    f"outcome={value}",
-                    present & analysed,
-                    hit,
-                    ~present & analysed,
-                    hit,
-                    table.weight,
-                    table.steps - 1 - step,
-                    table.seconds - second,
-                )
-            )
-        for later in ("escalation_tone", "correction"):
-            if later != type_ and later in table.last:
-                after = table.last[later][0] > step
-                questions.append(
-                    _Question(
-                        f"{type_}>=1",
-                        f"later {later}",
-                        present,
-                        after,
-                        ~present,
-                        np.isfinite(table.last[later][0]),
-                        ones,
-                        table.last[later][0] - step,
-                        table.last[later][1] - second,
-                    )
-                )
-    if "repeated_rephrasing" in table.first:
-        for k in STATEMENTS:
-            earlier = table.statements >= (k - 1 if k > STATEMENTS[0] else 0)
-            questions.append(
-                _Question(
-                    f"repeated_rephrasing statements>={k}",
-                    "one more statement",
-                    table.statements >= k,
-                    table.statements >= k + 1,
-                    earlier,
-                    table.statements >= k,
-                    ones,
-                )
-            )
-    return questions
+def _groups(values: Sequence[float] | Floats, count: int) -> Integers:
+    """Numbers of groups of about equal size, by value."""
+    numbers = np.asarray(values, dtype=np.float64)
+    edges = np.quantile(numbers, np.arange(1, count) / count) if len(numbers) else np.zeros(0)
+    return np.searchsorted(edges, numbers, side="left").astype(np.int64)
 
 
-def _withheld(table: _Table, question: _Question, audience: Audience) -> str | None:
-    """Why a question may not be published, if so."""
+def _questions(table: _Table, types: Sequence[str]) -> Iterator[_Question]:
+    """What is asked of sessions, in the order of the taxonomy's types."""
+    for type_ in types:
+        yield from _after_friction(table, type_, *table.first[type_])
+    starts = [table.first[type_] for type_ in types]
+    if starts:
+        steps = np.array([step for step, _ in starts])
+        earliest, every = steps.argmin(axis=0), np.arange(len(table.steps))
+        first = steps[earliest, every], np.array([seconds for _, seconds in starts])[earliest, every]
+        yield from _after_friction(table, "friction", *first)
+        early = first[0] < FIRST_STEPS
+        for value in ("abandoned", "success"):
+            yield _of_outcome(table, f"friction in the first {FIRST_STEPS} steps", value, early, ~early, first)
+    if REPHRASING in table.first:
+        yield from _after_statements(table)
+    if ERROR in table.first:
+        yield from _after_errors(table)
+
+
+def _after_friction(table: _Table, type_: str, step: Floats, second: Floats) -> Iterator[_Question]:
+    """Does the session end badly, does a complaint follow, is it given up soon after?"""
+    present = np.isfinite(step)
+    for value in ("abandoned", "partial"):
+        yield _of_outcome(table, f"{type_}>=1", value, present, ~present, (step, second))
+    for later in LATER:
+        if later != type_ and later in table.last:
+            at, moment = table.last[later]
+            yield _Question(
+                f"{type_}>=1", f"later {later}", "session_length", table.units, present, at > step, ~present,
+                np.isfinite(at), np.ones(len(step)), at - step, moment - second,
+            )  # fmt: skip
+    yield _soon_abandoned(table, type_, step, second)
+
+
+def _of_outcome(
+    table: _Table, indicator: str, value: str, exposed: Mask, control: Mask, since: tuple[Floats, Floats] | None = None
+) -> _Question:
+    """The outcome of analysed sessions, weighted; `since`: step and second from which the lead to the end counts."""
+    analysed, hit = table.outcome != "", table.outcome == value
+    lead = (None, None) if since is None else (table.steps - 1 - since[0], table.seconds - since[1])
+    return _Question(
+        indicator, f"outcome={value}", "session_length", table.units, exposed & analysed, hit, control & analysed, hit,
+        table.weight, *lead,
+    )  # fmt: skip
+
+
+def _soon_abandoned(table: _Table, type_: str, step: Floats, second: Floats) -> _Question:
+    """Hazard-style: given up within the next steps, against sessions that came as far without such a moment."""
+    analysed, abandoned = table.outcome != "", table.outcome == "abandoned"
+    last = table.steps - 1
+    exposed = np.nonzero(np.isfinite(step) & analysed)[0]
+    group = _groups(step[exposed], STEP_GROUPS)
+    rows, strata, soon = [exposed], [group], [abandoned[exposed] & (last[exposed] - step[exposed] <= WITHIN_STEPS)]
+    for stratum in np.unique(group):
+        middle = float(np.median(step[exposed][group == stratum]))
+        control = np.nonzero(analysed & (last > middle) & (step > middle))[0]
+        rows.append(control)
+        strata.append(np.full(len(control), stratum))
+        soon.append(abandoned[control] & (last[control] - middle <= WITHIN_STEPS))
+    row = np.concatenate(rows)
+    with_it = np.arange(len(row)) < len(exposed)
+    hit = np.concatenate(soon)
+    since = np.where(np.isfinite(step), step, np.nan)
+    return _Question(
+        f"{type_}>=1", f"abandoned within {WITHIN_STEPS} steps", "same_step",
+        table.units.at(row, np.concatenate(strata).astype(np.int64)), with_it, hit, ~with_it, hit, table.weight[row],
+        (last - since)[row], (table.seconds - second)[row],
+    )  # fmt: skip
+
+
+def _after_statements(table: _Table) -> Iterator[_Question]:
+    """After k statements of one request: is there one more, and does it succeed or is it given up?"""
+    for k in STATEMENTS:
+        reached, earlier = table.statements >= k, table.statements >= (k - 1 if k > STATEMENTS[0] else 0)
+        yield _Question(
+            f"{REPHRASING} statements>={k}", "one more statement", "next_stage",
+            table.units.at(table.units.session, np.zeros_like(table.units.stratum)), reached, table.statements >= k + 1,
+            earlier, reached, np.ones(len(reached)),
+        )  # fmt: skip
+        for value in ("success", "abandoned"):
+            yield _of_outcome(table, f"{REPHRASING} statements>={k}", value, reached, table.statements == 0)
+
+
+def _after_errors(table: _Table) -> Iterator[_Question]:
+    """Do errors that were recovered from at once please more, or end better, than none, and than others?"""
+    any_ = np.isfinite(table.first[ERROR][0])
+    recovered = any_ & ~table.severe_error
+    for name, exposed, control in (
+        (f"{ERROR} recovered, not none", recovered, ~any_),
+        (f"{ERROR} recovered, not unrecovered", recovered, table.severe_error),
+    ):
+        yield _Question(
+            name, "any delight", "session_length", table.units, exposed, table.pleased, control, table.pleased,
+            np.ones(len(exposed)),
+        )  # fmt: skip
+        yield _of_outcome(table, name, "success", exposed, control)
+
+
+# --- questions about users --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _User:
+    """A user's first half of the window."""
+
+    organization: str | None
+    sessions: int = 0
+    met: set[str] = field(default_factory=set)
+
+
+def _happened(day: date, outcomes: Rows) -> dict[str, dict[str, int]]:
+    """Of whom an outcome was told by `day`, and on which day it happened first; in alphabetical order."""
+    happened: dict[str, dict[str, int]] = {}
+    for user, outcome, moment, known_on in records(outcomes, ("user_id", "outcome", "happened_at", "known_on")):
+        on = int(moment // 86_400_000_000)
+        if known_on <= day and on <= day_number(day):
+            told = happened.setdefault(outcome, {})
+            told[user] = min(told.get(user, on), on)
+    return dict(sorted(happened.items()))
+
+
+def _of_users(
+    day: date,
+    sessions: Mapping[str, WindowSession],
+    events: Sequence[WindowEvent],
+    happened: Mapping[str, int],
+    types: Sequence[str],
+    outcome: str,
+) -> Iterator[_Question]:
+    """Did users who met a friction in the first half have the outcome more often in the second?"""
+    half = day - timedelta(days=WINDOW_DAYS // 2)
+    users: dict[str, _User] = {}
+    for session in sessions.values():
+        before = happened.get(session.user, 1 << 30) <= day_number(half)
+        if session.day <= half and session.person != ANONYMOUS and not before:
+            users.setdefault(session.user, _User(session.organization)).sessions += 1
+    for event in events:
+        seen = sessions.get(event.session_id)
+        if seen is not None and seen.day <= half and seen.user in users:
+            users[seen.user].met |= {event.type, "friction"}
+    everybody = sorted(users)
+    units = _user_units([users[user] for user in everybody])
+    hit = np.array([user in happened for user in everybody], dtype=bool)
+    for type_ in (*types, "friction"):
+        met = np.array([type_ in users[user].met for user in everybody], dtype=bool)
+        yield _Question(
+            f"{type_}>=1", f"user {outcome} within {WINDOW_DAYS // 2} days", "by_user", units, met, hit, ~met, hit,
+            np.ones(len(everybody)),
+        )  # fmt: skip
+
+
+def _user_units(users: Sequence[_User]) -> _Units:
+    number = np.arange(len(users))
+    return _Units(
+        user=number,
+        person=number,
+        organization=_codes([user.organization or "" for user in users], missing=""),
+        session=number,
+        stratum=_groups([user.sessions for user in users], LENGTH_GROUPS),
+        worth=np.array([user.sessions for user in users], dtype=np.int64),
+    )
+
+
+# --- answers ----------------------------------------------------------------------------------------------------
+
+
+def _answer(day: date, question: _Question, audience: Audience) -> tuple[LeadingIndicator, float | None, str]:
+    """The row of a question without its verdict, its p-value where it was tested, and why it has no figures."""
+    reason = _withheld(question, audience)
+    if reason:
+        size = _size(question.units, question.exposed) if audience == "self" else Size(0, 0)
+        row = LeadingIndicator(
+            day=day,
+            indicator=question.indicator,
+            outcome=question.outcome,
+            design=question.design,
+            verdict="not_enough_data",
+            users=band(size.users, audience),
+            sessions=band(size.sessions, audience),
+        )
+        return row, None, reason
+    return *_figures(day, question, audience), ""
+
+
+def _withheld(question: _Question, audience: Audience) -> str | None:
+    """Why a question may not be answered, if so."""
     for group, hit in ((question.exposed, question.hit), (question.control, question.control_hit)):
-        if not group.any() or not size_shown(audience, _size_of(table, group)):
+        if (
+            not group.any()
+            or not question.weight[group].sum()
+            or not size_shown(audience, _size(question.units, group))
+        ):
             return "too_few_users"
-        met, spared = (len(np.unique(table.person[group & mask])) for mask in (hit, ~hit))
+        met, spared = (len(np.unique(question.units.person[group & mask])) for mask in (hit, ~hit))
         if not part_shown(audience, met, spared):
             return "small_numerator"
     return None
 
 
-def _size_of(table: _Table, group: NDArray[np.bool_]) -> Size:
-    """What the sessions of a group rest on, for thresholds."""
-    organizations = table.organization[group]
-    by_organization = np.bincount(organizations[organizations >= 0])
+def _size(units: _Units, group: Mask) -> Size:
+    """What the rows of a group rest on, each session once."""
+    _, first = np.unique(units.session[group], return_index=True)
+    organization, worth = units.organization[group][first], units.worth[group][first]
+    known = organization >= 0
+    by_organization = np.bincount(organization[known], worth[known])
     return Size(
-        users=len(np.unique(table.person[group])),
-        sessions=int(group.sum()),
-        organizations=int((by_organization > 0).sum()) if (table.organization >= 0).any() else None,
+        users=len(np.unique(units.person[group])),
+        sessions=int(worth.sum()),
+        organizations=int((by_organization > 0).sum()) if (units.organization >= 0).any() else None,
         largest=int(by_organization.max(initial=0)),
     )
 
 
-def _indicator(
-    day: date, table: _Table, question: _Question, audience: Audience
-) -> tuple[LeadingIndicator, float | None]:
-    """The row of a question and its p-value (None where too few outcomes are expected to test)."""
+def _figures(day: date, question: _Question, audience: Audience) -> tuple[LeadingIndicator, float | None]:
+    """The figures of a question, and its p-value unless too few outcomes are expected to test."""
     from scipy.special import stdtr, stdtrit
 
-    comparable = np.isin(table.length, np.unique(table.length[question.control]))
-    exposed = question.exposed & comparable if (question.exposed & comparable).any() else question.exposed
-    same = exposed is question.exposed and not comparable[exposed].all()
-    length = np.zeros_like(table.length) if same else table.length
-    after = _cohort(table, exposed, question.hit, question.weight)
-    before = _cohort(table, question.control, question.control_hit, question.weight)
+    units = question.units
+    comparable = np.isin(units.stratum, np.unique(units.stratum[question.control]))
+    exposed = question.exposed & comparable
+    stratum = units.stratum
+    if not exposed.any():  # no stratum has both: without strata, then, rather than not at all
+        exposed, stratum = question.exposed, np.zeros_like(stratum)
+    after = _cohort(units, exposed, question.hit, question.weight)
+    before = _cohort(units, question.control, question.control_hit, question.weight)
     contrast = standardised_difference(
         before,
         after,
-        (table.user[question.control], table.user[exposed]),
-        (length[question.control], length[exposed]),
+        (units.user[question.control], units.user[exposed]),
+        (stratum[question.control], stratum[exposed]),
         binomial_floor=True,
     )
     rate_with, rate_without = float(contrast.rate_after[0]), float(contrast.rate_before[0])
-    error = float(np.sqrt(contrast.variance[0]))
+    difference, error = rate_with - rate_without, float(np.sqrt(contrast.variance[0]))
     reach = float(stdtrit(contrast.df, 0.975)) * error
-    sessions = int(exposed.sum())
+    size = _size(units, exposed)
     both = exposed & question.hit
     worth = round(after.worth)  # unequal weights make published rates coarser
-    expected = after.worth * (rate_with + rate_without) / 2
-    p = 2 * float(stdtr(contrast.df, -abs(rate_with - rate_without) / error))
+    minutes = None if question.lead_seconds is None else question.lead_seconds / 60
     row = LeadingIndicator(
         day=day,
         indicator=question.indicator,
         outcome=question.outcome,
+        design=question.design,
+        verdict="not_enough_data",
         rate_with=rounded_rate(rate_with, worth, audience),
         rate_without=rounded_rate(rate_without, worth, audience),
-        difference=rounded_rate(rate_with - rate_without, worth, audience),
-        low=rounded_low(max(rate_with - rate_without - reach, -1.0), worth, audience),
-        high=rounded_high(min(rate_with - rate_without + reach, 1.0), worth, audience),
+        difference=rounded_rate(difference, worth, audience),
+        low=rounded_low(max(difference - reach, -1.0), worth, audience),
+        high=rounded_high(min(difference + reach, 1.0), worth, audience),
         lead_steps=_median(question.lead_steps, both, question.weight, audience),
-        lead_minutes=_median(
-            None if question.lead_seconds is None else question.lead_seconds / 60, both, question.weight, audience
-        ),
-        users=band(len(np.unique(table.person[exposed])), audience),
-        sessions=band(sessions, audience),
+        lead_minutes=_median(minutes, both, question.weight, audience),
+        users=band(size.users, audience),
+        sessions=band(size.sessions, audience),
     )
-    return row, p if expected >= MIN_EXPECTED_EVENTS and contrast.units_after > 1 else None
+    expected = after.worth * (rate_with + rate_without) / 2
+    enough = expected >= MIN_EXPECTED_EVENTS and contrast.units_after > 1
+    return row, 2 * float(stdtr(contrast.df, -abs(difference) / error)) if enough else None
 
 
-def _cohort(table: _Table, group: NDArray[np.bool_], hit: NDArray[np.bool_], weight: Floats) -> Cohort:
+def _judged(row: LeadingIndicator, q: float | None, audience: Audience) -> LeadingIndicator:
+    """The row with its verdict, from what is published of it only: the word tells nothing more."""
+    if q is None or row.low is None or row.high is None:
+        return row
+    told = rounded_q(q, audience)
+    verdict = "not_shown"
+    if told <= ASSOCIATION_Q and row.low > 0:
+        verdict = "more_often"
+    elif told <= ASSOCIATION_Q and row.high < 0:
+        verdict = "less_often"
+    return row.model_copy(update={"q": told, "verdict": verdict})
+
+
+def _cohort(units: _Units, group: Mask, hit: Mask, weight: Floats) -> Cohort:
     size = int(group.sum())
     return Cohort(
-        user=table.user[group],
+        user=units.user[group],
         day=np.zeros(size, dtype=np.int64),
         sessions=np.ones(size),
         weight=weight[group],
@@ -300,7 +535,7 @@ def _cohort(table: _Table, group: NDArray[np.bool_], hit: NDArray[np.bool_], wei
     )
 
 
-def _median(values: Floats | None, mask: NDArray[np.bool_], weight: Floats, audience: Audience) -> float | None:
+def _median(values: Floats | None, mask: Mask, weight: Floats, audience: Audience) -> float | None:
     """Weighted median of the finite values, coarse: it is one session's own number. To one digit for `self`."""
     if values is None:
         return None

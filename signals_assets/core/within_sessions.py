@@ -47,6 +47,7 @@ class WindowEvent:
     step: int
     seconds: float | None
     statements: int
+    severity: str | None
 
 
 def visible(about: date, known_on: date, day: date) -> bool:
@@ -72,11 +73,13 @@ def window_events(
     newest = newest_labels(labels, day)
     names = ("event_id", "day", "known_on", "session_id", "type", "source", "confidence", "steps", "seconds_from_start")
     events = []
-    for event_id, about, known_on, session_id, stored, source, confidence, steps, seconds in records(rows, names):
+    for event_id, about, known_on, session_id, stored, source, confidence, steps, seconds, severity in records(
+        rows, (*names, "severity")
+    ):
         labelled, type_ = newest.get(event_id, (kind, stored))
         sure = type_ != stored or confidence >= min_confidence  # the doubt was about the type that it was stored with
         if sure and steps and labelled == kind and (type_, source) in wanted and visible(about, known_on, day):
-            events.append(WindowEvent(session_id, type_, min(steps), seconds, len(steps)))
+            events.append(WindowEvent(session_id, type_, min(steps), seconds, len(steps), severity))
     return events
 
 

@@ -182,8 +182,8 @@ def indicator_rows(world: World, audience: Audience) -> list[Any]:
         for number in range(users + others)
     ]  # fmt: skip
     return leading_indicators(
-        FIRST, friction=events, facets=facets, metrics=[session(number) for number in range(users + others)],
-        labels=[], types=TYPES, audience=audience, min_confidence=0.5,
+        FIRST, friction=events, delight=[], facets=facets,
+        metrics=[session(number) for number in range(users + others)], outcomes=[], label=LABEL, labels=[], types=TYPES, audience=audience, min_confidence=0.5,
     )[0]  # fmt: skip
 
 
