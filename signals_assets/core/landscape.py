@@ -144,11 +144,13 @@ def standings(
             continue
         for cluster in {f"all {row['kind']}", row["theme_id"], row["pattern_id"]} - {None}:
             tallies[cluster].add(week, row, organizations, types or {})
+    wholes = {kind: tallies[kind].by_user() for kind in tallies if kind.startswith("all ")}
     return {
         cluster: Standing(
             tally.size(),
             tuple(
-                _share(tally.weeks[week], tallies[f"all {tally.kind}"].weeks[week], audience) for week in range(WEEKS)
+                _share(part, whole, audience)
+                for part, whole in zip(tally.weeks, wholes[f"all {tally.kind}"], strict=True)
             ),
             tally.mostly(audience),
         )
@@ -177,6 +179,9 @@ class _Tally:
         self.items[type_] += 1
         self.types[type_].add(row["user_id"])
 
+    def by_user(self) -> list[Counter[str | None]]:
+        return [Counter(week.values()) for week in self.weeks]
+
     def size(self) -> Size:
         sessions = {session: user for week in self.weeks for session, user in week.items()}
         known = Counter(one for one in self.belongs.values() if one is not None)
@@ -190,13 +195,13 @@ class _Tally:
         return type_ if type_ and enough and count >= MOSTLY * self.items.total() else None
 
 
-def _share(part: Mapping[str, str | None], whole: Mapping[str, str | None], audience: Audience) -> float | None:
-    """Share of the week's sessions of a kind that are in a cluster; None where it may not be told."""
-    users = set(part.values())
-    others = {user for session, user in whole.items() if session not in part}
-    if not part or not part_shown(audience, len(users), len(others)):
+def _share(part: Mapping[str, str | None], whole: Counter[str | None], audience: Audience) -> float | None:
+    """Share of the week's sessions of a kind, counted by user, that are in a cluster; None where it may not be told."""
+    users = Counter(part.values())
+    others = len(whole) - sum(whole[user] == count for user, count in users.items())
+    if not part or not part_shown(audience, len(users), others):
         return None
-    return rounded_rate(len(part) / len(whole), len(whole), audience) or None
+    return rounded_rate(len(part) / whole.total(), whole.total(), audience) or None
 
 
 def panels(
