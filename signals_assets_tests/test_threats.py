@@ -815,6 +815,7 @@ FROM_RESTRICTED = {
     *(("releases", name) for name in (
         "daily_report", "fix_outcomes", "friction_rates", "release_correlations", "ticket_states")),
     ("error_logs", "error_correlations"),  # counts by template; templates and services are listed, else opaque
+    ("error_logs", "daily_report"),  # rounded shares of a day's sessions, where enough users are on both sides
     ("user_outcomes", "leading_indicators"),  # shares of users with an outcome; its word is one of ours, else opaque
     ("pull_requests", "loop_metrics"), ("pull_requests", "ticket_states"),  # states and times of our own tickets' fixes
 }  # fmt: skip
