@@ -6,21 +6,20 @@ Thinking: core/tickets.py, core/outcomes.py, core/statistics.py
 """
 
 from collections.abc import Sequence
-from datetime import date
 
 import dagster as dg
 
 from signals_assets.automation import daily_asset
-from signals_assets.core.cohorts import fix_effect, outdated_versions
+from signals_assets.core.cohorts import diagnosed_users, fix_effect, outdated_versions
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.outcomes import Effect
+from signals_assets.core.outcomes import Effect, surprises
 from signals_assets.core.outcomes import fix_outcomes as outcomes_of
 from signals_assets.core.outcomes import loop_metrics as metrics_of
 from signals_assets.core.rereading import READER_KIND, steady_since
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import TICKET_KINDS
 from signals_assets.core.tickets import ticket_states as states_of
-from signals_assets.core.user_days import Counts, types_counted
+from signals_assets.core.user_days import Counts, newest_labels, types_counted
 from signals_assets.core.wording import Wording
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of, window
@@ -28,8 +27,11 @@ from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
+    EventLabel,
     FixOutcome,
+    FrictionEvent,
     FrictionLevel,
+    Kind,
     LoopMetric,
     PullRequest,
     Release,
@@ -41,6 +43,9 @@ from signals_assets.tables import (
 HISTORY = 120
 """Days of tickets, pull requests and levels that a day looks back on."""
 EFFECT_WINDOW = 56
+CAUSE_WINDOW = 7
+LABEL_WINDOW = 28
+SURPRISE_COLUMNS = ["event_id", "type", "source", "user_id", "inclusion_weight"]
 
 
 @daily_asset(TicketRow, deps=["pull_requests", "releases", "friction_levels"])
@@ -74,14 +79,23 @@ def fix_outcomes(
     counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + EFFECT_WINDOW)))
     for day in days:
         wording = Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings)
-        types = {item.type: item for item in types_counted(wording.taxonomy, ["friction"])}
+        types = {(item.kind, item.type): item for item in types_counted(wording.taxonomy)}
         view = counts.as_of(day).of_one_reader(steady_since(ledger.entries([READER_KIND], before=day), day))
         shipped = warehouse.read(Release, window(day, HISTORY)).to_pylist()
         changes = warehouse.read(ReleaseCorrelation, window(day, EFFECT_WINDOW)).to_pylist()
 
-        def compare(friction_type: str, versions: tuple[str, ...], since: date) -> Effect | None:
-            outdated = outdated_versions(friction_type, since, changes, shipped)  # noqa: B023  called within the loop
-            return fix_effect(view, types[friction_type], versions, since, outdated=outdated)  # noqa: B023
+        def compare(kind: Kind, type_: str, versions: tuple[str, ...], ticket: TicketRow) -> Effect | None:
+            since, aimed_at = ticket.released_on or day, types.get(("friction", ticket.type))  # noqa: B023  called here
+            inside = diagnosed_users(view, aimed_at, ticket.filed_on, CAUSE_WINDOW) if aimed_at else frozenset()  # noqa: B023
+            return fix_effect(
+                view,  # noqa: B023
+                types[kind, type_],  # noqa: B023
+                versions,
+                since,
+                outdated=outdated_versions(type_, since, changes, shipped, kind),  # noqa: B023
+                diagnosed=inside,
+                filed_on=ticket.filed_on,
+            )
 
         rows = outcomes_of(
             day,
@@ -104,8 +118,15 @@ def _note_verdicts(ledger: Ledger, rows: Sequence[FixOutcome]) -> None:
             ledger.append("outcome", f"{row.ticket_key}:{row.version}", row.model_dump(mode="json"))
 
 
-@daily_asset(LoopMetric, deps=["ticket_states", "fix_outcomes", "friction_levels", "pull_requests"])
-def loop_metrics(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> None:
+@daily_asset(
+    LoopMetric,
+    deps=["ticket_states", "fix_outcomes", "friction_levels", "pull_requests", "friction_events", "event_labels"],
+)
+def loop_metrics(
+    context: dg.AssetExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    settings: dg.ResourceParam[Settings],
+) -> None:
     """Over all tickets so far, as of the day."""
     for day in days_of(context):
         back = window(day, HISTORY)
@@ -115,6 +136,16 @@ def loop_metrics(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[
             [FixOutcome(**row) for row in warehouse.read(FixOutcome, back).to_pylist()],
             warehouse.read(FrictionLevel, back).to_pylist(),
             pull_requests=warehouse.read(PullRequest, back).to_pylist(),
+            surprises=surprises(
+                warehouse.read(FrictionEvent, window(day, CAUSE_WINDOW), columns=SURPRISE_COLUMNS).to_pylist(),
+                {
+                    event: type_
+                    for event, (_, type_) in newest_labels(
+                        warehouse.read(EventLabel, window(day, LABEL_WINDOW)), day
+                    ).items()
+                },
+                settings.audience,
+            ),
         )
         known = sum(row.value is not None for row in rows)
         coverage = Coverage(asked=len(rows), answered=known, skipped={"nothing_yet": len(rows) - known})

@@ -25,9 +25,9 @@ from signals_assets.core.correlations import friction_rates, release_correlation
 from signals_assets.core.detectors.facets import INTENTS
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.diagnosis_sessions import session_facts
+from signals_assets.core.error_association import error_correlations
 from signals_assets.core.taxonomy import seed as taxonomy_seed
 from signals_assets.core.user_days import Counts, types_counted, user_days
-from signals_assets.core.error_association import error_correlations
 from signals_assets.core.wording import Wording
 from signals_assets.tables import UserDay, arrow_schema
 

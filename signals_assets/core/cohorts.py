@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from signals_assets.core.arrays import add_up
 from signals_assets.core.barrier.thresholds import ACCOUNT_DAYS
 from signals_assets.core.levels import LevelInput
-from signals_assets.core.outcomes import Effect
+from signals_assets.core.outcomes import Cohort, Effect
 from signals_assets.core.statistics import compare, interval
 from signals_assets.core.user_days import Cells, CountedType, Counts, day_number
 from signals_assets.settings import Audience
+from signals_assets.tables import Kind
 
 BEFORE_DAYS: Final = 28
 """How far before its release a fix's other cohort reaches."""
+SUFFICES: Final = 0.5
+"""Users outside a diagnosis suffice when a change by this share of the rate would be seen among them."""
 
 
 def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], days: int) -> dict[str, LevelInput]:
@@ -95,24 +98,46 @@ def _organizations(cells: Cells, mask: NDArray[np.bool_]) -> int | None:
 
 
 def fix_effect(
-    counts: Counts, item: CountedType, versions: Sequence[str], since: date, *, outdated: Collection[str] = ()
+    counts: Counts,
+    item: CountedType,
+    versions: Sequence[str],
+    since: date,
+    *,
+    outdated: Collection[str] = (),
+    diagnosed: Collection[str] = (),
+    filed_on: date | None = None,
 ) -> Effect | None:
     """What a fix did: sessions that ran one of `versions` from `since` on, against sessions that ran another.
 
     The others are those of the four weeks before `since` and after it, without the `outdated` versions: those from
     before the type's last confirmed change, which would mix the time before the friction into the comparison. `counts`
     are already as of the day. None where the comparison has too little data.
+
+    Who was in the diagnosis was there for having much of the friction, and would have less of it later anyway. So
+    where the users outside it suffice (`diagnosed`: those inside, up to the day `filed_on`), only they count, and of
+    the sessions without the fix only those after that day; else all users do, and the cohort says which.
     """
     cells = counts.cells(item.source, [(item.kind, item.type)], ["user", "organization", "about", "agent_version"])
     if not len(cells.weight):
         return None
     about = cells.columns["about"]
-    codes = [counts.code("agent_version", version) for version in versions]
-    fixed = np.isin(cells.columns["agent_version"], codes)
+    fixed = np.isin(cells.columns["agent_version"], [counts.code("agent_version", version) for version in versions])
+    old = np.isin(cells.columns["agent_version"], [counts.code("agent_version", version) for version in outdated])
     released = day_number(since)
     after = fixed & (about >= released)
-    old = np.isin(cells.columns["agent_version"], [counts.code("agent_version", version) for version in outdated])
     before = ~fixed & ~old & (about >= released - BEFORE_DAYS)
+    if filed_on is not None:
+        outside = ~np.isin(cells.columns["user"], [counts.code("user", user) for user in diagnosed])
+        later = outside & (about > day_number(filed_on))
+        found = _effect(counts, cells, before & later, after & later, "users outside the diagnosis")
+        if found is not None and found.detectable <= SUFFICES * found.rate_before:
+            return found
+    return _effect(counts, cells, before, after, "all users")
+
+
+def _effect(
+    counts: Counts, cells: Cells, before: NDArray[np.bool_], after: NDArray[np.bool_], cohort: Cohort
+) -> Effect | None:
     if not after.any() or not before.any():
         return None
     found = compare(cells.cohort(before), cells.cohort(after))[0]
@@ -135,11 +160,28 @@ def fix_effect(
         others_before=counts.users(cells.columns["user"][before & spared]),
         others_after=counts.users(cells.columns["user"][after & spared]),
         sessions_before=found.sessions_before,
+        cohort=cohort,
+        detectable=found.smallest_detectable(1),
     )
 
 
+def diagnosed_users(counts: Counts, item: CountedType, filed_on: date, days: int) -> frozenset[str]:
+    """Users who met the type in the `days` days up to the one on which its ticket was filed: those in the diagnosis."""
+    window = counts.window(filed_on, days)
+    met = window.where(
+        (window["source"] == window.code("source", item.source))
+        & (window["kind"] == window.code("kind", item.kind))
+        & (window["type"] == window.code("type", item.type))
+    )
+    return frozenset(counts.words["user"][code] for code in np.unique(met["user"]).tolist())
+
+
 def outdated_versions(
-    friction_type: str, since: date, correlations: Iterable[Mapping[str, Any]], releases: Iterable[Mapping[str, Any]]
+    type_: str,
+    since: date,
+    correlations: Iterable[Mapping[str, Any]],
+    releases: Iterable[Mapping[str, Any]],
+    kind: Kind = "friction",
 ) -> list[str]:
     """Versions from before the type's last confirmed change that was released before `since`.
 
@@ -148,7 +190,7 @@ def outdated_versions(
     confirmed = [
         row["released_on"]
         for row in correlations
-        if row["type"] == friction_type and row["kind"] == "friction" and row["evidence"] == "confirmed"
+        if row["type"] == type_ and row["kind"] == kind and row["evidence"] == "confirmed"
         if row["released_on"] < since
     ]
     if not confirmed:

@@ -8,14 +8,16 @@ A fix is measured on sessions that ran a version with it, never on sessions of a
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from statistics import fmean, median
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from signals_assets.core.barrier.publication import markdown
 from signals_assets.core.barrier.thresholds import (
+    about,
     band,
     concerned_shown,
     part_shown,
@@ -26,10 +28,11 @@ from signals_assets.core.barrier.thresholds import (
     shown,
 )
 from signals_assets.core.causes import DataRow
-from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets
+from signals_assets.core.discovery_labels import OTHER
+from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, keys_named, ledger_tickets
 from signals_assets.core.wording import Wording, percent
-from signals_assets.settings import TicketSettings
-from signals_assets.tables import FixOutcome, LoopMetric, TicketRow, Verdict
+from signals_assets.settings import Audience, TicketSettings
+from signals_assets.tables import FixOutcome, Kind, LoopMetric, TicketRow, Verdict
 
 E_VALUE: Final = 20.0
 """An e-value of 20 may be looked at every day and is wrong for at most one null fix in twenty (Ville's inequality)."""
@@ -39,6 +42,9 @@ EQUIVALENT_SHARE: Final = 0.25
 
 WIDEN: Final = 1.5
 """A 95 % interval, 1.5 times as wide, is a 99.7 % one: `unchanged` is looked at daily and has no e-value."""
+
+
+Cohort = Literal["all users", "users outside the diagnosis"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +71,13 @@ class Effect:
     others_after: int | None = None
     """Distinct users with a session without it; None: as many as there are users."""
     sessions_before: int | None = None
-    cohort: str = "all users"
+    cohort: Cohort = "all users"
+    detectable: float = 0.0
+    """Least change that the comparison would show with 80 % power."""
 
 
-Compare = Callable[[str, tuple[str, ...], date], Effect | None]
-"""(friction type, versions with the fix, release day of the first of them) -> Effect; None: too little data."""
+Compare = Callable[[Kind, str, tuple[str, ...], TicketRow], Effect | None]
+"""(kind, type, versions with the fix, its ticket) -> Effect on the ticket's cohort; None: too little data."""
 
 
 def fix_outcomes(
@@ -82,9 +90,10 @@ def fix_outcomes(
 ) -> list[FixOutcome]:
     """One row per ticket whose fix was released by the day.
 
-    tickets: the day's `ticket_states`.  releases: rows of all days up to this one.  Controls and guardrails are all
-    friction types that no released fix is aimed at. A verdict that the ledger already holds stays: it was given on
-    evidence that is safe to look at daily, and later versions mix other changes in.
+    tickets: the day's `ticket_states`.  releases: rows of all days up to this one.  Controls are all friction types
+    that no released fix is aimed at; they and all types of delight are guardrails too. A verdict that the ledger
+    already holds stays: it was given on evidence that is safe to look at daily, and later versions mix other changes
+    in.
     """
     fixed = [ticket for ticket in tickets if ticket.released_in and ticket.released_on]
     aimed_at = {ticket.type for ticket in fixed}
@@ -120,10 +129,14 @@ def _outcome(
     wording: Wording,
 ) -> FixOutcome:
     since = ticket.released_on or day
-    effect = compare(ticket.type, versions, since) if versions else None
+    effect = compare("friction", ticket.type, versions, ticket) if versions else None
     if effect and not shown(wording.audience, effect.users_after, effect.sessions_after, effect.organizations_after):
         effect = None
-    others = {name: found for name in controls if versions and (found := compare(name, versions, since))}
+
+    def measured(kind: Kind, names: Iterable[str]) -> dict[str, Effect]:
+        return {name: found for name in names if versions and (found := compare(kind, name, versions, ticket))}
+
+    others, delights = measured("friction", controls), measured("delight", wording.taxonomy.slugs("delight"))
     expected = _expected_change(others.values())
     numbers = _numbers(effect, wording)
     told = effect if wording.audience == "self" or "rate_before" in numbers or "rate_after" in numbers else None
@@ -136,7 +149,7 @@ def _outcome(
         released_on=since,
         verdict=verdict,
         control_effect=_control_effect(others.values(), effect, wording),
-        guardrails="; ".join(wording.name(name) for name, found in others.items() if _surely_worse(found, wording)),
+        guardrails=_guardrails(others, delights, wording),
         users_after=band(told.users_after if told else 0, wording.audience),
         sessions_after=band(told.sessions_after if told else 0, wording.audience),
         **numbers,
@@ -182,9 +195,25 @@ def _expected_change(others: Iterable[Effect]) -> float:
     return fmean(changes) if changes else 0.0
 
 
-def _surely_worse(effect: Effect, wording: Wording) -> bool:
-    concerned = effect.users_after if effect.concerned_after is None else effect.concerned_after
-    return effect.low > 0 and effect.e_value >= E_VALUE and concerned_shown(wording.audience, concerned)
+def _guardrails(others: Mapping[str, Effect], delights: Mapping[str, Effect], wording: Wording) -> str:
+    """What got surely worse on the fixed version: more of another friction, or less of a delight.
+
+    All of them are one family: an e-value counts when it is over the threshold times their number (Bonferroni).
+    """
+    needed = E_VALUE * max(len(others) + len(delights), 1)
+    more = [wording.name(name) for name, found in others.items() if found.low > 0 and _sure(found, needed, wording)]
+    less = [
+        f"less of {wording.name(name, 'delight')}"
+        for name, found in delights.items()
+        if found.high < 0 and _sure(found, needed, wording)
+    ]
+    return "; ".join([*more, *less])
+
+
+def _sure(effect: Effect, needed: float, wording: Wording) -> bool:
+    """Whether a change is sure, and enough people met the type on either side to be spoken of."""
+    sides = (effect.users_after if effect.concerned_after is None else effect.concerned_after, effect.concerned_before)
+    return effect.e_value >= needed and all(concerned_shown(wording.audience, n) for n in sides if n is not None)
 
 
 def verdict_of(effect: Effect, expected_change: float = 0.0) -> Verdict:
@@ -274,6 +303,14 @@ def _verdict_text(outcome: FixOutcome, ending: str, wording: Wording) -> str:
 # --- the loop as a whole ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Surprises:
+    """How many events of friction the analyst reported in a week, and the share that no category explains."""
+
+    events: int
+    share: float
+
+
 def loop_metrics(
     day: date,
     tickets: Sequence[TicketRow],
@@ -281,19 +318,28 @@ def loop_metrics(
     levels: Iterable[DataRow],
     *,
     pull_requests: Iterable[DataRow] = (),
+    surprises: Surprises | None = None,
 ) -> list[LoopMetric]:
     """How well the loop works, as of the day.
 
     tickets: the day's.  outcomes: rows of all days up to this one.  levels: `friction_levels` rows of all those days.
-    pull_requests: rows of all those days. Resolved means verified by the measured rate, never "merged".
+    pull_requests: rows of all those days.  surprises: friction that no category explains, where it may be told.
+    Resolved means verified by the measured rate, never "merged".
     """
+    changes = _newest(pull_requests)
     latest = {(row.ticket_key, row.version): row for row in sorted(outcomes, key=lambda row: row.day)}
     decided = [row for row in latest.values() if row.verdict != "inconclusive"]
     verdict_days: dict[str, date] = {}
     for row in sorted(outcomes, key=lambda row: row.day):
         if row.verdict == "improved":
             verdict_days.setdefault(row.ticket_key, row.day)
-    opened = _opened_days(pull_requests)
+    opened = {number: _day(row["opened_at"]) for number, row in changes.items()}
+    fixes = [
+        changes[ticket.pull_request_id]
+        for ticket in tickets
+        if ticket.pull_request_id in changes and changes[ticket.pull_request_id]["merged_at"]
+    ]
+    settled = [fix for fix in fixes if _day(fix["merged_at"]) <= day - timedelta(REWORK_DAYS)]
     started = _first_days_over(levels)
     n = len(tickets)
     waits = {
@@ -319,8 +365,69 @@ def loop_metrics(
         _share(day, "share_resolved", verified, n),
         _share(day, "share_of_fixes_that_worked", improved, len(decided)),
         _share(day, "share_with_a_failed_fix", sum(ticket.failed_fixes > 0 for ticket in tickets), n),
+        _share(day, "share_of_fixes_reverted", sum(_reverted(fix, changes.values()) for fix in fixes), len(fixes)),
+        _share(day, "share_of_fixes_reworked", sum(_reworked(fix, changes.values()) for fix in settled), len(settled)),
+        LoopMetric(
+            day=day,
+            metric="share_of_friction_unexplained",
+            value=surprises.share if surprises else None,
+            unit="share",
+            n=surprises.events if surprises else 0,
+        ),
         *[_median_days(day, metric, values) for metric, values in waits.items()],
     ]
+
+
+def surprises(friction: Iterable[DataRow], labels: Mapping[str, str], audience: Audience) -> Surprises | None:
+    """Friction of a week that is of type `other` under its newest label; None where too few users are behind it.
+
+    friction: `friction_events` rows.  labels: event -> newest type.  Weighted by inclusion, rounded for the audience.
+    """
+    told = [row for row in friction if row["source"] == "analyst"]
+    other = [row for row in told if labels.get(row["event_id"], row["type"]) == OTHER]
+    people = [{row["user_id"] for row in rows} for rows in (other, told)]
+    if not part_shown(audience, len(people[0]), len(people[1] - people[0])):
+        return None
+    weights = [sum(row["inclusion_weight"] for row in rows) for rows in (other, told)]
+    share, events = rounded_rate(weights[0] / weights[1], len(told), audience), about(len(told), audience)
+    return Surprises(events, share)
+
+
+REWORK_DAYS: Final = 14
+"""A fix is reworked when another merged pull request changes one of its files within so many days."""
+
+_REVERT: Final = re.compile(r"\s*revert\b", re.IGNORECASE)
+
+
+def _newest(pull_requests: Iterable[DataRow]) -> dict[str, DataRow]:
+    """The newest state of each pull request."""
+    ordered = sorted(pull_requests, key=lambda row: (row["known_on"], row["day"], row["pull_request_id"]))
+    return {row["pull_request_id"]: row for row in ordered}
+
+
+def _reverted(fix: DataRow, others: Iterable[DataRow]) -> bool:
+    """Whether a merged pull request that says it reverts something names the fix: its id, its title or its tickets."""
+    names = {fix["pull_request_id"], fix["title"], *keys_named(fix)}
+    return any(
+        other["merged_at"]
+        and other["merged_at"] >= fix["merged_at"]
+        and _REVERT.match(other["title"] or "")
+        and any(name in f"{other['title']} {other['body'] or ''}" for name in names)
+        for other in others
+        if other["pull_request_id"] != fix["pull_request_id"]
+    )
+
+
+def _reworked(fix: DataRow, others: Iterable[DataRow]) -> bool:
+    """Whether another merged pull request changed one of its files soon after."""
+    last = fix["merged_at"] + timedelta(REWORK_DAYS)
+    return any(
+        other["merged_at"]
+        and fix["merged_at"] < other["merged_at"] <= last
+        and not set(fix["files"] or ()).isdisjoint(other["files"] or ())
+        for other in others
+        if other["pull_request_id"] != fix["pull_request_id"]
+    )
 
 
 def _first_days_over(levels: Iterable[DataRow]) -> Callable[[TicketRow], date | None]:
@@ -334,10 +441,6 @@ def _first_days_over(levels: Iterable[DataRow]) -> Callable[[TicketRow], date | 
         return max((found for found in starts.get(ticket.type, ()) if found <= ticket.filed_on), default=None)
 
     return start
-
-
-def _opened_days(pull_requests: Iterable[DataRow]) -> dict[str, date]:
-    return {row["pull_request_id"]: _day(row["opened_at"]) for row in pull_requests}
 
 
 def _day(moment: datetime) -> date:

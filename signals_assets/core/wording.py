@@ -18,6 +18,7 @@ from signals_assets.core.detectors.intents import INTENTS
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.settings import Audience, Settings
+from signals_assets.tables import Kind
 
 _VERSION: Final = re.compile(r"v?\d{1,9}(\.\d{1,9}){0,3}([-.]?(alpha|beta|rc|dev|post)[.-]?\d{0,6})?")
 _INTENTS: Final = frozenset(name for name, _ in INTENTS)
@@ -42,10 +43,10 @@ class Wording:
         """What an installation may say: its allow list and the components it named."""
         return cls(taxonomy, frozenset(settings.allowed_labels) | frozenset(settings.components), settings.audience)
 
-    def name(self, friction_type: str) -> str:
-        """The accepted name of a friction type, else an opaque label."""
-        known = self.taxonomy.get("friction", friction_type)
-        return one_line(known.name) if known else self.label("type", friction_type)
+    def name(self, slug: str, kind: Kind = "friction") -> str:
+        """The accepted name of a type of friction or delight, else an opaque label."""
+        known = self.taxonomy.get(kind, slug)
+        return one_line(known.name) if known else self.label("type", slug)
 
     def definition(self, friction_type: str) -> str:
         """What users experience, in the taxonomy's words; empty for a type that is not accepted."""

@@ -7,7 +7,8 @@ BY_NAME = {plant.name: plant for plant in (*PLANTS, *NOTHING)}
 
 def test_a_plant_makes_more_of_its_own_friction_only_and_the_same_seed_the_same_world():
     planted, again, plain = (
-        live(BY_NAME[name], 3, 100) for name in ("release of a prompt", "release of a prompt", "context churn everywhere")
+        live(BY_NAME[name], 3, 100)
+        for name in ("release of a prompt", "release of a prompt", "context churn everywhere")
     )
 
     def share(world, type_):

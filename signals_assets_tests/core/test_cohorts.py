@@ -4,7 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from signals_assets.core.cohorts import BEFORE_DAYS, fix_effect, level_inputs, newcomers, outdated_versions
+from signals_assets.core.cohorts import (
+    BEFORE_DAYS,
+    diagnosed_users,
+    fix_effect,
+    level_inputs,
+    newcomers,
+    outdated_versions,
+)
 from signals_assets.core.user_days import CountedType, Counts
 from signals_assets.tables import UserDay
 
@@ -165,6 +172,41 @@ def test_sessions_after_the_release_that_ran_an_older_version_are_compared_too()
     assert found is not None
     assert found.users_after == 20
     assert found.effect == pytest.approx(-0.3, abs=0.05)
+
+
+def selected(diagnosed, others, *, users=60, filed=RELEASED - timedelta(3)):
+    """A ticket was filed for a week that was bad for a third of the users by chance; `others` is the true rate."""
+    rows = []
+    for offset in range(-14, 8):
+        day = RELEASED + timedelta(days=offset)
+        for user in range(users):
+            fixed = offset >= 0 and user % 2 == 0
+            bad = user % 3 == 0 and filed - timedelta(6) <= day <= filed
+            rate = diagnosed if bad else 0 if filed - timedelta(6) <= day <= filed else others
+            seen = {"day": day, "version": "1.1" if fixed else "1.0"}
+            rows.append(exposure(f"u{user}", 10, **seen))
+            events = round(10 * rate) + (user // 2 + offset) % 2 if rate else 0
+            rows += [concerned(f"u{user}", events, **seen)] if events else []
+    return Counts.of(rows), filed
+
+
+def test_where_they_suffice_a_fix_is_measured_on_users_outside_the_diagnosis():
+    counts, filed = selected(0.8, 0.2)
+    inside = diagnosed_users(counts, CHURN, filed, 7)
+    assert inside == {f"u{n}" for n in range(0, 60, 3)}
+    found = fix_effect(counts, CHURN, ["1.1"], RELEASED, diagnosed=inside, filed_on=filed)
+    assert found is not None
+    assert found.cohort == "users outside the diagnosis"
+    assert (found.users_after, found.sessions_after) == (20, 20 * 8 * 10)
+    assert found.low < 0 < found.high  # the bad week made nobody look better
+
+
+def test_where_they_do_not_suffice_all_users_count_and_the_verdict_says_so():
+    counts, filed = selected(0.8, 0.2)
+    everybody = {f"u{n}" for n in range(60)}
+    found = fix_effect(counts, CHURN, ["1.1"], RELEASED, diagnosed=everybody, filed_on=filed)
+    assert found is not None
+    assert (found.cohort, found.users_after) == ("all users", 30)
 
 
 def release(version, day, kind="version"):

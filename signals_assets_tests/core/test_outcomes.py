@@ -3,7 +3,15 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from signals_assets.core.outcomes import Effect, fix_outcomes, loop_metrics, verdict_actions, verdict_of
+from signals_assets.core.outcomes import (
+    Effect,
+    Surprises,
+    fix_outcomes,
+    loop_metrics,
+    surprises,
+    verdict_actions,
+    verdict_of,
+)
 from signals_assets.core.taxonomy import seed
 from signals_assets.core.wording import Wording
 from signals_assets.settings import TicketSettings
@@ -56,8 +64,10 @@ RELEASES = [release("1.4.0", 5), release("1.5.0", 12), release("1.6.0", 15), rel
 STILL = effect(0.0, 0.01, 0.5)
 
 
-def outcome(found, others=STILL, tickets=None):
-    def compare(type_, versions, since):
+def outcome(found, others=STILL, tickets=None, delight=STILL):
+    def compare(kind, type_, versions, ticket):
+        if kind == "delight":
+            return delight
         return found if type_ == "context_churn" else others
 
     return fix_outcomes(DAY, tickets or [ticket()], compare, releases=RELEASES, wording=WORDING)[0]
@@ -86,7 +96,7 @@ def test_a_drop_that_all_types_share_is_not_the_fixs():
 def test_sessions_are_compared_by_the_versions_they_ran_from_the_fix_on():
     asked = []
     fix_outcomes(DAY, [ticket()], lambda *a: asked.append(a), releases=RELEASES, wording=WORDING)
-    assert asked[0] == ("context_churn", ("1.5.0", "1.6.0"), date(2026, 3, 12))
+    assert asked[0] == ("friction", "context_churn", ("1.5.0", "1.6.0"), ticket())
 
 
 def test_controls_are_the_types_that_no_released_fix_is_aimed_at():
@@ -94,8 +104,10 @@ def test_controls_are_the_types_that_no_released_fix_is_aimed_at():
     other = ticket(ticket_key="SIG-FFFFFFFF", type="correction")
     fix_outcomes(DAY, [ticket(), other], lambda *a: asked.append(a), releases=RELEASES, wording=WORDING)
     controls = set(seed().slugs("friction")) - {"context_churn", "correction"}
-    assert {call[0] for call in asked} == controls | {"context_churn", "correction"}
-    assert [call[0] for call in asked].count("correction") == 1
+    friction = [call[1] for call in asked if call[0] == "friction"]
+    assert set(friction) == controls | {"context_churn", "correction"}
+    assert friction.count("correction") == 1
+    assert {call[1] for call in asked if call[0] == "delight"} == set(seed().slugs("delight"))
 
 
 def test_too_few_people_on_the_fix_are_inconclusive_and_not_shown():
@@ -108,8 +120,15 @@ def test_no_comparison_is_inconclusive():
 
 
 def test_types_that_got_surely_worse_are_named_as_guardrails():
-    assert "Correction" in outcome(effect(), effect(0.1, 0.05)).guardrails
+    sure = effect(0.1, 0.05, e_value=1000.0)
+    assert "Correction" in outcome(effect(), sure).guardrails
     assert outcome(effect()).guardrails == ""
+    assert outcome(effect(), effect(0.1, 0.05, e_value=100.0)).guardrails == ""  # one of so many may well be by chance
+
+
+def test_delight_that_got_surely_less_is_a_guardrail_and_more_of_it_is_none():
+    assert "less of Time saved" in outcome(effect(), delight=effect(-0.1, 0.05, e_value=1000.0)).guardrails
+    assert outcome(effect(), delight=effect(0.1, 0.05, e_value=1000.0)).guardrails == ""
 
 
 def test_a_verdict_once_given_stays():
@@ -157,6 +176,62 @@ def metrics(tickets, outcomes=(), levels=(), pull_requests=()):
     return {row.metric: row for row in loop_metrics(DAY, tickets, outcomes, levels, pull_requests=pull_requests)}
 
 
+def change(number="1", merged=11, title="Keep files in view", body=None, files=("a.py",)):
+    moment = datetime(2026, 3, merged, tzinfo=UTC)
+    return {
+        "pull_request_id": number,
+        "day": moment.date(),
+        "known_on": moment.date(),
+        "title": title,
+        "branch": None,
+        "body": body,
+        "opened_at": datetime(2026, 3, 10, tzinfo=UTC),
+        "merged_at": moment,
+        "files": list(files),
+        "ticket_keys": [KEY] if number == "1" else [],
+    }
+
+
+def test_a_fix_is_reverted_when_a_merged_revert_names_it():
+    reverted = [change(), change("2", 14, 'Revert "Keep files in view"', files=["b.py"])]
+    assert metrics([ticket()], pull_requests=reverted)["share_of_fixes_reverted"].value == 1.0
+    other = [change(), change("2", 14, 'Revert "Another title"')]
+    assert metrics([ticket()], pull_requests=other)["share_of_fixes_reverted"].value == 0.0
+    assert metrics([ticket()])["share_of_fixes_reverted"].value is None
+
+
+def test_a_fix_is_reworked_when_its_files_are_changed_again_soon_and_only_after_that_time_is_over():
+    late = [change(merged=4), change("2", 10, files=["a.py"])]
+    assert metrics([ticket()], pull_requests=late)["share_of_fixes_reworked"].value == 1.0
+    apart = [change(merged=4), change("2", 10, files=["b.py"])]
+    assert metrics([ticket()], pull_requests=apart)["share_of_fixes_reworked"].value == 0.0
+    early = [change(merged=11), change("2", 12, files=["a.py"])]
+    assert metrics([ticket()], pull_requests=early)["share_of_fixes_reworked"].value is None
+
+
+def unexplained(count, labels=()):
+    rows = [
+        {
+            "event_id": f"e{n}",
+            "type": "other" if n < count else "correction",
+            "source": "analyst",
+            "user_id": f"u{n}",
+            "inclusion_weight": 2.0,
+        }
+        for n in range(100)
+    ]
+    return surprises([*rows, {**rows[0], "source": "detector"}], dict(labels), "company")
+
+
+def test_surprises_are_what_no_category_explains_under_the_newest_labels():
+    assert unexplained(40) == Surprises(100, 0.4)
+    assert unexplained(40, {f"e{n}": "new_type" for n in range(20)}) == Surprises(100, 0.2)
+    assert unexplained(2) is None  # two people
+    assert unexplained(99) is None
+    found = loop_metrics(DAY, [], [], [], surprises=unexplained(40))
+    assert {row.metric: row.value for row in found}["share_of_friction_unexplained"] == 0.4
+
+
 def test_metrics_of_nothing_are_unknown_and_not_zero_shares():
     found = metrics([])
     assert found["share_resolved"].value is None
@@ -170,7 +245,7 @@ def test_resolved_means_verified_and_not_merged():
 
 def test_times_run_from_first_friction_to_verified_fix():
     levels = [{"type": "context_churn", "crossed": True, "episode": "context_churn@2026-03-07"}]
-    pull_requests = [{"pull_request_id": "1", "opened_at": datetime(2026, 3, 10, tzinfo=UTC)}]
+    pull_requests = [change()]
     first = outcome(effect(-0.2))
     later = first.model_copy(update={"day": date(2026, 3, 22)})
     found = metrics([ticket()], [later, first], levels, pull_requests)
