@@ -1,7 +1,7 @@
 """Benchmark · loop, fixes: whether the verdict on a shipped fix is right, looked at every day until it is given.
 
 Put here: `fixes`, seeded worlds in which a ticket's fix works, does nothing, does harm, or too few run it to tell.
-Not here: the verdict (see `core/outcomes.py`), cohorts (see `core/cohorts.py`), what is counted (see `loop_counts.py`).
+Not here: the verdict (see `core/outcomes.py`), cohorts (see `core/cohorts.py`), users (see `simulation/counts.py`).
 
 The ticket is filed for the type that looked worst in its week, so that what follows would look better without any fix
 (regression to the mean). The fix ships four days later, users switch within about a week, and its verdict is asked for
@@ -16,13 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from signals_assets.benchmarks.loop_counts import Day, Population, adopted, counts_of, days_from, lived
 from signals_assets.core.abstractions import wilson
 from signals_assets.core.cohorts import diagnosed_users, fix_effect
 from signals_assets.core.outcomes import Effect, fix_outcomes
 from signals_assets.core.taxonomy import seed as taxonomy_seed
 from signals_assets.core.user_days import CountedType, Counts, types_counted
 from signals_assets.core.wording import Wording
+from signals_assets.simulation.counts import Day, Population, adopted, counts_of, days_from, lived
 from signals_assets.tables import Kind, TicketRow
 
 FIRST: Final = date(2026, 3, 2)

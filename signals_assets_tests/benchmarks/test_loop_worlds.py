@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from signals_assets.benchmarks import loop_thresholds
-from signals_assets.benchmarks.loop_counts import Day, Population, counts_of
 from signals_assets.benchmarks.loop_fixes import Fix, one, planned
+from signals_assets.simulation.counts import Day, Population, counts_of
 
 MONDAY = date(2026, 3, 2)
 
