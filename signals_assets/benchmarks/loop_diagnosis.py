@@ -12,7 +12,7 @@ changes nothing, and a friction of words mostly names no component.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -57,6 +57,8 @@ SPOKEN: Final = frozenset({"repeated_rephrasing", "escalation_tone", "platform_c
 """Types whose evidence is the user's words: they have an antecedent, and mostly no component."""
 TURNS: Final[Mapping[str, float]] = {"failed_tool": 0.8, "tool": 3.0, "answer": 2.0}
 """Mean turns of a session by what precedes them."""
+LEAST_RIGHT: Final = 0.8
+LEAST_SILENT: Final = 0.9
 FACTORS: Final = (2.0, 4.0)
 """How much more of its friction a planted cause makes where it acts, and a much met friction everywhere: from, to."""
 TASTE: Final = 0.2
@@ -133,28 +135,41 @@ class World:
     nature: Nature
 
 
-def diagnosis(seeds: Iterable[int]) -> dict[str, Any]:
-    """Every plant and every world without one, once per seed: what was named, and the shares that were right."""
-    seeds = list(seeds)
+def diagnosis(seeds: Iterable[int], each: Callable[..., Iterable[str]] = map) -> dict[str, Any]:
+    """Every plant and every world without one, once per seed: what was named, and the shares that were right.
+
+    `each` maps over the worlds (a pool's `map` uses more than one core).
+    """
+    worlds = [(plant, seed) for plant in (*PLANTS, *NOTHING) for seed in seeds]
+    levers = list(each(_lever_of, worlds))
     rows = [
-        {"plant": plant.name, "type": plant.type, "right": plant.lever, "seed": seed, "named": named(plant, seed).lever}
-        for plant in (*PLANTS, *NOTHING)
-        for seed in seeds
+        {"plant": plant.name, "right": plant.lever, "named": lever}
+        for (plant, _), lever in zip(worlds, levers, strict=True)
     ]
-    of_plant = [
-        {
-            "plant": plant.name,
-            "right": plant.lever,
-            "named": dict(Counter(row["named"] for row in rows if row["plant"] == plant.name).most_common()),
-        }
-        for plant in (*PLANTS, *NOTHING)
-    ]
+    lever, silence = (
+        _share([row for row in rows if (row["right"] == "cannot say") is nothing]) for nothing in (False, True)
+    )
     return {
         "worlds": len(rows),
-        "lever_right": _share([row for row in rows if row["right"] != "cannot say"]),
-        "cannot_say_right": _share([row for row in rows if row["right"] == "cannot say"]),
-        "by_plant": of_plant,
+        "lever_right": lever,
+        "cannot_say_right": silence,
+        "by_plant": [
+            {
+                "plant": plant.name,
+                "right": plant.lever,
+                "named": dict(Counter(row["named"] for row in rows if row["plant"] == plant.name).most_common()),
+            }
+            for plant in (*PLANTS, *NOTHING)
+        ],
+        "gates": [
+            {"gate": f"the lever is right in at least {LEAST_RIGHT:.0%}", "holds": lever["share"] >= LEAST_RIGHT},
+            {"gate": f"silence is right in at least {LEAST_SILENT:.0%}", "holds": silence["share"] >= LEAST_SILENT},
+        ],
     }
+
+
+def _lever_of(world: tuple[Plant, int]) -> str:
+    return named(*world).lever
 
 
 def _share(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

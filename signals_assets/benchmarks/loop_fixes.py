@@ -9,7 +9,7 @@ daily for three weeks, in half of the worlds with days that are better or worse 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -35,6 +35,7 @@ CHANGE: Final[Mapping[str, float]] = {"works": 0.4, "does nothing": 1.0, "harms"
 VOLUMES: Final[Mapping[str, tuple[int, ...]]] = {"enough": (200, 500, 1000), "too little": (12, 25)}
 RATES: Final = (0.05, 0.25)
 DAY_SPREAD: Final = 0.1
+MOST_WRONG: Final = 0.05
 RIGHT: Final[Mapping[str, frozenset[str]]] = {
     "works": frozenset({"improved"}),
     "does nothing": frozenset({"unchanged"}),
@@ -52,9 +53,12 @@ class Fix:
     spread: float
 
 
-def fixes(seeds: Iterable[int]) -> dict[str, Any]:
-    """A fix of every sort per seed: the first decisive verdict, its day, and which were wrong."""
-    rows = [one(fix, seed) for seed in seeds for fix in planned(seed)]
+def fixes(seeds: Iterable[int], each: Callable[..., Iterable[list[dict[str, Any]]]] = map) -> dict[str, Any]:
+    """A fix of every sort per seed: the first decisive verdict, its day, and which were wrong.
+
+    `each` maps over the seeds (a pool's `map` uses more than one core).
+    """
+    rows = [row for of_seed in each(_of_seed, seeds) for row in of_seed]
     decided = [row for row in rows if row["verdict"] != "inconclusive"]
     wrong = [row for row in rows if row["wrong"]]
     low, high = wilson(len(wrong), len(rows))
@@ -80,7 +84,17 @@ def fixes(seeds: Iterable[int]) -> dict[str, Any]:
             for data in VOLUMES
             if (of_sort := [row for row in rows if (row["does"], row["data"]) == (does, data)])
         ],
+        "gates": [
+            {
+                "gate": f"at most {MOST_WRONG:.0%} of the verdicts are wrong and confident",
+                "holds": len(wrong) <= MOST_WRONG * len(rows),
+            }
+        ],
     }
+
+
+def _of_seed(seed: int) -> list[dict[str, Any]]:
+    return [one(fix, seed) for fix in planned(seed)]
 
 
 def planned(seed: int) -> list[Fix]:

@@ -8,7 +8,7 @@ graph, from the day before and what is known. Evidence is sufficient on the firs
 the level's lower bound is over its ceiling; a crossing is what files a ticket.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -38,28 +38,46 @@ PLANTED_AFTER: Final = (4, 12)
 """Number of the release that is the planted one: from, to."""
 PATIENCE: Final = 14
 """Days after the planted release on which its ticket is waited for."""
+MOST_DAYS: Final = 2
 WEEK: Final = 7
 COUNTED: Final = 56
 
 
-def thresholds(seeds: Iterable[int]) -> dict[str, Any]:
-    """A quiet life and one with a regression per seed, by turns without and with days that differ for everybody."""
-    quiet, planted = [], []
-    for seed in seeds:
-        spread = DAY_SPREAD * (seed % 2)
-        quiet.append({"seed": seed, "spread": spread, **life(seed, spread, planted=False)})
-        planted.append({"seed": seed, "spread": spread, **life(seed, spread, planted=True)})
+def thresholds(seeds: Iterable[int], each: Callable[..., Iterable[dict[str, Any]]] = map) -> dict[str, Any]:
+    """A quiet life and one with a regression per seed, by turns without and with days that differ for everybody.
+
+    `each` maps over the lives (a pool's `map` uses more than one core).
+    """
+    lives = list(each(_life, [(seed, planted) for seed in seeds for planted in (False, True)]))
+    quiet, planted = ([row for row in lives if (row["released_on"] is not None) is known] for known in (False, True))
     found = [row for row in planted if row["evidence_on"] is not None]
+    soon = sum(row["waited"] is not None and row["waited"] <= MOST_DAYS for row in found)
     return {
         "quiet_lives": len(quiet),
-        "quiet_days": WATCHED,
+        "quiet_days_each": WATCHED,
         "rises_ticketed": sum(row["rises"] for row in quiet),
         "most_in_one_life": max(row["rises"] for row in quiet),
         "regressions": len(planted),
         "with_sufficient_evidence": len(found),
-        "ticketed_within_two_days": sum(row["waited"] is not None and row["waited"] <= 2 for row in found),
-        "lives": [*quiet, *planted],
+        "ticketed_within_two_days": soon,
+        "lives": lives,
+        "gates": [
+            {
+                "gate": f"at most one ticket for a rise in {WATCHED} quiet days",
+                "holds": all(row["rises"] <= 1 for row in quiet),
+            },
+            {
+                "gate": f"a regression has its ticket within {MOST_DAYS} days of its evidence",
+                "holds": soon == len(found),
+            },
+        ],
     }
+
+
+def _life(asked: tuple[int, bool]) -> dict[str, Any]:
+    seed, planted = asked
+    spread = DAY_SPREAD * (seed % 2)
+    return {"seed": seed, "spread": spread, **life(seed, spread, planted=planted)}
 
 
 def life(seed: int, spread: float, *, planted: bool) -> dict[str, Any]:

@@ -57,7 +57,8 @@ def command(
     crash kills the process that asks a language model hundreds of times and ends with an error when a session is lost
     or paid twice, or when a process that was made unsafe on purpose is not caught. speed measures a day of 2,000
     sessions through a language model. Both ask a local provider, which is part of a checkout.
-    loop measures what decides on tickets on made-up texts; it ends with an error when it joins what are two causes.
+    loop measures what decides on tickets: deduplication on made-up texts, diagnoses, verdicts on fixes and thresholds on
+    seeded worlds; it ends with an error when one of them is wrong more often than it may be.
     """
     if name not in ("analysis", "privacy", "speed") and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
@@ -527,9 +528,39 @@ _ARRIVALS_NOTE: Final = (
 
 
 def _loop(quick: bool, seed: int) -> tuple[Result, list[Table]]:
-    from signals_assets.benchmarks.loop import run
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
 
-    result = run(quick=quick, seed=seed)
+    from signals_assets.benchmarks import loop, loop_diagnosis, loop_fixes, loop_thresholds
+
+    def seeds(count: int) -> range:
+        return range(seed, seed + (1 if quick else count))
+
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        parts: dict[str, Any] = {
+            "diagnosis": loop_diagnosis.diagnosis(seeds(12), pool.map),
+            "fixes": loop_fixes.fixes(seeds(36), pool.map),
+            "thresholds": loop_thresholds.thresholds(seeds(12), pool.map),
+        }
+    result = loop.run(quick=quick, seed=seed) | parts
+    if not quick:  # one world of each sort says nothing about shares
+        result["gates"] = [*result["gates"], *(gate for part in parts.values() for gate in part["gates"])]
+    return result, [
+        *_deduplication_tables(result["deduplication"]),
+        (
+            "Diagnosis: the lever of a planted cause, and silence without one",
+            [{"of": name, **parts["diagnosis"][name]} for name in ("lever_right", "cannot_say_right")],
+            "Low and high: 95 %, Wilson.",
+        ),
+        ("What was named, by planted cause", _counted(parts["diagnosis"]["by_plant"], "named"), ""),
+        ("Verdicts on fixes", [_plain(parts["fixes"])], "Wrong: confident and not what the fix does."),
+        ("Verdicts by what the fix does", _counted(parts["fixes"]["by_sort"], "verdicts"), ""),
+        ("Thresholds", [_plain(parts["thresholds"])], ""),
+        ("Gates", result["gates"], ""),
+    ]
+
+
+def _deduplication_tables(found: Sequence[Mapping[str, Any]]) -> list[Table]:
     rows = [
         {
             "words": row["words"],
@@ -540,15 +571,18 @@ def _loop(quick: bool, seed: int) -> tuple[Result, list[Table]]:
             **{name: f"{_two(row[name])} [{_two(row[f'{name}_low'])}, {_two(row[f'{name}_high'])}]"
                for name in ("precision", "recall")},
         }
-        for row in result["deduplication"]
+        for row in found
     ]  # fmt: skip
-    kinds = [{"words": row["words"], "measure": row["measure"], **row["found_by_kind"]}
-             for row in result["deduplication"]]  # fmt: skip
-    return result, [
+    kinds = [{"words": row["words"], "measure": row["measure"], **row["found_by_kind"]} for row in found]
+    return [
         ("Deduplication: is this text about the cause?", rows, "In brackets: 95 %, pairs taken as independent."),
         ("Found the same, by kind of pair", kinds, "Only own, person and change are about the cause."),
-        ("Gates", result["gates"], ""),
     ]
+
+
+def _counted(rows: Sequence[Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Rows with the counts under one name in words."""
+    return [{**row, name: ", ".join(f"{what} {count}" for what, count in row[name].items())} for row in rows]
 
 
 def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Simulation: an agent's users as counts by user, day and version, for worlds that need no sessions.
 
-Put here: `Population`, `lived`, `counts_of`. Not here: what happens in a world (see `benchmarks/`), sessions (see `world.py`).
+Put here: `Population`, `lived`, `counts_of`.
+Not here: what happens in a world (see `benchmarks/`), sessions (see `world.py`).
 
 Activity of users is Pareto(1.5), sessions of one user resemble each other (correlation 0.05, beta-binomial), weekends
 are quiet, and a day may be a little better or worse for everybody.
