@@ -57,7 +57,7 @@ def command(
     crash kills the process that asks a language model hundreds of times and ends with an error when a session is lost
     or paid twice, or when a process that was made unsafe on purpose is not caught. speed measures a day of 2,000
     sessions through a language model. Both ask a local provider, which is part of a checkout.
-    loop measures what decides on tickets: deduplication on made-up texts, diagnoses, verdicts on fixes and thresholds on
+    loop measures what decides on tickets: deduplication on made-up texts, diagnoses, verdicts and thresholds on
     seeded worlds; it ends with an error when one of them is wrong more often than it may be.
     """
     if name not in ("analysis", "privacy", "speed") and bool(sessions) != bool(labels or rewards):
