@@ -71,6 +71,73 @@ class TicketSettings(BaseModel):
     failed_fixes_until_suppressed: int = Field(2, ge=1)
     reopen_within_days: int = Field(30, ge=0)
     kill_switch: bool = Field(False, description="True stops all filing.")
+    dry_run: bool | None = Field(
+        None, description="True: decide and audit, file nothing. Default: where tickets leave the machine (linear)."
+    )
+    approval: bool | None = Field(
+        None,
+        description="True: a type's first ticket waits for `signals tickets approve`. Default: where tickets leave.",
+    )
+    failures_until_stopped: int = Field(3, ge=1, description="Failures of the tracker in a row that stop filing.")
+    stopped_minutes: int = Field(60, ge=1, description="After which one more is tried.")
+    agent: str | None = Field(None, description="Agent user of the tracker that approved tickets are delegated to.")
+    agent_components: list[str] = Field(default_factory=list, description="Components whose tickets it may get.")
+
+
+class LinearSettings(BaseModel):
+    """Where tickets go with the tracker linear."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    team: str = Field("", description="Key of the team, e.g. ENG.")
+    api_key: SecretStr | None = Field(None, description="A personal key; default: LINEAR_API_KEY.")
+    access_token: SecretStr | None = Field(None, description="An OAuth token; default: LINEAR_ACCESS_TOKEN.")
+    endpoint: str = Field("https://api.linear.app/graphql", description="Address of its API.")
+    link: str = Field(
+        "http://127.0.0.1:3000/assets/friction_levels", description="Where an issue's attachment leads: your Dagster."
+    )
+    timeout_seconds: float = Field(30, gt=0)
+    patience_seconds: float = Field(60, ge=0, description="Longest wait for one answer, repeats and limits included.")
+
+
+class GitHubSettings(BaseModel):
+    """The agent's repository at GitHub: for the code host github, and for releases and pull requests from there."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    repository: str = Field("", description="owner/name of the agent's repository.")
+    token: SecretStr | None = Field(None, description="Default: GITHUB_TOKEN.")
+    base_url: str = Field("https://api.github.com", description="GitHub Enterprise: https://HOST/api/v3.")
+    timeout_seconds: float = Field(30, gt=0)
+    dry_run: bool = Field(True, description="Write drafts as files in home instead of opening pull requests.")
+    agent_name: str | None = Field(
+        None, description="Agent that it releases, as sessions name it; default: agent_name."
+    )
+    tag_prefix: str = Field("", description="Only tags that begin so are releases; what follows is the version.")
+    team_keys: list[str] = Field(
+        default_factory=list, description="Keys of the tracker's teams: ENG where pull requests name ENG-123."
+    )
+
+
+class SlackSettings(BaseModel):
+    """Where the daily report goes with the notifier slack."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    channel: str = Field("", description="Id of the channel (C...), which the bot was invited to.")
+    token: SecretStr | None = Field(None, description="A bot's token; default: SLACK_BOT_TOKEN.")
+    base_url: str = Field("https://slack.com/api", description="Address of its Web API.")
+    timeout_seconds: float = Field(30, gt=0)
+    dry_run: bool = Field(True, description="Write messages beside the page instead of posting them.")
+
+
+class RecordsFrom(BaseModel):
+    """Which records come from a service instead of the folder `records`."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    releases: Literal["files", "github"] = "files"
+    pull_requests: Literal["files", "github"] = "files"
 
 
 class DiscoverySettings(BaseModel):
@@ -140,6 +207,7 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".signals"), description="Where everything local lies.")
     sessions: list[Path] = Field(default_factory=list, description="Files and folders of sessions.")
     records: Path | None = Field(None, description="Folder of releases, error logs, feedback, pull requests.")
+    records_from: RecordsFrom = Field(default_factory=RecordsFrom)
     session_format: str | None = Field(None, description="Force a reader; default: recognised by itself.")
     user_from: UserFrom = Field(default_factory=UserFrom)
     start_day: date = Field(date(2026, 1, 1), description="First day of the partitions.")
@@ -177,6 +245,9 @@ class Settings(BaseSettings):
     discovery: DiscoverySettings = Field(default_factory=DiscoverySettings)
     thresholds: ThresholdSettings = Field(default_factory=ThresholdSettings)
     tickets: TicketSettings = Field(default_factory=TicketSettings)
+    linear: LinearSettings = Field(default_factory=LinearSettings)
+    github: GitHubSettings = Field(default_factory=GitHubSettings)
+    slack: SlackSettings = Field(default_factory=SlackSettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
     components: dict[str, list[str]] = Field(
         default_factory=dict,

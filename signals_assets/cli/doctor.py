@@ -20,7 +20,11 @@ from signals_assets.settings import Settings
 
 OTHERS = (
     ("session_source", "files, bigquery", "bigquery: not part of this version"),
-    ("records", "a folder", "SIGNALS_RECORDS=folder with releases.jsonl, error_logs.jsonl, ..."),
+    (
+        "records",
+        "a folder, github",
+        "SIGNALS_RECORDS=folder with releases.jsonl, error_logs.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github",
+    ),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
     ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql+psycopg://..."),
     (
@@ -36,8 +40,16 @@ OTHERS = (
     ("embedder", "sentence-transformers, none, openai", "openai: not part of this version"),
     ("compute", "processes, serial, dask", "dask: not part of this version"),
     ("tracker", "files, linear", "SIGNALS_TRACKER=linear, SIGNALS_LINEAR__TEAM=ENG, LINEAR_API_KEY=..."),
-    ("code_host", "git, github", "SIGNALS_CODE_REPOSITORY=path of the agent's repository"),
-    ("notifier", "files, slack", "slack: not part of this version"),
+    (
+        "code_host",
+        "git, github",
+        "SIGNALS_CODE_REPOSITORY=path; SIGNALS_CODE_HOST=github, SIGNALS_GITHUB__REPOSITORY=owner/name, GITHUB_TOKEN",
+    ),
+    (
+        "notifier",
+        "files, slack",
+        "SIGNALS_NOTIFIER=slack, SIGNALS_SLACK__CHANNEL=C..., SLACK_BOT_TOKEN; SIGNALS_SLACK__DRY_RUN=false to post",
+    ),
 )
 _VOLUME = """
 select count(*) / greatest(1, count(distinct day)) as sessions_per_day, count(distinct user_id) as users,

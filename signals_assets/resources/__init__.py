@@ -68,9 +68,37 @@ def _session_source(settings: Settings, doors: Doors) -> Any:
 
 
 def _records(settings: Settings, _: Doors) -> Any:
+    from signals_assets.resources.github_records import KINDS, GitHubRecords
     from signals_assets.resources.records import FileRecords
 
-    return FileRecords(settings.records)
+    files = FileRecords(settings.records)
+    kinds = [kind for kind in KINDS if getattr(settings.records_from, kind) == "github"]
+    if not kinds:
+        return files
+
+    asked = settings.github
+    return GitHubRecords(
+        _github(settings, "records_from"),
+        files,
+        kinds,
+        agent_name=asked.agent_name or settings.agent_name,
+        tag_prefix=asked.tag_prefix,
+        team_keys=asked.team_keys,
+    )
+
+
+def _github(settings: Settings, asks: str) -> Any:
+    """The repository at GitHub; `asks` names the setting that wants it."""
+    from signals_assets.resources.github import GitHub
+
+    asked = settings.github
+    token = asked.token.get_secret_value() if asked.token else os.environ.get("GITHUB_TOKEN", "")
+    if not token:
+        raise DoorError(f"{asks} = 'github' needs a token: set GITHUB_TOKEN, or leave {asks} at its default")
+    try:
+        return GitHub(asked.repository, token, base_url=asked.base_url, timeout_seconds=asked.timeout_seconds)
+    except ValueError as error:
+        raise DoorError(f"{asks} = 'github': {error}") from None
 
 
 def _warehouse(settings: Settings, _: Doors) -> Any:
@@ -233,17 +261,33 @@ def _linear(settings: Settings) -> Any:
 def _code_host(settings: Settings, _: Doors) -> Any:
     from signals_assets.resources.code_host import GitCodeHost
 
-    if settings.code_host != "git":
-        raise _unknown("code_host", settings.code_host, "use git")
+    if settings.code_host == "github":
+        from signals_assets.resources.github import GitHubCodeHost
+
+        github = _github(settings, "code_host")
+        return GitHubCodeHost(github, dry_run=settings.github.dry_run, folder=settings.home / "drafts")
     return GitCodeHost(settings.code_repository)
 
 
-def _notifier(settings: Settings, _: Doors) -> Any:
+def _notifier(settings: Settings, doors: Doors) -> Any:
     from signals_assets.resources.notifier import FileNotifier
 
-    if settings.notifier != "files":
-        raise _unknown("notifier", settings.notifier, "use files")
-    return FileNotifier(settings.home / "reports")
+    files = FileNotifier(settings.home / "reports")
+    return _slack(settings, doors, files) if settings.notifier == "slack" else files
+
+
+def _slack(settings: Settings, doors: Doors, files: Any) -> Any:
+    from signals_assets.resources.slack import Slack, SlackNotifier
+
+    asked = settings.slack
+    token = asked.token.get_secret_value() if asked.token else os.environ.get("SLACK_BOT_TOKEN", "")
+    if not token and not asked.dry_run:
+        raise DoorError("notifier = 'slack' needs a bot's token: set SLACK_BOT_TOKEN, or SIGNALS_SLACK__DRY_RUN=true")
+    try:
+        slack = Slack(token, base_url=asked.base_url, timeout_seconds=asked.timeout_seconds) if token else None
+        return SlackNotifier(slack, doors["ledger"], files, channel=asked.channel, dry_run=asked.dry_run)
+    except ValueError as error:
+        raise DoorError(f"notifier = 'slack': {error}") from None
 
 
 _OPENERS: dict[str, Callable[[Settings, Doors], Any]] = {

@@ -47,8 +47,10 @@ def test_an_unknown_command_is_refused(signals):
 
 
 def test_what_a_door_refuses_is_told_without_a_traceback(signals, empty_home, monkeypatch):
+    monkeypatch.delenv("SLACK_BOT_TOKEN", raising=False)
     monkeypatch.setenv("SIGNALS_NOTIFIER", "slack")
-    assert signals("report", code=1).output.startswith("Error: notifier = 'slack' is not part of this version")
+    monkeypatch.setenv("SIGNALS_SLACK__DRY_RUN", "false")
+    assert signals("report", code=1).output.startswith("Error: notifier = 'slack' needs a bot's token")
 
 
 def test_a_wrong_setting_is_named_without_its_value(signals, empty_home, monkeypatch):

@@ -16,7 +16,7 @@ DOORS = [
 OPENS = {
     "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},
     "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files", "linear"},
-    "code_host": {"git"}, "notifier": {"files"},
+    "code_host": {"git", "github"}, "notifier": {"files", "slack"},
 }  # fmt: skip
 CHOICES = [
     (name, choice)
@@ -24,6 +24,13 @@ CHOICES = [
     if name in DOORS and get_origin(info.annotation) is Literal
     for choice in get_args(info.annotation)
 ]
+
+
+@pytest.fixture(autouse=True)
+def _entries(monkeypatch):
+    monkeypatch.setenv("GITHUB_TOKEN", "ghp_none")
+    monkeypatch.setenv("SIGNALS_GITHUB__REPOSITORY", "team/agent")
+    monkeypatch.delenv("SLACK_BOT_TOKEN", raising=False)
 
 
 def test_the_settings_have_a_choice_for_each_of_these_doors():
@@ -85,6 +92,52 @@ def test_a_language_model_without_its_key_or_address_is_refused_with_what_to_set
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(DoorError, match=f"analyst = '{choice}' needs .*{missing}"):
         resources_for(Settings(home=tmp_path, analyst=choice))
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "missing"),
+    [
+        ("GITHUB_TOKEN", "", "needs a token: set GITHUB_TOKEN"),
+        ("SIGNALS_GITHUB__REPOSITORY", "agent", "must be owner/name"),
+        ("SIGNALS_GITHUB__BASE_URL", "ftp://host", "must begin with https://"),
+    ],
+)
+def test_github_without_token_repository_or_address_is_refused_with_what_to_set(
+    variable, value, missing, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(DoorError, match=f"code_host = 'github'.*{missing}"):
+        resources_for(Settings(home=tmp_path, code_host="github"))
+    with pytest.raises(DoorError, match=f"records_from = 'github'.*{missing}"):
+        resources_for(Settings(home=tmp_path, records_from={"releases": "github"}))
+
+
+@pytest.mark.parametrize(
+    ("slack", "missing"),
+    [
+        ({"dry_run": False}, "needs a bot's token: set SLACK_BOT_TOKEN"),
+        ({"dry_run": False, "token": "xoxb-none", "channel": "#general"}, "channel's id"),
+        ({"token": "xoxb-none", "base_url": "ftp://host"}, "must begin with https://"),
+    ],
+)
+def test_slack_without_token_channel_or_address_is_refused_with_what_to_set(slack, missing, tmp_path):
+    with pytest.raises(DoorError, match=f"notifier = 'slack'.*{missing}"):
+        resources_for(Settings(home=tmp_path, notifier="slack", slack=slack))
+
+
+def test_doors_that_leave_the_machine_are_dry_unless_told_otherwise(tmp_path):
+    settings = Settings(home=tmp_path, notifier="slack", code_host="github")
+    assert (settings.slack.dry_run, settings.github.dry_run) == (True, True)
+    doors = resources_for(settings)
+    assert doors["notifier"].check().startswith("slack: no token, dry run")
+    assert doors["code_host"].available
+
+
+def test_single_kinds_of_records_come_from_github(tmp_path):
+    settings = Settings(home=tmp_path, records_from={"pull_requests": "github"})
+    records = resources_for(settings)["records"]
+    assert type(records).__name__ == "GitHubRecords"
+    assert records.days("releases") == []  # of the folder: nobody was asked
 
 
 def test_openai_is_asked_in_batches_and_for_a_few_sessions_directly_in_the_flexible_tier(tmp_path):
