@@ -862,7 +862,7 @@ class LeadingIndicator(Row):
 
 
 class IntentTrend(Row):
-    """Volume, friction and outcome per intent."""
+    """Volume, friction and outcome per intent, against the week before; what costs most comes first."""
 
     table = "intent_trends"
     stage = "correlations"
@@ -874,9 +874,16 @@ class IntentTrend(Row):
     friction_rate: float = Field(description="Share of them with any friction of medium or high severity.")
     low: float = Field(description="Lower end of its 95 % interval, by user.")
     high: float = Field(description="Upper end.")
+    cost: float = Field(0.0, description="Share of all sessions that had this intent and met friction: what it costs.")
     success_rate: float | None = Field(None, description="Share with outcome success.")
     abandoned_rate: float | None = Field(None, description="Share with outcome abandoned.")
-    change: float | None = Field(None, description="Change of the share against the window before.")
+    change: float | None = Field(None, description="Change of the share against the week before.")
+    friction_change: float | None = Field(None, description="Change of the friction rate against the week before.")
+    success_change: float | None = Field(None, description="Change of the share with outcome success.")
+    abandoned_change: float | None = Field(None, description="Change of the share with outcome abandoned.")
+    verdict: Verdict = Field(
+        "inconclusive", description="What became of its friction, false discoveries among the day's intents controlled."
+    )
     users: str = Field(description="Distinct users, as a band.")
     sessions: str = Field(description="Sessions, as a band.")
 

@@ -323,7 +323,7 @@ def intent_trends(
     ledger: dg.ResourceParam[Ledger],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Reads two weeks of counts: volume, friction and outcome per intent."""
+    """Reads two weeks of counts: volume, friction and outcome per intent, what costs most first."""
     days = days_of(context)
     counts = _counts(warehouse, days)
     for day in days:

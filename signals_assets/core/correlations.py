@@ -9,7 +9,7 @@ Every function returns its rows and a `Coverage`: what was withheld for too few 
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ from signals_assets.core.barrier.thresholds import (
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.identity import pseudonym
 from signals_assets.core.releases import COLUMN, Finding, Judged, findings, judged, lines
-from signals_assets.core.statistics import Comparison, interval
+from signals_assets.core.statistics import Comparison, compare, interval, judge
 from signals_assets.core.taxonomy import Taxonomy
 from signals_assets.core.user_days import ANY, UNKNOWN, Cells, CountedType, Counts, Rows, day_number
 from signals_assets.settings import Audience
@@ -471,51 +471,117 @@ def verdict(comparison: Comparison, evidence: Evidence, kind: Kind) -> Verdict:
 # --- intents ----------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _IntentWeek:
+    """A week's analysed sessions by intent; rows of `cells`: friction (medium or high), success, abandoned."""
+
+    counts: Counts
+    cells: Cells
+    slices: int
+    standing: Mapping[str, NDArray[np.bool_]]
+    """Intents that may be shown, with their cells."""
+    concerned: Collection[str]
+    """Of them, those whose friction may be told."""
+
+    @classmethod
+    def of(cls, window: Counts, audience: Audience) -> "_IntentWeek":
+        """The week of a window of counts."""
+        wanted = (("friction", ANY), ("outcome", "success"), ("outcome", "abandoned"))
+        cells = window.cells("analyst", wanted, ("user", "organization", "about", "intent"))
+        cells = replace(cells, events=np.vstack([cells.high[:1] + cells.medium[:1], cells.events[1:]]))
+        slices = _slices(window, cells, "intent")
+        standing = _standing(window, cells, slices, audience)
+        concerned = _spoken_of(window, cells, standing, cells.events[0], audience, beside_total=False)
+        return cls(window, cells, len(slices), dict(standing), concerned)
+
+    def share(self, intent: str) -> float:
+        """Weighted share of an intent."""
+        return float(self.cells.weight[self.standing[intent]].sum()) / float(self.cells.weight.sum())
+
+    def rate(self, intent: str, row: int, audience: Audience) -> float | None:
+        """A row's rate as it may be told of an intent; None where it may not, or where nothing is known of it."""
+        mask = self.standing.get(intent)
+        if mask is None or (row == 0 and intent not in self.concerned):
+            return None
+        return _outcome_rate(self.counts, self.cells, row, mask, audience)
+
+
 def intent_trends(
     day: date, counts: Counts, *, audience: Audience, since: date | None = None
 ) -> tuple[list[IntentTrend], Coverage]:
-    """Volume, friction and outcome per intent over the trailing 7 days, and the change of volume against the 7 before.
+    """Volume, friction and outcome per intent over the trailing 7 days and against the 7 before; what costs most first.
 
     Over analysed sessions, weighted by inclusion. Friction: sessions whose worst event is of medium or high severity.
+    Verdicts are of friction, one family over the intents that both weeks may tell of, judged as releases are.
     since: first day of the present reader; a week before it is compared with nothing.
     """
     view = counts.as_of(day)
-    now = view.window(day, TREND_DAYS)
+    now = _IntentWeek.of(view.window(day, TREND_DAYS), audience)
     week_before = view.of_one_reader(since).window(day - timedelta(days=TREND_DAYS), TREND_DAYS)
-    earlier = _shares(week_before, audience)
-    wanted = (("friction", ANY), ("outcome", "success"), ("outcome", "abandoned"))
-    cells = now.cells("analyst", wanted, ("user", "organization", "intent"))
-    total = float(cells.weight.sum())
-    rows: list[IntentTrend] = []
-    friction = cells.high[0] + cells.medium[0]
-    slices = _slices(now, cells, "intent")
-    standing = _standing(now, cells, slices, audience)
-    concerned = _spoken_of(now, cells, standing, friction, audience, beside_total=False)
-    skipped = {"too_few_users": len(slices) - len(standing), "small_numerator": len(standing) - len(concerned)}
-    for intent, mask in standing:
-        if intent not in concerned:
-            continue
-        group = _size(now, cells, mask)
-        estimate = interval(*_by_user(replace(cells, events=friction[None, :]), mask))
-        rate, low, high = rounded_interval(estimate.of(0), _worth(cells, mask), group.users, audience)
-        share = float(cells.weight[mask].sum()) / total
-        rows.append(
-            IntentTrend(
-                day=day,
-                intent=intent,
-                share=rounded_rate(share, group.sessions, audience),
-                friction_rate=rate,
-                low=low,
-                high=high,
-                success_rate=_outcome_rate(now, cells, 1, mask, audience),
-                abandoned_rate=_outcome_rate(now, cells, 2, mask, audience),
-                change=(rounded_rate(share - earlier[intent], group.sessions, audience) if intent in earlier else None),
-                users=band(group.users, audience),
-                sessions=band(group.sessions, audience),
-            )
-        )
+    before = _IntentWeek.of(week_before, audience)
+    shown = [intent for intent in now.standing if intent in now.concerned]
+    verdicts = _friction_verdicts(before, now, [intent for intent in shown if intent in before.concerned])
+    rows = [_intent_row(day, intent, now, before, verdicts, audience) for intent in shown]
+    rows.sort(key=lambda row: (-row.cost, row.intent))
+    skipped = {"too_few_users": now.slices - len(now.standing), "small_numerator": len(now.standing) - len(shown)}
     skipped = {reason: count for reason, count in skipped.items() if count}
-    return rows, Coverage(asked=len(slices), answered=len(rows), skipped=skipped)
+    return rows, Coverage(asked=now.slices, answered=len(rows), skipped=skipped)
+
+
+def _friction_verdicts(before: _IntentWeek, now: _IntentWeek, intents: Sequence[str]) -> dict[str, Verdict]:
+    """What became of the friction of each intent from one week to the next."""
+    row = np.array([0], dtype=np.int64)
+    comparisons = [
+        compare(before.cells.cohort(before.standing[intent], row), now.cells.cohort(now.standing[intent], row))[0]
+        for intent in intents
+    ]
+    return {
+        intent: verdict(comparison, judgement.evidence, "friction")
+        for intent, comparison, judgement in zip(intents, comparisons, judge(comparisons), strict=True)
+    }
+
+
+def _intent_row(
+    day: date,
+    intent: str,
+    now: _IntentWeek,
+    before: _IntentWeek,
+    verdicts: Mapping[str, Verdict],
+    audience: Audience,
+) -> IntentTrend:
+    mask = now.standing[intent]
+    group = _size(now.counts, now.cells, mask)
+    friction = replace(now.cells, events=now.cells.events[:1])
+    estimate = interval(*_by_user(friction, mask))
+    rate, low, high = rounded_interval(estimate.of(0), _worth(now.cells, mask), group.users, audience)
+    share = rounded_rate(now.share(intent), group.sessions, audience)
+
+    def change(row: int) -> float | None:
+        """Of what is published of both weeks."""
+        then, today = before.rate(intent, row, audience), now.rate(intent, row, audience)
+        return None if then is None or today is None else round(today - then, 4)
+
+    change_of_share = None
+    if intent in before.standing:
+        change_of_share = rounded_rate(now.share(intent) - before.share(intent), group.sessions, audience)
+    return IntentTrend(
+        day=day,
+        intent=intent,
+        share=share,
+        friction_rate=rate,
+        low=low,
+        high=high,
+        cost=round(share * rate, 4),
+        success_rate=now.rate(intent, 1, audience),
+        abandoned_rate=now.rate(intent, 2, audience),
+        change=change_of_share,
+        friction_change=change(0),
+        success_change=change(1),
+        abandoned_change=change(2),
+        verdict=verdicts.get(intent, "inconclusive"),
+        users=band(group.users, audience),
+        sessions=band(group.sessions, audience),
+    )
 
 
 def _outcome_rate(counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_], audience: Audience) -> float | None:
@@ -523,13 +589,3 @@ def _outcome_rate(counts: Counts, cells: Cells, row: int, mask: NDArray[np.bool_
         return None
     rate = float(cells.events[row, mask].sum() / cells.weight[mask].sum())
     return rounded_rate(rate, _worth(cells, mask), audience)
-
-
-def _shares(window: Counts, audience: Audience) -> dict[str, float]:
-    """Weighted share of each intent that may be shown."""
-    cells = window.cells("analyst", [], ("user", "organization", "intent"))
-    total = float(cells.weight.sum())
-    return {
-        intent: float(cells.weight[mask].sum()) / total
-        for intent, mask in _standing(window, cells, _slices(window, cells, "intent"), audience)
-    }

@@ -335,6 +335,30 @@ def test_an_intents_share_friction_and_change_are_those_of_its_week():
     assert coverage.answered == 2
 
 
+def test_intents_stand_in_the_order_of_what_they_cost_with_the_trend_of_their_friction():
+    """Two weeks of 40 users: friction of bug fixes rises from 10 to 50 %, that of questions stays at 20 %."""
+    rows = []
+    for user in range(40):
+        for day in range(14):
+            rows += of_intent(user, day, "bug fix", 4, (2 if day >= 7 else int(user % 10 < 4)))
+            rows += of_intent(user, day, "question", 2, int(user % 5 < 2))
+    found, _ = intent_trends(FIRST + timedelta(days=13), counts(rows), audience="self")
+    assert [one.intent for one in found] == ["bug fix", "question"]
+    fix, question = found
+    assert fix.cost == pytest.approx(4 / 6 * 0.5, abs=1e-3)
+    assert question.cost == pytest.approx(2 / 6 * 0.2, abs=1e-3)
+    assert (fix.friction_change, fix.verdict) == (pytest.approx(0.4), "regressed")
+    assert fix.abandoned_change == pytest.approx(0.4)
+    assert question.friction_change == pytest.approx(0.0)
+    assert question.verdict in ("unchanged", "inconclusive")
+
+
+def test_a_week_without_one_before_has_no_trend():
+    rows = [part for user in range(10) for part in of_intent(user, 10, "bug fix", 8, 4)]
+    [row], _ = intent_trends(FIRST + timedelta(days=13), counts(rows), audience="self")
+    assert (row.change, row.friction_change, row.success_change, row.verdict) == (None, None, None, "inconclusive")
+
+
 def test_a_new_reader_changes_no_intent():
     rows = []
     for user in range(10):
