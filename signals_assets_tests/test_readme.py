@@ -331,9 +331,14 @@ def test_the_flow_table_names_exactly_the_tables_with_their_stages_and_zones():
     assert [row[0] for row in rows_of("| stage |")] == [f"{n} {stage}" for n, stage in enumerate(STAGES, start=1)]
 
 
-def test_the_doors_table_names_exactly_the_doors_their_settings_and_what_opens_today(tmp_path):
+def test_the_doors_table_names_exactly_the_doors_their_settings_and_what_opens_today(tmp_path, monkeypatch):
     from signals_assets.resources import DoorError, resources_for
 
+    for name, value in {
+        "GITHUB_TOKEN": "ghp_none", "SIGNALS_GITHUB__REPOSITORY": "team/agent",
+        "LINEAR_API_KEY": "lin_api_none", "SIGNALS_LINEAR__TEAM": "ENG",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
     rows = rows_of("| door |")
     doors = resources_for(Settings(home=tmp_path))
     assert {row[0].replace(" ", "_") for row in rows} == set(doors) - {"settings", "pseudonym_key"}
