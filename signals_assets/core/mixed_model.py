@@ -43,14 +43,14 @@ class Cells:
 
     user: Integers
     day: Integers
-    later: Floats
-    weekend: Floats
+    later: Integers
+    weekend: Integers
     size: Floats
 
     @property
     def part(self) -> Integers:
         """Code of the user in one cohort."""
-        return self.user * 2 + self.later.astype(np.int64)
+        return self.user * 2 + self.later
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,12 @@ def weigh(cells: Cells, shocks: Floats) -> Weights:
     shocks: per day code the variance of its shock, as a multiple of that of a single session. The inverse of the
     covariance is never formed: users are eliminated one by one, days by one system of their number (Woodbury).
     """
-    known = [np.ones(len(cells.user)), cells.later]
+    known = [np.ones(len(cells.user)), cells.later.astype(np.float64)]
     prior = [0.0, 0.0]
     if 0 < cells.weekend.sum() < len(cells.user):
-        known.append(cells.weekend)
+        known.append(cells.weekend.astype(np.float64))
         prior.append(0.0)
-    joined = (add_up(cells.user, cells.later, int(cells.user.max()) + 1) > 0)[cells.user].astype(np.float64)
+    joined = (add_up(cells.user, known[EFFECT], int(cells.user.max()) + 1) > 0)[cells.user].astype(np.float64)
     if not joined.all():
         known.append(joined)
         prior.append(1 / JOINING)

@@ -18,8 +18,8 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from signals_assets.core.arrays import Floats, Integers, add_up, sums
-from signals_assets.core.mixed_model import DRIFT, EFFECT, HABIT, Cells, tempered, weigh
+from signals_assets.core.arrays import Floats, Integers, add_up, numbered, sums
+from signals_assets.core.mixed_model import DRIFT, EFFECT, HABIT, Cells, Weights, tempered, weigh
 
 Evidence = Literal["confirmed", "suspected", "none", "not_enough_data"]
 
@@ -155,12 +155,10 @@ class _Sample:
     """Both cohorts as cells of the working model, with their weighted events as of sessions of equal weight."""
 
     cells: Cells
-    unit: Integers
-    """What varies independently: users; the days of one user alone."""
+    """What varies independently stands in the place of `user`: the days of one user alone."""
     events: Floats
-    rates: Floats
-    """Plain rates by type and group of cells (cohort and kind of day)."""
     groups: Integers
+    """Per cell its cohort and kind of day: 0 and 1 before (weekday, weekend), 2 and 3 after."""
     apart: NDArray[np.bool_]
     """Per day code: set apart as an incident."""
 
@@ -168,29 +166,32 @@ class _Sample:
     def of(cls, before: Cohort, after: Cohort, apart: Integers) -> "_Sample":
         size = np.concatenate([cohort.weight * (cohort.worth / cohort.weight.sum()) for cohort in (before, after)])
         weight = np.concatenate([before.weight, after.weight])
-        later = np.repeat([0.0, 1.0], [len(before.user), len(after.user)])
-        days, day = np.unique(np.concatenate([before.day, after.day]), return_inverse=True)
+        events = np.concatenate([before.events, after.events], axis=1)
+        later = np.repeat([0, 1], [len(before.user), len(after.user)])
+        first = min(int(before.day.min()), int(after.day.min()))
+        days, day = numbered(np.concatenate([before.day, after.day]) - first)
         weekend = np.concatenate([_strata(before.day), _strata(after.day)])
         if not _standardisable(before, _strata(before.day), _strata(after.day)):
             weekend = np.zeros_like(weekend)
-        users, user = np.unique(np.concatenate([before.user, after.user]), return_inverse=True)
-        unit = user if len(users) > 1 else day
-        cells = Cells(unit, day, later, weekend.astype(np.float64), size)
-        events = np.concatenate([before.events, after.events], axis=1) * (size / weight)
-        groups = later.astype(np.int64) * 2 + weekend
-        rates = sums(groups, 4, events) / np.maximum(add_up(groups, size, 4), 1e-12)
-        return cls(cells, unit, events, rates, groups, np.isin(days, apart))
+        users, user = numbered(np.concatenate([before.user, after.user]))
+        return cls(
+            cells=Cells(user if len(users) > 1 else day, day, later, weekend, size),
+            events=events if np.array_equal(size, weight) else events * (size / weight),
+            groups=later * 2 + weekend,
+            apart=np.isin(days + first, apart),
+        )
 
     @property
     def baseline_days(self) -> int:
         """Days of the earlier cohort that are no incidents."""
-        seen = np.unique(self.cells.day[self.cells.later == 0])
-        return int((~self.apart[seen]).sum())
+        seen = np.bincount(self.cells.day[self.cells.later == 0], minlength=len(self.apart)) > 0
+        return int((seen & ~self.apart).sum())
 
     @property
     def free_days(self) -> int:
         """Degrees of freedom that the days of the earlier cohort leave for the spread between days."""
-        return max(self.baseline_days - len(np.unique(self.cells.weekend[self.cells.later == 0])), 0)
+        kinds = np.bincount(self.groups, minlength=4)[:2]
+        return max(self.baseline_days - int((kinds > 0).sum()), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,34 +212,24 @@ class _Estimate:
 def _estimate(sample: _Sample) -> _Estimate:
     """Generalised least squares under the working model, then variances from the data: by user and by day."""
     cells = sample.cells
-    spread, pooled = _day_spread(sample)
-    base = np.maximum(
-        sums(cells.later.astype(np.int64), 2, sample.events)[:, 0] / cells.size[cells.later == 0].sum(), 1e-6
-    )
+    mass, events = add_up(sample.groups, cells.size, 4), sums(sample.groups, 4, sample.events)
+    base = np.maximum(events[:, :2].sum(axis=1) / mass[:2].sum(), 1e-6)
+    spread, pooled = _day_spread(sample, events / np.maximum(mass, 1e-12), base)
     typical = min(max(float(base.mean()), SMALLEST_RATE), 0.5)
-    shocks = np.where(sample.apart, _INCIDENT, max(pooled, 1e-4) * typical / (1 - typical))
-    fitted = weigh(cells, shocks)
-    share = sample.events / cells.size
-    estimates = share @ fitted.weights.T
+    fitted = weigh(cells, np.where(sample.apart, _INCIDENT, max(pooled, 1e-4) * typical / (1 - typical)))
+    rates = fitted.weights / cells.size
+    estimates = sample.events @ rates.T
     weights = fitted.weights[EFFECT]
-    influence = weights * (share - estimates @ fitted.columns)
-    units = int(sample.unit.max()) + 1
-    held = sums(cells.later.astype(np.int64) * units + sample.unit, 2 * units, np.abs(weights)[None, :]).reshape(
-        2, units
-    )
-    held /= held.sum(axis=1, keepdims=True)
-    influence /= _left(1.0, held[cells.later.astype(np.int64), sample.unit])
-    total = cells.size.sum()
-    pooled_rate = (sample.events.sum(axis=1) + 0.5) / (total + 1.0)
-    binomial = pooled_rate * (1 - pooled_rate) * float((weights**2 / cells.size).sum())
-    kish = min(effective_number(held[0]), effective_number(held[1]))
-    imbalance = float(np.square(add_up(cells.day, weights, len(shocks))[~sample.apart]).sum())
+    by_user, kish = _by_user(sample, fitted, rates[EFFECT], estimates)
+    pooled_rate = (events.sum(axis=1) + 0.5) / (mass.sum() + 1.0)
+    binomial = pooled_rate * (1 - pooled_rate) * float((weights * rates[EFFECT]).sum())
+    imbalance = float(np.square(add_up(cells.day, weights, len(sample.apart))[~sample.apart]).sum())
     before, after = _plain_rates(sample)
     return _Estimate(
         rate_before=before,
         rate_after=after,
         effect=estimates[:, EFFECT],
-        by_user=np.maximum(np.square(sums(sample.unit, units, influence)).sum(axis=1), binomial),
+        by_user=np.maximum(by_user, binomial),
         user_df=max(kish - 1.0, 1.0),
         by_day=spread * np.square(base) * imbalance,
         day_df=float(sample.free_days + DAY_SPREAD_DAYS),
@@ -246,46 +237,53 @@ def _estimate(sample: _Sample) -> _Estimate:
     )
 
 
+def _by_user(sample: _Sample, fitted: Weights, rates: Floats, estimates: Floats) -> tuple[Floats, float]:
+    """Variance of the effect by leaving out one user at a time, and the effective number of users."""
+    part, size = sample.cells.part, 2 * (int(sample.cells.user.max()) + 1)
+    weights = fitted.weights[EFFECT]
+    influence = sums(part, size, sample.events * rates) - estimates @ sums(part, size, weights * fitted.columns)
+    held = add_up(part, np.abs(weights), size).reshape(-1, 2)
+    held /= held.sum(axis=0)
+    left_out = (influence / _left(1.0, held).ravel()).reshape(len(influence), -1, 2).sum(axis=2)
+    return np.square(left_out).sum(axis=1), min(effective_number(held[:, 0]), effective_number(held[:, 1]))
+
+
 def _plain_rates(sample: _Sample) -> tuple[Floats, Floats]:
     """Both cohorts' rates, the earlier one's at the later one's mix of weekdays and weekends."""
     worth = tempered(sample.cells)
     mass = add_up(sample.groups, worth, 4).reshape(2, 2)
-    rates = sums(sample.groups, 4, sample.events * (worth / sample.cells.size)).reshape(-1, 2, 2) / np.maximum(
-        mass, 1e-12
-    )
-    shares = mass[1] / mass[1].sum()
+    events = sums(sample.groups, 4, sample.events * (worth / sample.cells.size)).reshape(-1, 2, 2)
+    rates, shares = events / np.maximum(mass, 1e-12), mass[1] / mass[1].sum()
     return rates[:, 0] @ shares, rates[:, 1] @ shares
 
 
-def _day_spread(sample: _Sample) -> tuple[Floats, float]:
+def _day_spread(sample: _Sample, rates: Floats, base: Floats) -> tuple[Floats, float]:
     """Variance of the days' shocks as a share of the squared rate: per type, and of all types together.
 
-    Moment estimate: the excess of the squared deviations of days over what the users of that day explain, after what
-    each user always does was taken out. Types lend each other strength, as far as they were measured exactly
-    (moderated variances: Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004), and all lean on
-    an assumed spread, because a week of days cannot show how days differ.
+    rates: by type and group of cells; base: rate of the earlier cohort by type. Moment estimate: the excess of the
+    squared deviations of days over what the users of that day explain, after what each user always does was taken
+    out. Types lend each other strength, as far as they were measured exactly (moderated variances: Smyth, Statistical
+    Applications in Genetics and Molecular Biology 3, 2004), and all lean on an assumed spread, because a week of days
+    cannot show how days differ.
     """
-    cells = sample.cells
-    residual = sample.events - sample.rates[:, sample.groups] * cells.size
-    units = int(sample.unit.max()) + 1
-    known = 1 / HABIT + add_up(sample.unit, cells.size, units)
-    habit = sums(sample.unit, units, residual) / known
+    cells, groups = sample.cells, sample.groups
+    users = int(cells.user.max()) + 1
+    sessions = add_up(cells.user * 4 + groups, cells.size, 4 * users).reshape(users, 4)
+    habit = (sums(cells.user, users, sample.events) - rates @ sessions.T) / (1 / HABIT + sessions.sum(axis=1))
     worth = 1 / (1 + DRIFT * np.maximum(cells.size - 1, 0.0))
-    residual = (residual - habit[:, sample.unit] * cells.size) * worth
+    residual = sample.events * worth
+    residual -= (rates[:, groups] + habit[:, cells.user]) * (cells.size * worth)
     size = 2 * len(sample.apart)
-    place = cells.day * 2 + cells.later.astype(np.int64)
+    place = cells.day * 2 + cells.later
     mass = add_up(place, cells.size * worth * ~sample.apart[cells.day], size)
     group = np.zeros(size, dtype=np.int64)
-    group[place] = sample.groups
+    group[place] = groups
     used = mass > 0
     mass, group = mass[used], group[used]
     deviation = sums(place, size, residual)[:, used] / mass
     explained = sums(place, size, np.square(residual))[:, used] / mass**2
     part = mass / add_up(group, mass, 4)[group]
     freedom = float((mass * (1 - part)).sum())
-    base = np.maximum(
-        sums(cells.later.astype(np.int64), 2, sample.events)[:, 0] / cells.size[cells.later == 0].sum(), 1e-6
-    )
     relative, noise = np.zeros(len(base)), np.ones(len(base))
     if freedom > 1e-9:
         relative = (mass * (deviation**2 - (1 - part) * explained)).sum(axis=1) / freedom / base**2
@@ -382,7 +380,8 @@ def _strata(day: Integers) -> Integers:
 
 def _standardisable(before: Cohort, strata_before: Integers, strata_after: Integers) -> bool:
     """Whether every kind of day in the later cohort was seen on at least two days of the earlier one."""
-    return all(len(np.unique(before.day[strata_before == kind])) >= 2 for kind in np.unique(strata_after))
+    days = before.day - before.day.min()
+    return all(len(numbered(days[strata_before == kind])[0]) >= 2 for kind in numbered(strata_after)[0])
 
 
 def _binomial(before: Cohort, after: Cohort, shares: Floats, strata_before: Integers) -> Floats:
@@ -410,9 +409,9 @@ def _results(before: Cohort, after: Cohort, sample: _Sample, found: _Estimate) -
     scale = np.maximum(found.rate_before, SMALLEST_RATE)
     e_value = np.mean([_mixture(z, variance, share * scale) for share in EFFECT_SCALES], axis=0)
     reach = stdtrit(df, 0.975) * error
-    units = [len(np.unique(sample.unit[sample.cells.later == cohort])) for cohort in (0, 1)]
+    units = [len(numbered(sample.cells.user[sample.cells.later == cohort])[0]) for cohort in (0, 1)]
     testable = min(units) >= 2 and sample.baseline_days >= MIN_BASELINE_DAYS
-    users_before, users_after = len(np.unique(before.user)), len(np.unique(after.user))
+    users_before, users_after = len(numbered(before.user)[0]), len(numbered(after.user)[0])
     return [
         Comparison(
             rate_before=float(found.rate_before[i]),
