@@ -68,7 +68,7 @@ from signals_assets.tables import (
 CAUSE_WINDOW = 7
 LABEL_WINDOW = 28
 LEDGER_KINDS = (*TICKET_KINDS, "verdict", "kill_switch")
-BRAKES_THAT_OPEN = ("used up", "too many", "in flight", "kill switch")
+BRAKES_THAT_OPEN = ("used up", "too many", "in flight", "kill switch", "approval", "dry run")
 """In the reason of a refusal to file: one that need not last, so that the crossing is not handled yet."""
 
 

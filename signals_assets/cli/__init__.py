@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "estimate": "Sessions, tokens and price of asking a language model; sends nothing.",
     "keys": "How old the key of people is, and a new one.",
     "receive": "A small OpenTelemetry receiver that writes sessions to a folder.",
+    "evidence": "What a ticket rests on, zone by zone; each reading is audited.",
     "fit": "Fit a small model that a detector asks, from labelled sessions.",
     "report": "Where the newest report is, and its first lines.",
     "retention": "Remove what has expired, and say what it was.",

@@ -1,13 +1,23 @@
-"""`signals tickets`: every ticket as of the newest day, and why it was or was not filed."""
+"""`signals tickets`: every ticket as of the newest day, why it was filed or not, and a person's brakes on filing."""
 
+import getpass
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import click
 
 from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
+from signals_assets.core.taxonomy import fold
+from signals_assets.core.tickets import TICKET_KINDS, kill_switch_is_on, ledger_tickets
 from signals_assets.resources import resources_for
-from signals_assets.resources.filing import AUDIT_KIND
+from signals_assets.resources.filing import (
+    ACTION_KIND,
+    AUDIT_KIND,
+    DRAFT_KIND,
+    FAILURE_KIND,
+    approve,
+    switch,
+)
 from signals_assets.resources.ledger import Entry
 from signals_assets.settings import Settings
 
@@ -18,12 +28,15 @@ where day = (select max(day) from friction_levels) and slice = 'all' order by le
 """
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--open", "only_open", is_flag=True, help="Only tickets that are not closed.")
 @click.option("--why", "friction_type", help="A friction type or ticket key: every decision about it, newest last.")
 @json_option
-def command(only_open: bool, friction_type: str | None, json_file: str | None) -> None:
+@click.pass_context
+def command(context: click.Context, only_open: bool, friction_type: str | None, json_file: str | None) -> None:
     """List tickets and the state of every threshold; --why explains filings and non-filings."""
+    if context.invoked_subcommand:
+        return
     doors = resources_for(Settings())
     if friction_type:
         found = _about(friction_type, doors["ledger"].entries([AUDIT_KIND, *_SAYS]))
@@ -37,16 +50,83 @@ def command(only_open: bool, friction_type: str | None, json_file: str | None) -
     if only_open:
         tickets = [row for row in tickets if row["state"] not in ("closed", "verified", "suppressed")]
     levels = doors["warehouse"].query(_LEVELS).to_pylist()
-    write_json(json_file, {"tickets": tickets, "levels": levels})
+    entries = doors["ledger"].entries([*TICKET_KINDS, DRAFT_KIND])
+    waiting = _waiting(entries)
+    write_json(json_file, {"tickets": tickets, "levels": levels, "waiting": waiting})
     columns = ("ticket_key", "type", "component", "state", "filed_on", "released_in", "verdict", "reference")
     show("Tickets", [{name: row[name] for name in columns} for row in tickets])
     show("Thresholds", levels, empty=NO_DAY)
+    if waiting:
+        show("Not at the tracker", waiting, note="Read one: signals tickets draft KEY.")
+    if kill_switch_is_on(entries):
+        click.echo("The kill switch is on: nothing is filed or acted on (signals tickets resume).")
+
+
+def _waiting(entries: Sequence[Entry]) -> list[dict[str, object]]:
+    """Tickets that were reserved and did not reach the tracker, and texts that a brake held back."""
+    tickets = ledger_tickets(entries)
+    approved = {entry.key for entry in entries if entry.kind == "approval"}
+    rows: list[dict[str, object]] = [
+        {"ticket_key": ticket.key, "type": ticket.type, "day": ticket.filed_on, "waits for": "the tracker"}
+        for ticket in tickets.values()
+        if ticket.reference is None
+    ]
+    held = {entry.key.partition(":")[0]: entry for entry in entries if entry.kind == DRAFT_KIND}
+    for key, entry in held.items():
+        if key not in tickets:
+            named = approved & {entry.payload["type"], entry.payload["cause_id"]}
+            brake = "a brake: signals tickets --why KEY" if named else "signals tickets approve TYPE, or a brake"
+            rows.append({"ticket_key": key, "type": entry.payload["type"], "day": entry.payload["filed_on"],
+                         "waits for": brake})  # fmt: skip
+    return rows
+
+
+@command.command("draft")
+@click.argument("key")
+def draft_command(key: str) -> None:
+    """Print the text of a ticket that is filed, or that a brake held back."""
+    entries = resources_for(Settings())["ledger"].entries(["filing", DRAFT_KIND])
+    found = [entry for entry in entries if entry.key.partition(":")[0] == key]
+    if not found:
+        raise click.ClickException(f"the ledger holds no text of {key}; signals tickets lists what there is")
+    click.echo(f"# {found[-1].payload['title']}\n\n{found[-1].payload['body']}")
+
+
+@command.command("approve")
+@click.argument("subject", metavar="ID")
+def approve_command(subject: str) -> None:
+    """Let tickets of a friction type, or of one cause, be filed where the first needs approval."""
+    ledger = resources_for(Settings())["ledger"]
+    causes = {entry.payload.get("cause_id") for entry in ledger.entries(["filing", DRAFT_KIND, "diagnosis"])}
+    if subject not in causes and subject not in fold(ledger.entries(["taxonomy"])).slugs("friction"):
+        raise click.ClickException(f"{subject} is no friction type (signals taxonomy list) and no cause of the ledger")
+    new = approve(ledger, subject, actor=getpass.getuser())
+    click.echo(f"{subject}: approved; the next run of its type may file." if new else f"{subject}: approved before.")
+
+
+@command.command("stop")
+def stop_command() -> None:
+    """Turn the kill switch on: nothing is filed, commented, closed or reopened."""
+    switch(resources_for(Settings())["ledger"], on=True, actor=getpass.getuser())
+    click.echo("The kill switch is on. Measuring goes on; signals tickets resume turns it off.")
+
+
+@command.command("resume")
+def resume_command() -> None:
+    """Turn the ledger's kill switch off; the one of the settings stays as it is."""
+    settings = Settings()
+    switch(resources_for(settings)["ledger"], on=False, actor=getpass.getuser())
+    rest = " The one of the settings (tickets.kill_switch) is still on." if settings.tickets.kill_switch else ""
+    click.echo(f"The kill switch of the ledger is off.{rest}")
 
 
 _SAYS: Final[dict[str, tuple[str, ...]]] = {
     "diagnosis": ("component", "lever", "evidence"),
     "filing": ("component", "episode", "title"),
     "filed": ("reference",),
+    DRAFT_KIND: ("component", "episode", "title"),
+    FAILURE_KIND: ("ticket_key", "error"),
+    ACTION_KIND: ("ticket_key", "kind"),
     "not_filed": ("ticket_key", "reason"),
     "approval": (),
     "episode": ("created",),
@@ -71,7 +151,11 @@ def _subjects(entry: Entry) -> set[object]:
     """What an entry is about; of the audit only the crossings of a type and its episode are."""
     payload = entry.payload
     if entry.kind != AUDIT_KIND:
-        return {entry.key, *(payload.get(name) for name in ("type", "ticket_key", "cause_id"))}
+        return {
+            entry.key.partition(":")[0],
+            entry.key,
+            *(payload.get(name) for name in ("type", "ticket_key", "cause_id")),
+        }
     decision = payload.get("decision")
     if not isinstance(decision, Mapping) or not decision.get("crossed"):
         return set()

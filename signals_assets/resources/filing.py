@@ -394,6 +394,13 @@ def switch(ledger: Ledger, *, on: bool, actor: str) -> None:
         audit(writer, f"kill_switch:{number}", {"on": on, "actor": actor})
 
 
+def note_reading(ledger: Ledger, key: str, zones: Sequence[str], *, actor: str) -> None:
+    """Audit that somebody reads the evidence of a ticket, before it is shown; each reading is an entry."""
+    with ledger.transaction() as writer:
+        number = _numbered(writer, "evidence_read", {"ticket_key": key, "zones": list(zones), "actor": actor})
+        audit(writer, f"evidence_read:{number}", {"key": key, "zones": list(zones), "actor": actor})
+
+
 def _numbered(writer: Writer, kind: str, payload: Mapping[str, Any]) -> int:
     """Append an entry whose key is the next number of its kind; returns the number."""
     number = len(writer.entries([kind]))

@@ -1,11 +1,14 @@
 """`signals tickets` and `signals report` on a home that was lived in."""
 
+import getpass
 import json
 
+import pytest
+
 from signals_assets.resources import resources_for
-from signals_assets.resources.filing import audit_levels
+from signals_assets.resources.filing import audit_levels, broken_link
 from signals_assets.settings import Settings
-from signals_assets.tables import DailyReport, FrictionLevel, TicketRow
+from signals_assets.tables import Cause, DailyReport, FrictionEvent, FrictionLevel, TicketRow
 from signals_assets_tests.conftest import LAST_DAY
 from signals_assets_tests.factories import row_values
 
@@ -59,3 +62,69 @@ def test_why_lists_decisions_about_a_type_or_a_ticket_oldest_first(signals, empt
         said = signals("tickets", "--why", asked, "--json", file)
         assert [row["kind"] for row in json.loads(file.read_bytes())] == kinds
         assert ("wrong tool; It rose., It fell." in said.output) is bool(kinds)
+
+
+def test_a_person_stops_and_resumes_filing_and_both_are_audited(signals, empty_home):
+    assert "kill switch is on" in signals("tickets", "stop").output
+    assert "The kill switch is on" in signals("tickets").output
+    assert "is off" in signals("tickets", "resume").output
+    assert "The kill switch is on" not in signals("tickets").output
+    ledger = resources_for(Settings())["ledger"]
+    assert [entry.payload["on"] for entry in ledger.entries(["kill_switch"])] == [True, False]
+    audited = ledger.entries(["audit"])
+    assert [entry.payload["actor"] for entry in audited] == [getpass.getuser()] * 2
+    assert broken_link(audited) is None
+
+
+def test_a_person_approves_a_type_of_the_taxonomy_or_a_cause_and_nothing_else(signals, empty_home):
+    ledger = resources_for(Settings())["ledger"]
+    held = {"type": "context_churn", "cause_id": "cause_1", "component": "search", "episode": "e", "title": "Churn",
+            "filed_on": "2026-01-05", "body": "Users repeat themselves.\n"}  # fmt: skip
+    ledger.append("ticket_draft", "SIG-0A1B2C3D:2026-01-05", held)
+    assert "approve TYPE" in signals("tickets").output
+    assert "Users repeat themselves." in signals("tickets", "draft", "SIG-0A1B2C3D").output
+    for subject in ("context_churn", "cause_1"):
+        assert "approved;" in signals("tickets", "approve", subject).output
+        assert "approved before" in signals("tickets", "approve", subject).output
+    assert "no friction type" in signals("tickets", "approve", "cause_2", code=1).output
+    assert [entry.key for entry in ledger.entries(["approval"])] == ["context_churn", "cause_1"]
+    assert "approve TYPE" not in signals("tickets").output
+
+
+@pytest.fixture
+def ticket_with_events(lived_home):
+    """A ticket in the ledger whose cause has two events of the lived home."""
+    doors = resources_for(Settings())
+    events = doors["warehouse"].read(FrictionEvent, LAST_DAY).to_pylist()[:2]
+    rows = [
+        Cause(**row_values(Cause, event_id=event["event_id"], cause_id="cause_1", day=LAST_DAY, about_day=LAST_DAY))
+        for event in events
+    ]
+    doors["warehouse"].replace(Cause, LAST_DAY, rows)
+    filing = {"type": events[0]["type"], "cause_id": "cause_1", "component": "search", "generation": 1, "episode": "e",
+              "filed_on": LAST_DAY.isoformat()}  # fmt: skip
+    doors["ledger"].append("filing", "SIG-0A1B2C3D", filing)
+    return "SIG-0A1B2C3D", events
+
+
+def test_evidence_is_shown_zone_by_zone_and_every_reading_is_audited(signals, ticket_with_events, tmp_path):
+    key, events = ticket_with_events
+    file = tmp_path / "evidence.json"
+    for zones, expected in (
+        ([], {"published", "abstracted"}), (["restricted"], {"restricted"}), (["published"], {"published"}),
+    ):  # fmt: skip
+        signals("evidence", key, "--json", file, *(part for zone in zones for part in ("--zone", zone)))
+        shown = json.loads(file.read_bytes())
+        assert set(shown) == expected
+        if "abstracted" in shown:
+            assert {row["event_id"] for row in shown["abstracted"]} == {event["event_id"] for event in events}
+        if "restricted" in shown:
+            asked = {(event["event_id"], step) for event in events for step in event["steps"]}
+            assert {(row["event_id"], row["step"]) for row in shown["restricted"]} == asked
+    read = resources_for(Settings())["ledger"].entries(["evidence_read"])
+    assert [entry.payload["zones"] for entry in read] == [["abstracted", "published"], ["restricted"], ["published"]]
+    assert {entry.payload["actor"] for entry in read} == {getpass.getuser()}
+
+
+def test_evidence_of_an_unknown_ticket_says_where_to_look(signals, empty_home):
+    assert "signals tickets lists them" in signals("evidence", "SIG-FFFFFFFF", code=1).output
