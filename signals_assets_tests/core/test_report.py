@@ -285,6 +285,23 @@ def test_what_asking_a_model_cost_is_told_in_rounded_sums_and_the_rules_cost_not
     assert "nothing was sent to a model, and nothing was paid" in free
 
 
+def test_coverage_and_cost_are_sentences_too_which_a_message_can_carry() -> None:
+    cost = dict.fromkeys(("unpriced", "input_tokens", "cached_tokens", "output_tokens", "percent_seen"), 0)
+    paid = cost | {"sessions": 103, "micro_usd": 1_234_567, "micro_usd_per_session": 11_986}
+    free = cost | {"sessions": 0, "micro_usd": 0, "micro_usd_per_session": 0}
+
+    def told(**coverage: Any) -> dict[str, str]:
+        return {row.headline: row.reference for row in report({}, **coverage).rows if row.section == "coverage"}
+
+    assert told(sessions={"read": 409, "set_aside": 13}, analyses={"asked": 130, "answered": 121}, cost=paid) == {
+        "Sessions: read 410, set aside 10": "raw_sessions",
+        "Analyses: 120 of 130 answered": "analyses",
+        "Cost: $1 for 100 sessions asked about": "analyses",
+    }
+    assert told(cost=free) == {"Cost: nothing was sent to a model, and nothing was paid": "analyses"}
+    assert told() == {}
+
+
 def test_the_audiences_thresholds_are_told() -> None:
     assert "fewer than 5 users or 8 sessions, or 2 organisations" in text_of(report({}).html)
     assert "fewer than 1 users or 1 sessions (audience self)" in text_of(report({}, "self").html)

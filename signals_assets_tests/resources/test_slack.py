@@ -324,11 +324,16 @@ ATTACK = "<!channel> <@U1> @here *bold* <https://evil.example|click> &lt; :smile
 
 
 def test_the_report_of_a_full_day_is_a_message_that_slack_takes(notifier, server):
-    report = build(EXAMPLE_DAY, example(), names=NAMES, audience="company", coverage=COVERAGE)
+    cost = dict.fromkeys(("input_tokens", "cached_tokens", "output_tokens", "unpriced", "percent_seen"), 0)
+    cost |= {"sessions": 120, "micro_usd": 1_500_000, "micro_usd_per_session": 12_500}
+    covered = {"sessions": {"read": 412, "set_aside": 20}, **COVERAGE, "cost": cost}
+    report = build(EXAMPLE_DAY, example(), names=NAMES, audience="company", coverage=covered)
     notifier.post(EXAMPLE_DAY, report.html, report.blocks, PICTURES)
     (message,) = server.top()
     told = json.dumps(message["blocks"], ensure_ascii=False)
     for part in ("What hurts most", "What changed, and since which release", "What is new", "What delighted", "fixes"):
+        assert part in told
+    for part in ("Sessions: read 410, set aside 20", "Analyses: 120 of 130 answered", "$1.5 for 120 sessions"):
         assert part in told
 
 

@@ -52,7 +52,35 @@ def coverage_and_cost(at: Day) -> Section:
     body += _cost(cost) if cost is not None else ""
     lead = "What each stage was asked, and what became of it. Nothing is left out silently."
     lead += "" if at.audience == "self" else " Counts are rounded to tens."
-    return Section(*section, lead, body)
+    told = [(_told(stage, counts), _ASSETS.get(stage, "daily_report")) for stage, counts in stages.items()]
+    if cost is not None:
+        told.append((_paid(cost), "analyses"))
+    return Section(*section, lead, body, told)
+
+
+_ASSETS: Final = {
+    "sessions": "raw_sessions",
+    "raw_sessions": "raw_sessions",
+    "analysis": "analysis_batches",
+    "analyses": "analyses",
+    "read again": "rereadings",
+}
+"""Where the counts of a stage come from."""
+
+
+def _told(stage: str, counts: Mapping[str, int]) -> str:
+    """A stage in a sentence."""
+    name = stage.replace("_", " ").capitalize()
+    if {"asked", "answered"} <= counts.keys():
+        return f"{name}: {counts['answered']} of {counts['asked']} answered"
+    return f"{name}: {_counted(counts)}"
+
+
+def _paid(cost: Mapping[str, int]) -> str:
+    words = dict(cost_words(cost))
+    if not words:
+        return "Cost: nothing was sent to a model, and nothing was paid"
+    return f"Cost: {words['Price of the day']} for {words['Sessions asked about']} sessions asked about"
 
 
 def _cost(cost: Mapping[str, int]) -> str:
