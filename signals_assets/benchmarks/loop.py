@@ -25,13 +25,16 @@ from signals_assets.core.deduplication import (
     weigh,
 )
 from signals_assets.core.taxonomy import seed as taxonomy_seed
-from signals_assets.simulation.duplicates import COMPONENTS, Pair, worlds
+from signals_assets.simulation.duplicates import COMPONENTS, Pair, Words, worlds
 
 SEEDS: Final = 5
 LEAST_PRECISION: Final = 0.98
 LEAST_RECALL: Final = 0.85
-TUNING: Final = "words of tuning, other seeds"
-FRESH: Final = "fresh words"
+WORDS: Final[dict[Words, str]] = {
+    "tuning": "words of tuning, other seeds",
+    "fresh": "fresh words",
+    "third": "third set of words",
+}
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 Result = dict[str, Any]
@@ -72,8 +75,8 @@ def deduplication(seeds: Iterable[int], embed: Embed | None) -> Result:
         {one.slug: (one.name, one.definition) for one in taxonomy_seed().of_kind("friction") if one.slug != "other"}
     )
     rows = []
-    for words, fresh in ((TUNING, False), (FRESH, True)):
-        pairs = list(worlds(numbers, fresh=fresh))
+    for name, words in WORDS.items():
+        pairs = list(worlds(numbers, name))
         measures: list[tuple[Bounds, Likeness]] = [(TRIGRAMS, by_trigrams)]
         if embed is not None:
             measures.append((VECTORS, by_vectors(_vectors(pairs, types, embed))))
@@ -113,7 +116,7 @@ def _share(name: str, part: int, whole: int) -> Result:
 def _gates(rows: Sequence[Result]) -> list[Result]:
     """Precision whatever the words; recall on the words whose other seeds set the bounds. Sentence vectors only."""
     asked = [(row, "precision", LEAST_PRECISION) for row in rows]
-    asked += [(row, "recall", LEAST_RECALL) for row in rows if row["words"] == TUNING]
+    asked += [(row, "recall", LEAST_RECALL) for row in rows if row["words"] == WORDS["tuning"]]
     return [
         {
             "gate": f"deduplication, {row['words']}: {name}",

@@ -13,7 +13,7 @@ passing. Kinds of pairs that are the same: `own` (our ticket under an earlier na
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from signals_assets.core.deduplication import Concern
 
@@ -179,6 +179,93 @@ _FRESH_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]]
         (("repeating events with exceptions raise a parse error",), ("tolerate unknown parts of recurrence rules",))),
 }  # fmt: skip
 
+_THIRD_PLACES: Final[Mapping[str, tuple[str, ...]]] = {
+    "query-gateway": ("describe_table", "services/gateway", "the SQL gateway", "our gateway",
+    "whatever sits in front of our queries"),
+    "preview-deploy": ("infra/preview", "deploy-proxy", "the preview environment", "the preview link of a branch",
+    "throwaway deployments"),
+    "document-index": ("services/documents", "document-indexer", "our document search", "the doc index",
+    "searching documents"),
+    "invoice-export": ("billing/export", "invoice-worker", "the invoice download", "monthly invoices",
+    "exported bills"),
+    "calendar-sync": ("integrations/calendar", "calendar-bridge", "the Google calendar link", "meeting sync",
+    "calendar events"),
+}  # fmt: skip
+_THIRD_SYMPTOMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]]] = {
+    "repeated_rephrasing": (
+        ("typed my question about {place} in every way I can think of before it clicked",
+         "takes four prompts until it catches on with {place}",
+         "{place}: sessions where someone pastes nearly the same prompt again and again"),
+        ("recognise {place} requests however they are worded", "{place}: fewer retries of the same prompt"),
+        "Prompt retries"),
+    "escalation_tone": (
+        ("support gets hate mail about {place}", "users swear at the agent once {place} comes up",
+         "people write 'this is useless, get me a human' after {place}"),
+        ("hand over to support when a user loses it over {place}", "{place}: softer replies to cross users"),
+        "Upset users"),
+    "platform_confusion": (
+        ("users ask if {place} can be switched on, and where",
+         "trial customers think {place} does things it was never built for",
+         "what does {place} even do? asked five times this week"),
+        ("describe {place} in the welcome message", "{place}: list supported actions in the help command"),
+        "Product unclear"),
+    "abandoned_tool_flow": (
+        ("most people press escape before {place} is through",
+         "{place} runs are aborted more often than they complete",
+         "users click 'no' when the agent wants to start {place}"),
+        ("{place}: pick up where the user stopped it", "show progress of {place} so nobody aborts it"),
+        "Aborted runs"),
+    "backtracking": (
+        ("every second session ends in git checkout of what it did to {place}",
+         "asked the agent to put {place} back to how it was", "{place}: edits get undone within minutes"),
+        ("{place}: dry run before applying edits, so there is less to undo", "make {place} changes easy to roll back"),
+        "Rollbacks"),
+    "context_churn": (
+        ("reads the config of {place} twenty times a session",
+         "eats the whole context by loading identical files for {place}",
+         "{place}: agent looks at a file, then looks at the same file again a minute later"),
+        ("{place}: keep file contents in the session instead of loading them again", "deduplicate reads in {place}"),
+        "File loaded twice"),
+    "correction": (
+        ("{place} reports success but I have to tell it what it got wrong",
+         "numbers from {place} are off, customers fix them in chat",
+         "not what I meant: {place} returned something else than requested"),
+        ("{place}: return what the user requested", "check the answer of {place} before showing it"),
+        "Wrong outcome"),
+}  # fmt: skip
+_THIRD_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {
+    "query-gateway": (
+        (("pool of db connections is full and queries hang until they time out",
+          "cannot get a connection, all of them in use"),
+         ("release connections back to the pool after each query", "make the pool larger")),
+        (("postgres complains about broken SQL it generated", "the query it produces is malformed near a quote"),
+         ("validate generated SQL before running it", "escape quotes in the generated statement"))),
+    "preview-deploy": (
+        (("https fails since Monday, cert not valid anymore", "expired TLS certificate upstream"),
+         ("new certificate for the proxy", "alert before a certificate expires")),
+        (("image pull fails because the tag is gone from the registry", "builder image does not exist"),
+         ("fix image tag of the builder", "mirror base images into our registry"))),
+    "document-index": (
+        (("writes to a shard are blocked", "shard went read only after the disk was full"),
+         ("make shards writable again", "monitor read only shards")),
+        (("embedding call rejected, input has too many tokens", "large PDFs are over the limit of the embedding model"),
+         ("cut documents into pieces before embedding", "respect the maximum tokens of the embedding API"))),
+    "invoice-export": (
+        (("no rate for CHF so the total cannot be computed", "exchange rates of some currencies are missing"),
+         ("add missing exchange rates", "use yesterday's rate when there is none for today")),
+        (("zip cannot be written, quota reached", "disk full while making the archive"),
+         ("delete old archives when the disk is full", "write archives to object storage"))),
+    "calendar-sync": (
+        (("google revoked our refresh token and sync stops silently",
+          "provider says invalid_grant, people must reconnect"),
+         ("prompt for reconnect when the refresh token is invalid", "handle invalid_grant")),
+        (("RRULE with BYSETPOS is not understood", "cannot read recurring events, parser error"),
+         ("parse BYSETPOS in recurrence rules", "skip recurrence rules we cannot read"))),
+}  # fmt: skip
+"""A third set, of types, errors and places: written and committed before anything was tried on it."""
+
+Words = Literal["tuning", "fresh", "third"]
+
 _FAILS: Final = (
     "{place} breaks: {error}", "{error} ({place})", "{place} keeps failing, {error}", "errors from {place} - {error}",
     "{place} down for some tenants. {error}",
@@ -246,27 +333,46 @@ class _Cause:
 
 
 class _Author:
-    """One seeded writer: draws words from the one vocabulary or, `fresh`, from the other."""
+    """One seeded writer, who draws from one set of words."""
 
-    def __init__(self, seed: int, *, fresh: bool) -> None:
+    def __init__(self, seed: int, words: Words) -> None:
         self.rng = random.Random(f"pairs-{seed}")
-        self._fresh = fresh
+        self._symptoms: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+            "tuning": {kind: said[:2] for kind, said in _SYMPTOMS.items()},
+            "fresh": _FRESH_SYMPTOMS,
+            "third": {kind: said[:2] for kind, said in _THIRD_SYMPTOMS.items()},
+        }[words]
+        self._defects: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = {
+            "tuning": {place: [said[1:] for said in defects] for place, defects in _DEFECTS.items()},
+            "fresh": _FRESH_DEFECTS,
+            "third": _THIRD_DEFECTS,
+        }[words]
+        self._places = _THIRD_PLACES if words == "third" else _PLACES
+        self._third = words == "third"
 
     def symptom(self, kind: str, *, change: bool = False) -> str:
         """A type's phrase with `{place}` in it."""
-        return self.rng.choice((_FRESH_SYMPTOMS if self._fresh else _SYMPTOMS)[kind][change])
+        return self.rng.choice(self._symptoms[kind][change])
 
     def defect(self, component: str, number: int, *, change: bool = False) -> str:
         """A defect in a person's words."""
-        if self._fresh:
-            return self.rng.choice(_FRESH_DEFECTS[component][number][change])
-        return self.rng.choice(_DEFECTS[component][number][1 + change])
+        return self.rng.choice(self._defects[component][number][change])
+
+    def place(self, component: str) -> str:
+        """How a person names a component."""
+        return self.rng.choice(self._places[component])
+
+    def called(self, kind: str) -> str:
+        """The name that our own tickets once had for a type."""
+        if kind == "error_event":
+            return "Tool failures" if self._third else "Failing calls"
+        return (_THIRD_SYMPTOMS if self._third else _SYMPTOMS)[kind][2]
 
 
-def worlds(seeds: Sequence[int], *, fresh: bool = False) -> Iterator[Pair]:
-    """The pairs of one made-up tracker per seed; `fresh` takes the words that were never used for tuning."""
+def worlds(seeds: Sequence[int], words: Words = "tuning") -> Iterator[Pair]:
+    """The pairs of one made-up tracker per seed, in one of the sets of words."""
     for seed in seeds:
-        author = _Author(seed, fresh=fresh)
+        author = _Author(seed, words)
         rng = author.rng
         causes = [_Cause("error_event", place, defect) for place in COMPONENTS for defect in (0, 1)]
         causes += [_Cause(kind, place, None) for kind in _SYMPTOMS for place in rng.sample(sorted(COMPONENTS), 2)]
@@ -298,12 +404,8 @@ def _pairs(author: _Author, cause: _Cause, name: str) -> Iterator[Pair]:
     yield Pair("unrelated", cause.concern, Text(f"{name}-far", rng.choice(_ELSEWHERE), rng.choice(_NOISE)), same=False)
 
 
-def _place(rng: random.Random, component: str) -> str:
-    return rng.choice(_PLACES[component])
-
-
 def _sentence(author: _Author, cause: _Cause) -> str:
-    place = _place(author.rng, cause.component)
+    place = author.place(cause.component)
     if cause.defect is None:
         return author.symptom(cause.type).format(place=place)
     return author.rng.choice(_FAILS).format(place=place, error=author.defect(cause.component, cause.defect))
@@ -324,20 +426,19 @@ def _own(author: _Author, cause: _Cause, name: str) -> Text:
     """A ticket of ours as it was when the type had another name and definition."""
     place = cause.component.replace("-", " ")
     if cause.defect is None:
-        called = _SYMPTOMS[cause.type][2]
         said, error = author.symptom(cause.type).format(place="this component"), "No backend error stands out."
     else:
-        called, said = "Failing calls", "Something the agent called did not work."
+        said = "Something the agent called did not work."
         error = f"Backend error: {_DEFECTS[cause.component][cause.defect][0]}."
     felt = f"## What users experience\n\n{said}\n\n## How many\n\n{author.rng.choice(_SLICES)}"
     body = f"{felt}\n\n## Suspected\n\n- {error}\n"
-    return Text(name, f"{called} in {place}", body, key="SIG-00000000")
+    return Text(name, f"{author.called(cause.type)} in {place}", body, key="SIG-00000000")
 
 
 def _change(author: _Author, cause: _Cause, name: str) -> Text:
     rng = author.rng
     if cause.defect is None:
-        title = author.symptom(cause.type, change=True).format(place=_place(rng, cause.component))
+        title = author.symptom(cause.type, change=True).format(place=author.place(cause.component))
     else:
         title = author.defect(cause.component, cause.defect, change=True)
     pattern = next(part for part in COMPONENTS[cause.component] if part.endswith("*"))
