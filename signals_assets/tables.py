@@ -180,6 +180,10 @@ class PullRequest(Row):
     files: list[str] = Field(default_factory=list, description="Paths it changes.")
     ticket_keys: list[str] = Field(default_factory=list, description="Tickets it names (branch, title, body).")
     released_in: str | None = Field(None, description="Version that contains it, where told.")
+    review: Literal["none", "commented", "changes_requested", "approved"] | None = Field(
+        None, description="What its reviewers said last, where told."
+    )
+    reverts: str | None = Field(None, description="Pull request that it takes back, where told.")
 
 
 class UserOutcome(Row):

@@ -285,6 +285,8 @@ def pull_request_rows(day: date, records: Iterable[Record], *, known_on: date) -
                 *(record.get("ticket_keys") or ()),
             ],
             released_in=_labelled("version", record.get("released_in")),
+            review=record.get("review"),
+            reverts=record.get("reverts"),
         )
         for identity, record in sorted(newest.items())
     ]

@@ -5,6 +5,7 @@ from datetime import date
 
 import pytest
 
+from signals_assets.core.records import pull_request_rows
 from signals_assets.resources.github import GitHub
 from signals_assets.resources.github_records import GitHubRecords
 from signals_assets.resources.records import FileRecords
@@ -198,7 +199,9 @@ def test_a_pull_request_that_takes_another_back_says_which(server, name, body):
     merged(server, "one", at(5))
     branch(server, name, {"one.py": None}, at(6))
     server.open(name, 'Revert "One"', body.format(sha=server.pulls[1]["merge_commit_sha"]), at=at(6))
-    assert only(from_github(server), 6)["reverts"] == "1"
+    server.review(2, "maria", "APPROVED", at=at(6, 13))
+    rows, _ = pull_request_rows(day(6), from_github(server).records("pull_requests", day(6)), known_on=day(6))
+    assert [(row.pull_request_id, row.reverts, row.review) for row in rows] == [("2", "1", "approved")]
 
 
 def test_a_pull_request_that_only_speaks_of_reverting_takes_nothing_back(server):
