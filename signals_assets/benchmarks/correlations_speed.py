@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from signals_assets.benchmarks.correlations_world import FIRST_DAY
 from signals_assets.core.correlations import friction_rates, release_correlations
 from signals_assets.core.user_days import CountedType, Counts
 from signals_assets.tables import UserDay, arrow_schema
@@ -18,6 +17,7 @@ from signals_assets.tables import UserDay, arrow_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+FIRST_DAY: Final = date(2026, 1, 5)
 TYPES: Final = 20
 DAYS: Final = 28
 INTENTS: Final = 30

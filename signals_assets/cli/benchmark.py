@@ -167,8 +167,9 @@ def _lost_types(block: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
     from signals_assets.benchmarks.correlations import run
+    from signals_assets.benchmarks.correlations_speed import speed
 
-    result = run(quick=quick, seed=seed)
+    result = {**run(quick=quick, seed=seed), "speed": speed(seed=seed, days=2 if quick else 28)}
     rows = [
         {
             "worlds": cell["name"],

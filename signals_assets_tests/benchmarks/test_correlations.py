@@ -5,10 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from signals_assets.benchmarks.correlations import Cell, _gates, _mean, cells, score
-from signals_assets.benchmarks.correlations_methods import jackknife_day, naive, product
+from signals_assets.benchmarks.correlations import (
+    Cell,
+    World,
+    _gates,
+    _mean,
+    cells,
+    jackknife_day,
+    line,
+    naive,
+    product,
+    score,
+    simulate,
+)
 from signals_assets.benchmarks.correlations_speed import speed
-from signals_assets.benchmarks.correlations_world import World, line, simulate
 
 WORLD = World(
     sessions_per_day=50, types=2, baseline_days=14, releases=2, release_every=3, day_spread=0.0, staggered=True,
