@@ -16,6 +16,7 @@ _WORDS: Final = (
     r"|refs?|references?|part of|relate[sd] to|contributes? to|towards?"
 )
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_ADDRESS: Final = re.compile(r"/issue/([A-Za-z][A-Za-z0-9]{0,9}-[1-9]\d{0,6})(?:[/?#]|\Z)")
 _TEAM: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,9}")
 
 
@@ -35,3 +36,9 @@ def linked_tickets(branch: str | None, title: str | None, body: str | None, team
     named = [text for text in (branch, title) if text]
     named += [found[1] for found in behind_a_word.finditer(_COMMENT.sub(" ", body or ""))]
     return sorted({found.upper() for text in named for found in re.findall(one, text, re.IGNORECASE)})
+
+
+def identifier_of(reference: str | None) -> str | None:
+    """The tracker's identifier in an issue's address (https://.../issue/ENG-123/its-title), upper-case, or None."""
+    found = _ADDRESS.search(reference or "")
+    return found[1].upper() if found else None

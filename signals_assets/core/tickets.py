@@ -20,6 +20,7 @@ from signals_assets.core.barrier.publication import markdown, one_line
 from signals_assets.core.barrier.thresholds import TICKET, band
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow
 from signals_assets.core.diagnosis import Diagnosis
+from signals_assets.core.ticket_links import identifier_of
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import TicketSettings
 from signals_assets.tables import TicketRow, TicketState, Verdict
@@ -396,7 +397,7 @@ def ticket_states(
     seq = max((entry.seq for entry in entries), default=0)
     rows = []
     for ticket in ledger_tickets(entries).values():
-        pull_request = by_ticket.get(ticket.key)
+        pull_request = by_ticket.get(ticket.key) or by_ticket.get(identifier_of(ticket.reference) or "")
         release = shipped.of(pull_request)
         version = wording.label("version", release["version"]) if release else None
         newest = ticket.verdicts[-1][1] if ticket.verdicts else None

@@ -83,7 +83,7 @@ def _records(settings: Settings, _: Doors) -> Any:
         kinds,
         agent_name=asked.agent_name or settings.agent_name,
         tag_prefix=asked.tag_prefix,
-        team_keys=asked.team_keys,
+        team_keys=[*asked.team_keys, *([settings.linear.team] if settings.linear.team else [])],
     )
 
 

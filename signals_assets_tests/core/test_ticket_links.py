@@ -2,7 +2,7 @@
 
 import pytest
 
-from signals_assets.core.ticket_links import linked_tickets
+from signals_assets.core.ticket_links import identifier_of, linked_tickets
 
 TEAMS = ("ENG", "AI2")
 
@@ -44,3 +44,18 @@ def test_parts_of_longer_words_are_no_identifiers():
 def test_without_teams_nothing_is_an_identifier():
     assert linked_tickets("eng-12", "ENG-12", "Fixes ENG-12", ()) == []
     assert linked_tickets("eng-12", "ENG-12", "Fixes ENG-12", (".*",)) == []
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("https://linear.app/team/issue/ENG-12/search-forgets", "ENG-12"),
+        ("https://linear.app/team/issue/eng-12", "ENG-12"),
+        ("https://linear.app/team/ENG-12", None),
+        ("tickets/SIG-0A1B2C3D.md", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_an_issue_s_address_tells_its_identifier(reference, found):
+    assert identifier_of(reference) == found

@@ -337,8 +337,8 @@ def released(version="1.5.0", day=12, ids=()):
     }
 
 
-def state(day, pull_requests=(), releases=(), verdicts=(), states=()):
-    ledger = ledger_with(("cause_1", {}), filed=(KEY, {"reference": "tickets/x.md"}))
+def state(day, pull_requests=(), releases=(), verdicts=(), states=(), reference="tickets/x.md"):
+    ledger = ledger_with(("cause_1", {}), filed=(KEY, {"reference": reference}))
     for version, verdict in verdicts:
         payload = {"ticket_key": KEY, "version": version, "verdict": verdict}
         ledger.append("verdict", f"{KEY}:{version}", payload)
@@ -372,6 +372,14 @@ MERGED = pull_request(day=11, state="merged", released_in="1.5.0")
 )
 def test_a_ticket_follows_its_pull_request_its_release_and_its_verdict(expected, row):
     assert row.state == expected
+
+
+def test_a_pull_request_that_names_the_tracker_s_identifier_is_followed_too():
+    theirs = pull_request(branch="maria/eng-12-search", ticket_keys=["ENG-12"])
+    at_tracker = "https://linear.app/team/issue/ENG-12/search-forgets"
+    assert state(10, [theirs], reference=at_tracker).pull_request_id == "1"
+    assert state(10, [theirs], reference="https://linear.app/team/issue/ENG-1/other").pull_request_id is None
+    assert state(10, [theirs]).pull_request_id is None
 
 
 def test_a_second_fix_is_followed_and_has_no_verdict_of_the_first():
