@@ -188,7 +188,8 @@ def _clustered(
         fine = coarse = np.zeros(len(texts), dtype=np.int64)
     else:
         before = [member_of.get(window.items[row].item_id, (None, None))[0] for row in first.tolist()]
-        graph = remembered(neighbour_graph(window.vectors[first]), before, MEMORY)
+        vectors = window.vectors if len(first) == len(texts) else window.vectors[first]
+        graph = remembered(neighbour_graph(vectors), before, MEMORY)
         fine = communities(graph, pattern_resolution(len(first)), seed)[inverse]
         coarse = communities(graph, RESOLUTIONS["theme"], seed)[inverse]
     patterns = [_Group("pattern", kind, np.flatnonzero(fine == label)) for label in range(int(fine.max()) + 1)]

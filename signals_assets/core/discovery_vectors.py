@@ -32,6 +32,7 @@ PROBES: Final = 24
 
 _CHUNK: Final = 2048
 _BLOCK: Final = 512
+_PAIRS: Final = 10_000_000
 _WORD: Final = re.compile(r"[a-z][a-z'-]+[a-z]")
 _STOP_WORDS: Final = """
 about after again all also and another any are because been before being both but can could did does doing
@@ -117,6 +118,8 @@ def neighbour_graph(vectors: Vectors, neighbours: int = NEIGHBOURS) -> Any:
 def remembered(graph: Any, before: Sequence[str | None], factor: float) -> Any:
     """The graph with the edges between rows of one earlier group (None: no group) strengthened by a factor."""
     number = {name: place for place, name in enumerate(sorted({name for name in before if name is not None}))}
+    if not number:
+        return graph
     groups = np.array([-1 if name is None else number[name] for name in before], dtype=np.int64)
     edges = graph.tocoo()
     same = (groups[edges.row] == groups[edges.col]) & (groups[edges.row] >= 0)
@@ -134,9 +137,8 @@ def _compared(vectors: Vectors) -> Iterator[tuple[Labels, Labels]]:
     centres = vectors[:: count // round(count**0.5)]
     for _ in range(2):
         cell = _nearest(vectors, centres)
-        order = np.argsort(cell, kind="stable")
-        filled, starts = np.unique(cell[order], return_index=True)
-        centres = unit(np.add.reduceat(vectors[order], starts, axis=0))
+        filled = np.unique(cell)
+        centres = unit(np.stack([vectors[cell == number].sum(axis=0) for number in filled]))
     cell = _nearest(vectors, centres)
     members = [np.flatnonzero(cell == number) for number in range(len(filled))]
     probed = np.argsort(-(centres @ centres.T), axis=1, kind="stable")[:, :PROBES]
@@ -232,6 +234,59 @@ def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float, others: 
         joined = np.sort(np.concatenate([parts[one], parts[two]]))
         parts = [part for number, part in enumerate(parts) if number not in (one, two)] + [joined]
     return sorted(parts, key=lambda part: (-len(part), int(part[0])))
+
+
+def nearest_rows(vectors: Vectors, rows: Labels, count: int) -> Labels:
+    """Of each of `rows` the `count` rows of `vectors` that are nearest to it, itself left out, in no order.
+
+    Shape (len(rows), count), fewer columns where there are not so many others.
+    """
+    count = min(count, len(vectors) - 1)
+    near = np.empty((len(rows), count), dtype=np.int64)
+    step = max(1, _PAIRS // len(vectors))
+    for at in range(0, len(rows), step):
+        part = rows[at : at + step]
+        similar = vectors[part] @ vectors.T
+        similar[np.arange(len(part)), part] = -np.inf
+        near[at : at + step] = np.argpartition(similar, len(vectors) - count, axis=1)[:, len(vectors) - count :]
+    return near
+
+
+def interwoven(groups: Sequence[Labels], near: Labels, rows: Labels, share: float) -> list[Labels]:
+    """Groups joined, the most interwoven first, while one has so many neighbours in the other as a share of its own.
+
+    `near` are the neighbours of the rows `rows` (ascending; see `nearest_rows`), which hold all groups. Counted for
+    the smaller of two groups, its neighbours in the larger against those within itself, and the other way round: two
+    halves of one thing are each other's neighbours, two things that only lie near each other are not.
+    """
+    parts = [np.sort(group) for group in groups]
+    links = _links(parts, near, rows)
+    while len(parts) > 1:
+        within = np.maximum(np.diag(links), 1)
+        woven = links / within[:, None]
+        woven = np.maximum(woven, woven.T)
+        np.fill_diagonal(woven, -1)
+        one, two = sorted(divmod(int(woven.argmax()), len(parts)))
+        if woven[one, two] < share:
+            break
+        parts[one] = np.sort(np.concatenate([parts[one], parts.pop(two)]))
+        links[one] += links[two]
+        links[:, one] += links[:, two]
+        links = np.delete(np.delete(links, two, axis=0), two, axis=1)
+    return sorted(parts, key=lambda part: (-len(part), int(part[0])))
+
+
+def _links(groups: Sequence[Labels], near: Labels, rows: Labels) -> Floats:
+    """How many neighbours of each group's rows are in each group, shape (groups, groups)."""
+    group_of = np.full(int(max(near.max(initial=-1), rows.max(initial=-1))) + 1, len(groups))
+    for number, group in enumerate(groups):
+        group_of[group] = number
+    counts = np.zeros((len(groups), len(groups) + 1))
+    for number, group in enumerate(groups):
+        around = group_of[near[np.searchsorted(rows, group)]]
+        counts[number] = np.bincount(around.ravel(), minlength=len(groups) + 1)
+    links: Floats = counts[:, :-1]
+    return links
 
 
 def contested(

@@ -157,3 +157,17 @@ def test_what_was_together_draws_together_and_what_was_in_no_group_does_not() ->
     same[:10, :10] = same[10:20, 10:20] = True
     plain = graph.toarray()
     assert np.allclose(again.toarray(), np.where(same, 1.5 * plain, plain))
+
+
+def test_the_nearest_rows_are_those_of_the_own_blob_without_the_row_itself() -> None:
+    near = dv.nearest_rows(blobs(10, 10), np.array([3, 15]), 9)
+    assert sorted(near[0].tolist()) == [row for row in range(10) if row != 3]
+    assert sorted(near[1].tolist()) == [row for row in range(10, 20) if row != 15]
+
+
+def test_two_halves_of_one_blob_are_interwoven_and_two_blobs_are_not() -> None:
+    vectors = blobs(40, 40)
+    rows = np.arange(80)
+    groups = [rows[:40:2], rows[1:40:2], rows[40:]]
+    joined = dv.interwoven(groups, dv.nearest_rows(vectors, rows, 15), rows, 0.05)
+    assert [group.tolist() for group in joined] == [rows[:40].tolist(), rows[40:].tolist()]
