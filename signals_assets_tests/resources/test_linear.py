@@ -2,17 +2,23 @@
 
 import pickle
 import uuid
+from datetime import timedelta
 
 import pytest
 from graphql import parse, validate
 from graphql.language import Visitor, visit
 from graphql.utilities import TypeInfo, TypeInfoVisitor
 
+from signals_assets.core.tickets import TICKET_KINDS, TicketAction, ledger_tickets
+from signals_assets.resources.filing import act, reconcile
 from signals_assets.resources.linear import DOCUMENTS, LinearTracker
 from signals_assets.resources.linear_client import ATTEMPTS, LinearClient, LinearRefused, LinearUnavailable
 from signals_assets.resources.tracker import TicketText, TrackerError
+from signals_assets.settings import TicketSettings
+from signals_assets_tests.fakes.ledger import MemoryLedger
 from signals_assets_tests.fakes.linear_server import PASSING, Faults, LinearServer, schema
 from signals_assets_tests.fakes.linear_state import State
+from signals_assets_tests.resources.test_filing import DAY, filed
 from signals_assets_tests.resources.tracker_contract import ABSENT, BODY, KEY, TEXT, TrackerContract
 
 LINK = "http://127.0.0.1:3000/assets/friction_levels"
@@ -178,8 +184,16 @@ def test_the_id_has_the_shape_of_a_random_one_and_follows_from_team_and_key(serv
         assert list(other.state.issues) == [issue_id]
 
 
-@pytest.mark.parametrize("repeated_id", ["refused", "same"])
-@pytest.mark.parametrize("operation", ["Team", "Find", "Labels", "CreateLabel", "Create", "Attach", "Comment"])
+@pytest.mark.parametrize(
+    ("operation", "repeated_id"),
+    [
+        *(
+            (operation, "refused")
+            for operation in ("Team", "Find", "Labels", "CreateLabel", "Create", "Attach", "Comment")
+        ),
+        *((operation, "same") for operation in ("Create", "Attach", "Comment")),
+    ],
+)
 def test_one_issue_and_one_comment_whatever_goes_wrong_at_any_question(operation, repeated_id):
     for fault in PASSING:
         faults = Faults(script=[(operation, fault)], slow_seconds=0.1)
@@ -355,3 +369,35 @@ def test_what_is_sent_is_the_rendered_text_and_no_person(server, tracker):
     tracker.create(TEXT)
     (issue,) = server.state.issues.values()
     assert (issue["title"], issue["description"], issue["assignee"]) == (TEXT.title, BODY.strip(), None)
+
+
+# --- through the choke point ----------------------------------------------------------------------------------------
+
+
+def test_a_ticket_lives_in_linear_filed_commented_closed_by_a_person_reopened_and_born_again(server, tracker, people):
+    ledger, open_door = MemoryLedger(), TicketSettings(dry_run=False, approval=False)
+    faults = [(operation, "lost_after") for operation in ("Create", "Attach", "Comment", "Update", "Relate")]
+    server.faults = Faults(script=faults)
+    first = filed(ledger, tracker, settings=open_door)
+    assert first.created
+    filed(ledger, tracker, episode="e2", day=DAY + timedelta(1), settings=open_door)
+    assert people.comments(first.ticket_key) == ["It crossed again."]
+
+    people.close(first.ticket_key)
+    assert reconcile(ledger, tracker, settings=open_door) == []
+    assert ledger_tickets(ledger.entries(TICKET_KINDS))[first.ticket_key].state == "closed"
+    assert not filed(ledger, tracker, episode="e3", day=DAY + timedelta(20), settings=open_door).created
+    assert tracker.find(first.ticket_key).state == "open"
+
+    act(ledger, tracker, TicketAction(first.ticket_key, "close", "fixed", DAY + timedelta(21)), settings=open_door)
+    second = filed(ledger, tracker, episode="e4", day=DAY + timedelta(90), settings=open_door)
+    assert second.created
+    assert people.previous(second.ticket_key) == [first.ticket_key]
+    assert len(server.state.issues) == 2
+    assert server.faults.script == []
+
+
+def test_nothing_is_sent_to_linear_unless_a_setting_says_so(server, tracker):
+    result = filed(MemoryLedger(), tracker, settings=TicketSettings(approval=False))
+    assert (result.created, result.reason) == (False, "dry run: nothing leaves this machine (tickets.dry_run)")
+    assert server.asked == {}
