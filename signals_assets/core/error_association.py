@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.arrays import Floats, Integers
 from signals_assets.core.barrier.thresholds import (
     BANDS,
     SHOWN,
@@ -52,8 +53,6 @@ from signals_assets.settings import Audience
 from signals_assets.tables import ErrorCorrelation
 
 Method = Literal["self_controlled", "time_bins"]
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 START_SLACK: Final = 60.0
 """Starts are stored to the minute, so a friction may lie up to this much later than its time says."""

@@ -6,23 +6,28 @@ Not here: backend errors (see `error_association.py`), reading the window (see `
 
 Every question is asked every day of every type, and what cannot be answered says so. Four designs:
 - `session_length`: sessions with the sign against sessions of the same length (fifths of agentic steps) without it.
-- `same_step`: hazard-style. From the first such moment on, is the session abandoned within the next steps, against
-  sessions that came as far without such a moment and may still meet it. Length to come is no condition here.
+- `same_step`: hazard-style. From the first such moment on, is the session abandoned within the next steps, or does a
+  complaint follow, against sessions that came as far without such a moment and may still meet it.
 - `next_stage`: the chance of one more statement of a request after so many, against the chance at the stage before.
 - `by_user`: users who met it in the first half of the window against users as active who did not; what the records
   tell of them in the second half. Users of whom it was told before are left out.
-All intervals are by user, and one family with Benjamini-Hochberg holds everything that is tested.
+All intervals are by user, and one family with Benjamini-Hochberg holds everything that is tested. "Before" is not
+"because": users who are given to one friction may be given to another, and that is a sign, too.
+
+Measured on 1,500 sessions of 300 heavy-tailed users in which nothing depends on anything: a verdict in 0 of 60
+repetitions, in 1 of 60 where each user is given to each friction in a measure of their own.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from signals_assets.core.arrays import Floats, Integers
 from signals_assets.core.barrier.thresholds import (
     Size,
     band,
@@ -55,8 +60,6 @@ from signals_assets.settings import Audience
 from signals_assets.tables import LeadingIndicator
 
 Design = Literal["session_length", "same_step", "next_stage", "by_user"]
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 LENGTH_GROUPS: Final = 5
@@ -255,6 +258,7 @@ def _questions(table: _Table, types: Sequence[str]) -> Iterator[_Question]:
     """What is asked of sessions, in the order of the taxonomy's types."""
     for type_ in types:
         yield from _after_friction(table, type_, *table.first[type_])
+        yield from _complaint_later(table, type_)
     starts = [table.first[type_] for type_ in types]
     if starts:
         steps = np.array([step for step, _ in starts])
@@ -271,18 +275,35 @@ def _questions(table: _Table, types: Sequence[str]) -> Iterator[_Question]:
 
 
 def _after_friction(table: _Table, type_: str, step: Floats, second: Floats) -> Iterator[_Question]:
-    """Does the session end badly, does a complaint follow, is it given up soon after?"""
+    """Does the session end badly, is it given up soon after?"""
     present = np.isfinite(step)
     for value in ("abandoned", "partial"):
         yield _of_outcome(table, f"{type_}>=1", value, present, ~present, (step, second))
+    analysed, abandoned, last = table.outcome != "", table.outcome == "abandoned", table.steps - 1
+
+    def soon(rows: Integers, since: Floats) -> Mask:
+        return np.asarray(abandoned[rows] & (last[rows] - since <= WITHIN_STEPS))
+
+    yield _from_then_on(
+        table, type_, f"abandoned within {WITHIN_STEPS} steps", (step, second), analysed, np.zeros_like(step), soon,
+        table.weight, (last, table.seconds),
+    )  # fmt: skip
+
+
+def _complaint_later(table: _Table, type_: str) -> Iterator[_Question]:
+    """Does a complaint of another type follow? Among sessions of the same length, for more follows in longer ones."""
+    everywhere = np.ones(len(table.steps), dtype=bool)
     for later in LATER:
         if later != type_ and later in table.last:
             at, moment = table.last[later]
-            yield _Question(
-                f"{type_}>=1", f"later {later}", "session_length", table.units, present, at > step, ~present,
-                np.isfinite(at), np.ones(len(step)), at - step, moment - second,
+
+            def follows(rows: Integers, since: Floats, at: Floats = at) -> Mask:
+                return np.asarray(at[rows] > since)
+
+            yield _from_then_on(
+                table, type_, f"later {later}", table.first[type_], everywhere, table.units.stratum, follows,
+                np.ones(len(everywhere)), (at, moment),
             )  # fmt: skip
-    yield _soon_abandoned(table, type_, step, second)
 
 
 def _of_outcome(
@@ -297,27 +318,40 @@ def _of_outcome(
     )  # fmt: skip
 
 
-def _soon_abandoned(table: _Table, type_: str, step: Floats, second: Floats) -> _Question:
-    """Hazard-style: given up within the next steps, against sessions that came as far without such a moment."""
-    analysed, abandoned = table.outcome != "", table.outcome == "abandoned"
-    last = table.steps - 1
-    exposed = np.nonzero(np.isfinite(step) & analysed)[0]
+def _from_then_on(
+    table: _Table,
+    type_: str,
+    outcome: str,
+    since: tuple[Floats, Floats],
+    asked: Mask,
+    length: NDArray[Any],
+    hit: Callable[[Integers, Floats], Mask],
+    weight: Floats,
+    end: tuple[Floats, Floats],
+) -> _Question:
+    """Hazard-style: from the first such moment on, against sessions that came as far without one.
+
+    asked: sessions that the question is about; length: their groups that are not mixed; hit: of some sessions, whether
+    it happened from a step on; end: step and second to which the lead counts.
+    """
+    step = since[0]
+    exposed = np.nonzero(np.isfinite(step) & asked)[0]
     group = _groups(step[exposed], STEP_GROUPS)
-    rows, strata, soon = [exposed], [group], [abandoned[exposed] & (last[exposed] - step[exposed] <= WITHIN_STEPS)]
+    rows, strata, hits = [exposed], [group], [hit(exposed, step[exposed])]
     for stratum in np.unique(group):
-        middle = float(np.median(step[exposed][group == stratum]))
-        control = np.nonzero(analysed & (last > middle) & (step > middle))[0]
+        middle = np.median(step[exposed][group == stratum])
+        control = np.nonzero(asked & (table.steps - 1 > middle) & (step > middle))[0]
         rows.append(control)
         strata.append(np.full(len(control), stratum))
-        soon.append(abandoned[control] & (last[control] - middle <= WITHIN_STEPS))
-    row = np.concatenate(rows)
+        hits.append(hit(control, np.full(len(control), middle)))
+    row, happened = np.concatenate(rows), np.concatenate(hits)
+    stratum = np.concatenate(strata).astype(np.int64) * LENGTH_GROUPS + length[row].astype(np.int64)
     with_it = np.arange(len(row)) < len(exposed)
-    hit = np.concatenate(soon)
-    since = np.where(np.isfinite(step), step, np.nan)
+    lead = [np.where(np.isfinite(to) & np.isfinite(at), to - np.where(np.isfinite(at), at, 0), np.nan)
+            for to, at in zip(end, since, strict=True)]  # fmt: skip
     return _Question(
-        f"{type_}>=1", f"abandoned within {WITHIN_STEPS} steps", "same_step",
-        table.units.at(row, np.concatenate(strata).astype(np.int64)), with_it, hit, ~with_it, hit, table.weight[row],
-        (last - since)[row], (table.seconds - second)[row],
+        f"{type_}>=1", outcome, "same_step", table.units.at(row, stratum), with_it, happened, ~with_it, happened,
+        weight[row], lead[0][row], lead[1][row],
     )  # fmt: skip
 
 
