@@ -814,6 +814,7 @@ FROM_RESTRICTED = {
     # versions and times of what shipped: listed or shaped like a version, else opaque
     *(("releases", name) for name in (
         "daily_report", "fix_outcomes", "friction_rates", "release_correlations", "ticket_states")),
+    ("releases", "diagnoses"), ("pull_requests", "diagnoses"),  # numbers; files only where they are listed
     ("error_logs", "error_correlations"),  # counts by template; templates and services are listed, else opaque
     ("error_logs", "daily_report"),  # rounded shares of a day's sessions, where enough users are on both sides
     ("user_outcomes", "leading_indicators"),  # shares of users with an outcome; its word is one of ours, else opaque
