@@ -11,9 +11,9 @@ Not here: whether and what to file (see `core/tickets.py`, `core/outcomes.py`), 
 A crash after (a) leaves a filing without `filed`: the next call or `reconcile` does (b) and (c) from the stored text.
 
 Brakes, each read from the ledger right before something is done; a ledger that cannot be read does nothing:
-the kill switch (settings, `signals tickets stop`); dry run and approval, which doors that leave the machine have unless
-the settings say otherwise; budgets; a circuit breaker, which opens after failures of the tracker in a row and lets one
-attempt through when it has rested.
+the kill switch (settings, `signals tickets stop`, a ticket of ours found with another's text); dry run and approval,
+which doors that leave the machine have unless the settings say otherwise; budgets; a circuit breaker, which opens after
+failures of the tracker in a row and lets one attempt through when it has rested.
 """
 
 import hashlib
@@ -164,6 +164,8 @@ def _complete(ledger: Ledger, tracker: Tracker, key: str, settings: TicketSettin
         _, new = writer.append("filed", key, {"reference": at_tracker.reference, "body_is_ours": same})
         noted = {"body_hash": stored["body_hash"], "body_is_ours": same, "reference": at_tracker.reference}
         audit(writer, f"filed:{key}", {"key": key, "by": tracker.name, **noted})
+        if new and not same:  # somebody else writes under our keys: a person looks before anything else is filed
+            _switch(writer, on=True, actor="signals", because=key)
     _hand_over(ledger, tracker, key, stored, settings)
     return Filed(key, at_tracker.reference, created=new, reason=reason)
 
@@ -390,8 +392,12 @@ def approve(ledger: Ledger, subject: str, *, actor: str) -> bool:
 def switch(ledger: Ledger, *, on: bool, actor: str) -> None:
     """Turn the ledger's kill switch on (nothing is filed or acted on) or off."""
     with ledger.transaction() as writer:
-        number = _numbered(writer, "kill_switch", {"on": on, "actor": actor})
-        audit(writer, f"kill_switch:{number}", {"on": on, "actor": actor})
+        _switch(writer, on=on, actor=actor)
+
+
+def _switch(writer: Writer, *, on: bool, actor: str, **why: str) -> None:
+    number = _numbered(writer, "kill_switch", {"on": on, "actor": actor, **why})
+    audit(writer, f"kill_switch:{number}", {"on": on, "actor": actor, **why})
 
 
 def note_reading(ledger: Ledger, key: str, zones: Sequence[str], *, actor: str) -> None:

@@ -213,6 +213,15 @@ def test_a_ticket_found_with_another_body_is_left_as_it_is(ledger, tracker):
     assert "Words of a person" in text(tracker)
 
 
+def test_another_s_text_under_our_key_stops_filing_until_a_person_has_looked(ledger, tracker):
+    tracker.create(TicketText(KEY, "By a person", "Words of a person"))
+    filed(ledger, tracker)
+    assert filed(ledger, tracker, "cause_2", "shell").reason == "the kill switch is on"
+    assert ledger.entries(["kill_switch"])[-1].payload == {"on": True, "actor": "signals", "because": KEY}
+    switch(ledger, on=False, actor="maria")
+    assert filed(ledger, tracker, "cause_2", "shell").created
+
+
 def test_a_new_episode_of_an_open_ticket_is_a_comment_at_most_once_a_day(ledger, tracker):
     filed(ledger, tracker)
     for episode in ("e2", "e2", "e3"):
