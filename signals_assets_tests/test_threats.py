@@ -856,6 +856,12 @@ REVIEWED = {
     "resources/linear_client.py": {"answer.status", "asked_for", "attempt", "doing", "error", "reason",
                                    "said"},  # numbers, words of ours, http.py's errors; never what Linear said
     "resources/code_host.py": {"command", "draft.branch", "self._default()"},  # our own branches and git's verbs
+    "resources/github.py": {"cure", "default", "draft.branch", "kind", "path.rpartition('/')[2]", "self.repository",
+                            },  # settings, branches, parts of our own addresses; never an answer's words
+    "resources/http.py": {"asked_for", "attempt", "f' and asks to wait {asked_for:.0f} s' if asked_for else ''",
+                          "self.service", "setting"},  # numbers, names of ours
+    "resources/slack.py": {"method", "error"},  # names of methods, report_message.py's errors
+    "core/report_message.py": {"wrong"},  # types and lengths of a report's blocks
     "resources/compute.py": {"getattr(function, '__name__', 'a function')"},
     "resources/keys.py": {"self._ring_path.name"},
     "resources/embedder.py": {"PACKAGED_SHA256", "self._model_name", "source", "model", "path.name",
@@ -865,7 +871,7 @@ REVIEWED = {
     "resources/session_source.py": {"', '.join(map(str, paths))", "dict(skipped) or 'nothing'", "path"},  # settings
     "resources/warehouse.py": {"foreign or 'none'", "missing or 'none'", "name"},  # columns
     "tables.py": {"column"}, "metadata.py": {"name"},
-    "resources/__init__.py": {"', '.join(sorted(overrides))", "error"},
+    "resources/__init__.py": {"', '.join(sorted(overrides))", "error", "asks"},  # settings
 }  # fmt: skip
 """What else an error names, by module; each was looked at: settings, codes and names of ours, never a session's."""
 
@@ -944,6 +950,15 @@ THREATS: dict[str, list[str]] = {
     "slack": [
         "test_threats::test_no_code_point_is_active_or_unseen_on_any_surface",
         "core.test_report::test_slack_blocks_are_plain_text_within_slacks_limits",
+        "core.test_report_message::test_anything_but_plain_text_within_slacks_limits_is_refused",
+        "resources.test_slack::test_what_strangers_wrote_mentions_formats_and_links_nothing",
+        "resources.test_slack::test_the_token_is_in_no_text",
+    ],
+    "pull requests": [
+        "resources.test_github::test_texts_of_a_draft_mention_link_and_close_nothing",
+        "resources.test_github::test_nothing_is_merged_moved_or_removed",
+        "resources.test_github::test_a_link_is_neither_followed_nor_changed",
+        "resources.test_github::test_a_next_page_elsewhere_is_not_followed_with_our_token",
     ],
     "linear": [
         "test_threats::test_no_code_point_is_active_or_unseen_on_any_surface",
