@@ -1,6 +1,6 @@
 """Stage 5 · discovery, groups: what is left over by the known categories, and the groups it falls into.
 
-Put here: `left_overs`; the ways to find groups, one per sort of text, and the constants they were measured with.
+Put here: `left_overs`, `new_ground`; the ways to find groups, one per sort of text, and the constants of both.
 Not here: what becomes of a group (see `discovery_proposals.py`), the mathematics (see `discovery_vectors.py`).
 """
 
@@ -11,7 +11,36 @@ import numpy as np
 import numpy.typing as npt
 
 from signals_assets.core.discovery_labels import Category
-from signals_assets.core.discovery_vectors import Labels, Vectors, contested, dense_groups, merged, tight_groups
+from signals_assets.core.discovery_vectors import (
+    NEIGHBOURS,
+    Labels,
+    Vectors,
+    contested,
+    dense_groups,
+    interwoven,
+    merged,
+    nearest_rows,
+    tight_groups,
+)
+
+LONELY: Final = 0.45
+"""A row is new ground where so small a part of the usual share of its neighbours is settled: of a known category beyond
+doubt. A quarter of the classes unknown, area under the curve of this share and of the distance to the gate of the
+nearest category: banking intents 0.98 and 0.84, commands of a cloud by product 0.94 and 0.75, operations of another
+0.84 and 0.70, packages by section 0.86 and 0.67, lint rules by plugin 0.83 and 0.56."""
+
+SETTLED_SEEN: Final = 1000
+"""Settled rows, evenly spread, from whose neighbours the usual share is taken."""
+
+BLIND: Final = 0.5
+"""Gates that leave over less than this part of the new ground are blind, and groups are looked for on the ground. On
+banking intents they are not, and the ground would give 1.4 proposals per category instead of 1.3. Where they are,
+recall with a quarter unknown (three splits, without and with it): operations of a cloud 0.20 and 0.44, lint rules 0.33
+and 0.75."""
+
+WOVEN: Final = 0.05
+"""Groups on new ground are one when this share of the neighbours is in the other (see `interwoven`). Three splits of
+banking intents: 1.23 proposals per category and recall 0.84 at 0.03, 1.30 and 0.95 at 0.05."""
 
 JOIN: Final = 0.7
 """Least nearness of groups that are one, if neither has a known category nearer (see `merged`). Same measurement:
@@ -58,18 +87,64 @@ def left_overs(vectors: Vectors, known: Sequence[Category]) -> npt.NDArray[np.in
 def new_groups(
     vectors: Vectors, left: Labels, min_size: int, *, known: Sequence[Category], rows: Labels
 ) -> list[Labels]:
-    """Groups among the rows `left`, largest first, that hold their ground against the known categories.
+    """Groups that hold their ground against the known categories, largest first.
 
-    HDBSCAN's leaves, then tight groups of the rest: the second look finds a new category that is the only one, where
-    HDBSCAN needs something beside it. Near pieces are joined; what belongs to them is decided in a contest for the
-    rows `rows`, which also takes back what the gates had claimed. In the end what was dense goes to the nearest.
+    Among the rows `left` of the gates or, where those are blind (`BLIND`), on the new ground: see `new_ground`.
     """
-    labels = dense_groups(vectors[left], min_size)
-    rest = np.flatnonzero(labels == -1)
-    again = tight_groups(vectors[left[rest]], min_size, TIGHT)
-    labels[rest[again >= 0]] = again[again >= 0] + labels.max(initial=-1) + 1
-    pieces = [left[np.flatnonzero(labels == label)] for label in range(int(labels.max(initial=-1)) + 1)]
+    ground = new_ground(vectors, left, min(NEIGHBOURS, min_size), known=known, rows=rows)
     others = np.stack([category.centre for category in known]) if known else vectors[:0]
+    if len(np.intersect1d(left, ground)) < BLIND * len(ground):
+        return _on_ground(vectors, ground, min_size, others)
+    return _of_left_overs(vectors, left, min_size, others, rows)
+
+
+def new_ground(vectors: Vectors, left: Labels, count: int, *, known: Sequence[Category], rows: Labels) -> Labels:
+    """Rows of `rows` of whose `count` nearest neighbours few are settled, ascending; `left` where nothing is settled.
+
+    Settled is what is not in `rows`: of a known category beyond doubt. What the gates leave over (see `left_overs`) is
+    looked at only where it is in `left`: the caller may keep some back.
+    """
+    settled = np.setdiff1d(np.arange(len(vectors)), np.union1d(rows, left))
+    if not known or not len(settled):
+        return left
+    kept_back = np.setdiff1d(rows[left_overs(vectors[rows], known)], left)
+    asked = np.setdiff1d(np.union1d(rows, left), kept_back)
+    is_settled = np.zeros(len(vectors))
+    is_settled[settled] = 1
+    seen = settled[:: -(-len(settled) // SETTLED_SEEN)]
+    usual = is_settled[nearest_rows(vectors, seen, count)].mean()
+    ground: Labels = asked[is_settled[nearest_rows(vectors, asked, count)].mean(axis=1) <= LONELY * usual]
+    return ground
+
+
+def _pieces(vectors: Vectors, rows: Labels, min_size: int) -> list[Labels]:
+    """HDBSCAN's leaves among the rows, then tight groups of the rest.
+
+    The second look finds a new category that is the only one, where HDBSCAN needs something beside it.
+    """
+    labels = dense_groups(vectors[rows], min_size)
+    rest = np.flatnonzero(labels == -1)
+    again = tight_groups(vectors[rows[rest]], min_size, TIGHT)
+    labels[rest[again >= 0]] = again[again >= 0] + labels.max(initial=-1) + 1
+    return [rows[np.flatnonzero(labels == label)] for label in range(int(labels.max(initial=-1)) + 1)]
+
+
+def _on_ground(vectors: Vectors, ground: Labels, min_size: int, others: Vectors) -> list[Labels]:
+    """Pieces of new ground; near and interwoven ones are joined. In the end what was dense goes to the nearest."""
+    groups = merged(_pieces(vectors, ground, min_size), vectors, JOIN, others)
+    if not groups:
+        return []
+    groups = interwoven(groups, nearest_rows(vectors, ground, NEIGHBOURS), ground, WOVEN)
+    return contested(groups, vectors, np.unique(np.concatenate(groups)), others, None, min_size, 1)
+
+
+def _of_left_overs(vectors: Vectors, left: Labels, min_size: int, others: Vectors, rows: Labels) -> list[Labels]:
+    """Pieces of what the gates left over; near ones are joined.
+
+    What belongs to them is decided in a contest for the rows `rows`, which also takes back what the gates had claimed.
+    In the end what was dense goes to the nearest.
+    """
+    pieces = _pieces(vectors, left, min_size)
     groups = merged(pieces, vectors, JOIN, others)
     for _ in range(2):
         groups = contested(groups, vectors, rows, others, CONTEST_QUANTILE, round(SURVIVES * min_size), ROUNDS)
