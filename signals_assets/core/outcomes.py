@@ -29,7 +29,7 @@ from signals_assets.core.barrier.thresholds import (
 )
 from signals_assets.core.causes import DataRow
 from signals_assets.core.discovery_labels import OTHER
-from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, keys_named, ledger_tickets
+from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import Audience, TicketSettings
 from signals_assets.tables import FixOutcome, Kind, LoopMetric, TicketRow, Verdict
@@ -406,13 +406,15 @@ def _newest(pull_requests: Iterable[DataRow]) -> dict[str, DataRow]:
 
 
 def _reverted(fix: DataRow, others: Iterable[DataRow]) -> bool:
-    """Whether a merged pull request that says it reverts something names the fix: its id, its title or its tickets."""
-    names = {fix["pull_request_id"], fix["title"], *keys_named(fix)}
+    """Whether a merged pull request takes the fix back: its record says so, or its title does (`Revert "..."`)."""
+    quoted = f'"{fix["title"]}"'
     return any(
         other["merged_at"]
         and other["merged_at"] >= fix["merged_at"]
-        and _REVERT.match(other["title"] or "")
-        and any(name in f"{other['title']} {other['body'] or ''}" for name in names)
+        and (
+            other.get("reverts") == fix["pull_request_id"]
+            or (_REVERT.match(other["title"] or "") and quoted in other["title"])
+        )
         for other in others
         if other["pull_request_id"] != fix["pull_request_id"]
     )

@@ -195,6 +195,8 @@ def change(number="1", merged=11, title="Keep files in view", body=None, files=(
 def test_a_fix_is_reverted_when_a_merged_revert_names_it():
     reverted = [change(), change("2", 14, 'Revert "Keep files in view"', files=["b.py"])]
     assert metrics([ticket()], pull_requests=reverted)["share_of_fixes_reverted"].value == 1.0
+    told = [change(), {**change("2", 14, "Back to the former window"), "reverts": "1"}]
+    assert metrics([ticket()], pull_requests=told)["share_of_fixes_reverted"].value == 1.0
     other = [change(), change("2", 14, 'Revert "Another title"')]
     assert metrics([ticket()], pull_requests=other)["share_of_fixes_reverted"].value == 0.0
     assert metrics([ticket()])["share_of_fixes_reverted"].value is None
