@@ -24,6 +24,7 @@ from signals_assets_tests.core.report_example import (
     example,
     fix,
     indicator,
+    intent,
     level,
     proposal,
     rate,
@@ -511,3 +512,20 @@ def test_errors_stand_under_the_friction_they_coincide_with() -> None:
     one = build(DAY, found, names=NAMES, audience="company", coverage={}, errors={hit["template_id"]: days})
     assert one.html.count('class="day"') == 27
     assert "Below: share of each day's sessions with" in text_of(one.html)
+
+
+def test_a_question_without_an_answer_is_asked_in_words():
+    figures = ("rate_with", "rate_without", "difference", "low", "high", "q", "lead_steps", "lead_minutes")
+    asked = {**indicator("correction>=1", "outcome=abandoned", 0.2, 0.1), **dict.fromkeys(figures)}
+    words = told(tables={"leading_indicators": [asked]})
+    assert "1 question with not enough data for an answer" in words
+    assert "After correction: the session ends abandoned?" in words
+
+
+def test_the_intent_that_costs_most_comes_first_and_a_shown_change_is_said():
+    common = {**intent("new_feature", 0.6, 0.1), "cost": 0.06, "friction_change": 0.1, "verdict": "inconclusive"}
+    dear = {**intent("bug_fix", 0.2, 0.8), "cost": 0.16, "friction_change": 0.1, "verdict": "regressed"}
+    words = told(tables={"intent_trends": [common, dear]})
+    table = words[words.index("What costs most comes first") :]
+    assert table.index("Bug fix") < table.index("New feature")
+    assert words.count("worse (+10 points)") == 1

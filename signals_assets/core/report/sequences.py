@@ -80,8 +80,10 @@ def early_signs(at: Day) -> Section:
     section = ("precedes", "Early signs")
     answered = [row for row in at.rows("leading_indicators") if row["difference"] is not None]
     rows = sorted(answered, key=lambda row: (-row["difference"], row["indicator"], row["outcome"]))
+    open_ = [row for row in at.rows("leading_indicators") if row["difference"] is None]
+    unanswered = _unanswered(at, open_)
     if not rows:
-        return Section(*section, too_few(at, "leading indicator"))
+        return Section(*section, too_few(at, "leading indicator"), unanswered)
     telling = [row for row in rows if row["low"] > 0 and (row["q"] is None or row["q"] <= FALSE_DISCOVERY)]
     body = _precedes_table(at, telling) if telling else ""
     rest = [row for row in rows if row not in telling]
@@ -93,7 +95,20 @@ def early_signs(at: Day) -> Section:
         for row in telling[:3]
     ]  # fmt: skip
     lead = "What came before sessions went wrong, against sessions of the same length in which it did not happen."
-    return Section(*section, lead, _curves(at, rows) + body + method_link("method-early"), lines)
+    return Section(*section, lead, _curves(at, rows) + body + unanswered + method_link("method-early"), lines)
+
+
+def _unanswered(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Questions that this volume cannot answer, each in words."""
+    if not rows:
+        return ""
+    asked = [
+        f"<li>After {esc(_condition(at, row['indicator']))}: {esc(_condition(at, row['outcome']))}?</li>"
+        for row in sorted(rows, key=lambda row: (row["indicator"], row["outcome"]))
+    ]
+    return folded(
+        f"{number_of(len(rows), 'question')} with not enough data for an answer", f"<ul>{''.join(asked)}</ul>"
+    )
 
 
 _TIMES: Final = re.compile(r"(?P<what>.+)>=(?P<times>[0-9]+)")
