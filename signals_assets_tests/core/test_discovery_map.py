@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from signals_assets.core.discovery import cluster_map, window_of
-from signals_assets.core.discovery_map import LEAST_ITEMS
+from signals_assets.core.discovery_map import LEAST_ITEMS, pattern_resolution
 from signals_assets.core.identity import content_id
 from signals_assets_tests.core.discovery_factories import MONDAY, dumped, group, window
 
@@ -182,3 +182,8 @@ def test_each_kind_has_a_map_of_its_own(monday) -> None:
     kinds = {row.cluster_id: row.kind for row in result.clusters}
     assert all(kinds[row.pattern_id] == row.kind for row in result.members)
     assert set(kinds.values()) == {"friction", "summary"}
+
+
+def test_the_more_texts_the_finer_the_patterns_between_the_themes_and_a_fixed_end() -> None:
+    counts = (50, 200, 300, 3000, 5000, 10_000, 200_000)
+    assert [pattern_resolution(count) for count in counts] == [1, 2, 3, 3, 5, 10, 10]
