@@ -699,6 +699,7 @@ class UserDay(Row):
         "agent_model",
         "prompt_version",
         "intent",
+        "language",
         "source",
         "kind",
         "type",
@@ -713,6 +714,7 @@ class UserDay(Row):
     agent_model: str | None = Field(None, description="Model that ran.")
     prompt_version: str | None = Field(None, description="Prompt version that ran.")
     intent: str = Field("unknown", description="Primary intent of the sessions.")
+    language: str | None = Field(None, description="Programming language of the analysed ones, or `several`.")
     source: Source = Field(description="Detector: all sessions. Analyst: analysed ones, weighted.")
     kind: Literal["session", "friction", "delight", "outcome", "unmet_need"] = Field(description="What is counted.")
     type: str = Field(description="Taxonomy type, outcome value, or `all` for kind session.")
@@ -734,7 +736,9 @@ class FrictionRate(Row):
 
     kind: Kind = Field(description="friction or delight.")
     type: str = Field(description="Taxonomy type.")
-    slice_kind: str = Field(description="all, agent_version, intent, agent_model or prompt_version.")
+    slice_kind: str = Field(
+        description="all, agent, agent_version, agent_model, prompt_version, intent, language; organization for self."
+    )
     slice: str = Field(description="Value of the slice; opaque where not on an allow list.")
     source: Source = Field(description="Which source the rate is from; never added.")
     window_days: int = Field(description="Trailing days counted: 1 or 7.")

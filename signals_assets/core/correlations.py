@@ -58,7 +58,11 @@ Label = Callable[[str, str], str]
 """(what it is, the word as it came) -> what may be published in its place."""
 RATE_WINDOWS: Final[tuple[int, ...]] = (1, 7)
 TREND_DAYS: Final = 7
-SLICES: Final[tuple[str, ...]] = ("all", "agent_version", "intent", "agent_model", "prompt_version")
+SLICES: Final[tuple[str, ...]] = (
+    "all", "agent_version", "intent", "agent_model", "prompt_version", "agent", "language", "organization",
+)  # fmt: skip
+OURS: Final = frozenset({"all", "intent", "language"})
+"""Slices whose values come from closed or accepted lists: shown as they are."""
 _NUMBERED: Final = re.compile(r"v?\d{1,6}(?:\.\d{1,6}){0,3}")
 
 
@@ -95,13 +99,27 @@ def friction_rates(
     coverage = Coverage()
     for days in RATE_WINDOWS:
         window = view.window(day, days)
-        for slice_kind in SLICES:
+        for slice_kind in _told_apart(window, audience):
             for source in ("detector", "analyst"):
                 of_source = [item for item in types if item.source == source]
                 part, covered = _rates(day, window, days, slice_kind, source, of_source, audience, label)
                 rows += part
                 coverage += covered
     return rows, coverage
+
+
+def _told_apart(window: Counts, audience: Audience) -> list[str]:
+    """The slices that say more than the total: agents where there are several, organisations for oneself only.
+
+    One organisation's users stand in every other slice, too: the differences would tell of a few of them.
+    """
+
+    def tells(slice_kind: str) -> bool:
+        if slice_kind == "agent":
+            return len(np.unique(window["agent"])) > 1
+        return slice_kind != "organization" or audience == "self"
+
+    return [slice_kind for slice_kind in SLICES if tells(slice_kind)]
 
 
 def restated_rates(
@@ -173,7 +191,7 @@ def _rates(
     audience: Audience,
     label: Label,
 ) -> tuple[list[FrictionRate], Coverage]:
-    by = ["user", "organization", *([] if slice_kind == "all" else [slice_kind])]
+    by = list(dict.fromkeys(["user", "organization", *([] if slice_kind == "all" else [slice_kind])]))
     cells = window.cells(source, [(item.kind, item.type) for item in types], by)
     everyone = cells if source == "detector" else window.cells("detector", [], by)
     version = int(window["taxonomy_version"].max()) if len(window) else 0
@@ -198,7 +216,7 @@ def _rates(
                     kind=item.kind,
                     type=item.type,
                     slice_kind=slice_kind,
-                    slice=label(slice_kind, slice_name) if slice_kind not in ("all", "intent") else slice_name,
+                    slice=slice_name if slice_kind in OURS else label(slice_kind, slice_name),
                     source=source,
                     window_days=days,
                     rate=rate,

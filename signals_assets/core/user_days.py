@@ -31,6 +31,8 @@ ANY: Final = "all"
 """Type of the rows that count sessions with any event of a kind, and of the exposure rows."""
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
+SEVERAL: Final = "several"
+"""Language of a session that uses more than one: each session belongs to one slice."""
 _EPOCH: Final = date(1970, 1, 1)
 _EPOCH_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEVERITY: Final = {"low": 1, "medium": 2, "high": 3}
@@ -116,9 +118,12 @@ class _Session:
     weight: float = 0.0
     """Inclusion weight; 0 for a session without an answer of the analyst."""
     intent: str = UNKNOWN
+    languages: set[str] = field(default_factory=set)
+    """Programming languages that its facets name."""
 
     def cell(self) -> tuple[Any, ...]:
-        return (self.about_day, self.user, self.organization, *self.agent, self.intent)
+        language = SEVERAL if len(self.languages) > 1 else next(iter(self.languages), None)
+        return (self.about_day, self.user, self.organization, *self.agent, self.intent, language)
 
 
 @dataclass(slots=True)
@@ -194,7 +199,7 @@ def _order(key: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def _row(day: date, key: tuple[Any, ...], total: _Total, taxonomy_version: int) -> UserDay:
-    about_day, user, organization, name, version, model, prompt, intent, source, kind, type_ = key
+    about_day, user, organization, name, version, model, prompt, intent, language, source, kind, type_ = key
     return UserDay(
         day=day,
         about_day=about_day,
@@ -206,6 +211,7 @@ def _row(day: date, key: tuple[Any, ...], total: _Total, taxonomy_version: int) 
         agent_model=model,
         prompt_version=prompt,
         intent=intent,
+        language=language,
         source=source,
         kind=kind,
         type=type_,
@@ -246,7 +252,7 @@ def _add_facets(
     publishable: frozenset[str],
     labels: Mapping[str, tuple[str, str]],
 ) -> list[tuple[str, Source, str, str]]:
-    """Give sessions their intent; return the outcome counts."""
+    """Give sessions their intent and languages; return the outcome counts."""
     outcomes: list[tuple[str, Source, str, str]] = []
     names = ("session_id", "day", "known_on", "facet", "value")
     for session_id, about_day, known_on, facet, value in records(facets, names):
@@ -258,6 +264,8 @@ def _add_facets(
         elif facet == "primary_intent":
             intent = labels.get(intent_id(session_id), ("", ""))[1] or value  # an empty label: an acceptance was undone
             session.intent = intent if intent in publishable else OTHER
+        elif facet == "programming_languages":
+            session.languages.add(value)
     return outcomes
 
 
@@ -340,6 +348,7 @@ _CODED: Final[Mapping[str, str]] = {
     "agent_model": "agent_model",
     "prompt_version": "prompt_version",
     "intent": "intent",
+    "language": "language",
     "source": "source",
     "kind": "kind",
     "type": "type",

@@ -96,6 +96,22 @@ def test_slices_are_rates_of_their_own_sessions_and_unknown_ones_are_no_slice():
     assert not [r for r in found if r.slice_kind == "intent"]
 
 
+def test_agents_languages_and_organisations_are_slices_where_they_may_be_shown():
+    rows = [part for user in range(6) for part in cell(user, 0, 10, 1, language="python")]
+    rows += [part for user in range(6, 12) for part in cell(user, 0, 10, 5, language="rust", agent_name="other")]
+
+    def slices(rows, audience):
+        return {(r.slice_kind, r.slice): r.rate for r in rates(rows, audience=audience)[0] if r.window_days == 7}
+
+    found = slices(rows, "team")
+    assert found["language", "rust"] == pytest.approx(0.5, abs=0.03)  # on the grid of a team
+    assert found["agent", PLAIN("agent", "other")] == pytest.approx(0.5, abs=0.03)
+    assert ("language", "rust") in slices(rows, "company")
+    shown = {audience: {kind for kind, _ in slices(rows, audience)} for audience in ("self", "team", "company")}
+    assert [audience for audience, kinds in shown.items() if "organization" in kinds] == ["self"]
+    assert "agent" not in {kind for kind, _ in slices(rows[:12], "team")}  # one agent is the total again
+
+
 def test_small_groups_and_small_numerators_are_withheld_and_counted():
     many = [part for user in range(9) for part in cell(user, 0, 10, 3 if user < 4 else 0)]
     found, coverage = rates(many, audience="company")

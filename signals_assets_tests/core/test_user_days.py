@@ -163,6 +163,20 @@ def test_intents_are_published_ones_other_or_unknown():
     assert intents == {"u1": "bug fix", "u2": "other", "u3": "unknown"}
 
 
+def test_a_session_is_of_its_one_language_of_several_or_of_none():
+    rows = counted(
+        metrics=[session("a"), session("b"), session("c")],
+        analyses=[analysis("a"), analysis("b"), analysis("c")],
+        facets=[
+            facet("a", "programming_languages", "python"),
+            facet("b", "programming_languages", "python"),
+            facet("b", "programming_languages", "rust"),
+        ],
+    )
+    exposure = {row.language: row.sessions for row in rows if row.kind == "session" and row.source == "detector"}
+    assert exposure == {"python": 1, "several": 1, None: 1}
+
+
 def test_outcomes_and_unmet_needs_are_counted_for_analysed_sessions():
     needs = [{"session_id": "a", "number": number, "known_on": DAY} for number in (0, 1)]
     rows = counted(
