@@ -6,8 +6,10 @@ Not here: the cause's own fingerprint and the brakes (see `core/tickets.py`), th
 Two steps. `weigh` compares texts and returns numbers, types and references only: nobody's words, so that its result
 may be stored. `settle` decides from those numbers alone: a decision is replayed from what was stored.
 
-Never two causes on one ticket: what is compared must name the same place in the product and no other, its symptom must
-be nearest to the cause's own type by a margin, or where the cause has a published error, it must speak of that one.
+Never two causes on one ticket: what is compared must name the same place in the product and no other, and must more
+likely than not be about the cause's own type among all types, or where the cause has a published error, about that
+one. Most sentences say no friction at all ("see the thread", "bump a version"): they are told by `NOTHING` and do not
+count, and the title counts more than what follows it.
 Meaning is the cosine of sentence vectors, which the caller makes (`sentences` lists what to embed); without an
 embedder it is the cosine of counts of character trigrams, which forgives typing errors and inflection, not synonyms.
 Slices (language, version, intent) are left out on purpose: one cause is met in many.
@@ -19,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import sqrt
+from math import exp, log, sqrt
 from typing import Any, Final, Literal, Protocol
 
 from signals_assets.core.components import component_of
@@ -104,23 +106,27 @@ class Evidence:
     place: Literal["same", "other", "none"]
     """Whether it names the cause's component and no other; "same" too where neither has one."""
     type: str
-    """The friction type that its symptom is nearest to."""
-    score: float
-    """Likeness to the cause's own type."""
-    margin: float
-    """How much nearer that is than the nearest other type."""
+    """The friction type that it is most likely about; empty where it says nothing."""
+    alike: float
+    """How likely it is about the cause's own type, 0 to 1."""
     symptom: float | None
-    """Likeness to the cause's published errors; None where it has none."""
+    """How likely it is about the cause's published errors, 0 to 1; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """From where on two texts mean the same, for one measure of likeness."""
+    """What one measure of likeness weighs, fitted, and from where on two texts are about the same."""
 
     measure: str
-    score: float
-    margin: float
-    symptom: float
+    sharpness: float
+    """What likeness is multiplied with before shares are taken (softmax)."""
+    title: float
+    """How many other sentences the title counts for."""
+    symptom: tuple[float, float, float, float]
+    """Logistic: intercept, likeness to the error, to other types of friction, to what says nothing."""
+    same: float
+    near: float = 0.2
+    """From here on it is worth a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +140,15 @@ class Duplicate:
 
 Likeness = Callable[[str, str], float]
 
-TRIGRAMS: Final = Bounds("cosine of character trigrams", score=0.5, margin=0.05, symptom=0.36)
-VECTORS: Final = Bounds("cosine of sentence vectors", score=0.25, margin=0.015, symptom=0.36)
-"""Measured by `signals benchmark loop` on seeds from 100; it prints others. Where a cause has a published error, that
-decides; else the nearest type."""
+TRIGRAMS: Final = Bounds("cosine of character trigrams", 16.0, 1.5, (-2.8, 29.2, -12.0, -8.2), same=0.9)
+VECTORS: Final = Bounds("cosine of sentence vectors", 20.0, 2.0, (-4.3, 27.6, -5.8, -9.2), same=0.65)
+"""Fitted on the words of tuning of `simulation/duplicates.py`, seeds 100 to 104, texts of the same place: sharpness
+and title by the likelihood over a grid (it is flat from 20 to 30 and 1.5 to 2), the logistic with a weak ridge (C=100).
+`same` is where about 99 in 100 merges were right with fresh words, seeds 100 to 104: with words of the fit more are,
+but what people write is in other words. Trigrams know no synonyms: they find a third of what is in fresh words.
+"""
+NEAREST: Final = 3
+"""Sentences of a description that one is compared with: a single one may be near by its words only."""
 
 SAYINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "error_event": (
@@ -203,6 +214,39 @@ SAYINGS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """How people put each built-in type; with name and definition of the taxonomy, what a symptom is compared with."""
 
+NOTHING: Final = (
+    "Please have a look at it.",
+    "Steps to reproduce are not known.",
+    "It was noticed in another environment too.",
+    "Nobody knows since when.",
+    "It happens at some times of the day.",
+    "Customers told us about it.",
+    "The priority is low or not decided.",
+    "See the discussion elsewhere.",
+    "Waiting for triage.",
+    "Refactor and clean up the code.",
+    "Split a module into smaller parts.",
+    "Rename variables and functions.",
+    "Improve types and interfaces in the code.",
+    "Write unit tests and checks.",
+    "Upgrade a dependency.",
+    "Bump the version of a library.",
+    "Build, release and deploy.",
+    "Move the configuration.",
+    "Move data to another store.",
+    "Add a new feature or option.",
+    "Give admins a new setting.",
+    "Support another format, region or platform.",
+    "Show long results on several pages.",
+    "Change how the user interface looks.",
+    "Make it faster.",
+    "Reduce latency, memory and cost.",
+    "Add tests, logs and metrics.",
+    "Collect more logs and traces.",
+    "Plan the next quarter.",
+)
+"""What tickets and pull requests say that is about no friction: talk around a report, and other work (the usual kinds
+of commits)."""
 
 _SAYS_NOTHING: Final = re.compile(r"No .{0,80}\bstands? out\b")
 """What our own tickets say where there is no error: near to errors by its words only."""
@@ -228,19 +272,21 @@ def weigh(
     types: Mapping[str, Sequence[str]],
     components: Mapping[str, Sequence[str]],
     alike: Likeness,
+    bounds: Bounds,
 ) -> list[Evidence]:
     """How each open ticket and each change in flight compares with the cause, tickets first, by reference.
 
     types: every friction type with what it says of itself (see `described`).  components: the settings' map.
-    alike: likeness of two sentences, see `by_vectors` and `by_trigrams`.
+    alike: likeness of two sentences, see `by_vectors` and `by_trigrams`.  bounds: those of that likeness.
     """
+    meaning = _Meaning(concern, types, alike, bounds)
     evidence = []
     for ticket in sorted(tickets, key=lambda one: one.reference):
         text = f"{ticket.title}\n{ticket.body}"
         named = ticket.key in concern.keys if ticket.key else False
         evidence.append(
             _compared(concern, "ticket", ticket.reference, ticket.key is not None, text,
-                      sentences(ticket.title, ticket.body, components), named, place_of(text, components), types, alike)
+                      sentences(ticket.title, ticket.body, components), named, place_of(text, components), meaning)
         )  # fmt: skip
     for change in sorted(changes, key=lambda one: one.id):
         text = f"{change.title}\n{change.body}\n{change.branch}"
@@ -248,7 +294,7 @@ def weigh(
         evidence.append(
             _compared(concern, "change", change.id, named, text,
                       sentences(change.title, change.body, components), named,
-                      place_of(text, components, change.files), types, alike)
+                      place_of(text, components, change.files), meaning)
         )  # fmt: skip
     return evidence
 
@@ -262,15 +308,9 @@ def _compared(
     said: Sequence[str],
     names_key: bool,
     places: frozenset[str],
-    types: Mapping[str, Sequence[str]],
-    alike: Likeness,
+    meaning: "_Meaning",
 ) -> Evidence:
-    def likest(descriptions: Sequence[str]) -> float:
-        return max((alike(one, other) for one in said for other in descriptions), default=0.0)
-
-    scores = {slug: likest(descriptions) for slug, descriptions in types.items()}
-    own = scores.get(concern.type, 0.0)
-    other = max((score for slug, score in scores.items() if slug != concern.type), default=0.0)
+    shares = meaning.types(said)
     wanted = frozenset({concern.component} - {UNKNOWN})
     return Evidence(
         what=what,
@@ -279,11 +319,58 @@ def _compared(
         digest=hashlib.sha256(text.encode()).hexdigest()[:16],
         names_key=names_key,
         place="same" if places == wanted else ("none" if not places else "other"),
-        type=max(sorted(scores), key=lambda slug: scores[slug]) if scores else "",
-        score=round(own, 4),
-        margin=round(own - other, 4),
-        symptom=round(likest(concern.symptoms), 4) if concern.symptoms else None,
+        type=max(sorted(shares), key=lambda slug: shares[slug]) if shares else "",
+        alike=round(shares.get(concern.type, 0.0), 4),
+        symptom=round(meaning.symptom(said), 4) if concern.symptoms else None,
     )
+
+
+class _Meaning:
+    """What sentences say, for one cause and one measure of likeness."""
+
+    def __init__(self, concern: Concern, types: Mapping[str, Sequence[str]], alike: Likeness, bounds: Bounds) -> None:
+        self._concern, self._types, self._alike, self._bounds = concern, types, alike, bounds
+
+    def _nearness(self, sentence: str, descriptions: Sequence[str]) -> float:
+        """Mean likeness to the nearest few of the descriptions."""
+        nearest = sorted((self._alike(sentence, other) for other in descriptions), reverse=True)[:NEAREST]
+        return sum(nearest) / len(nearest) if nearest else 0.0
+
+    def types(self, said: Sequence[str]) -> dict[str, float]:
+        """How likely a text is about each type; the rest to 1 is how likely it is about none.
+
+        Every sentence divides itself among the types and nothing (softmax). A sentence speaks for types as far as it
+        does not say nothing; evidence of sentences is multiplied. A text says nothing where each sentence does.
+        """
+        if not said or not self._types:
+            return {}
+        logs, nothing = dict.fromkeys(self._types, 0.0), 1.0
+        for number, sentence in enumerate(said):
+            raised = {
+                slug: exp(self._bounds.sharpness * self._nearness(sentence, descriptions))
+                for slug, descriptions in (*self._types.items(), ("", NOTHING))
+            }
+            silent = raised.pop("")
+            whole = sum(raised.values())
+            nothing *= silent / (silent + whole)
+            weight = (self._bounds.title if number == 0 else 1.0) * whole / (silent + whole)
+            for slug, value in raised.items():
+                logs[slug] += weight * log(value / whole)
+        top = max(logs.values())
+        shares = {slug: exp(value - top) for slug, value in logs.items()}
+        return {slug: (1 - nothing) * share / sum(shares.values()) for slug, share in shares.items()}
+
+    def symptom(self, said: Sequence[str]) -> float:
+        """How likely the sentence nearest to one of the cause's errors is about it, not another type or nothing."""
+        own = {one: max(self._alike(one, error) for error in self._concern.symptoms) for one in said}
+        if not own:
+            return 0.0
+        nearest = max(own, key=lambda one: own[one])
+        others = (given for slug, given in self._types.items() if slug != self._concern.type)
+        other = max((self._nearness(nearest, descriptions) for descriptions in others), default=0.0)
+        intercept, *slopes = self._bounds.symptom
+        felt = (own[nearest], other, self._nearness(nearest, NOTHING))
+        return 1 / (1 + exp(-intercept - sum(slope * value for slope, value in zip(slopes, felt, strict=True))))
 
 
 def same(evidence: Evidence, bounds: Bounds) -> bool:
@@ -292,14 +379,16 @@ def same(evidence: Evidence, bounds: Bounds) -> bool:
         return True
     if evidence.place != "same":
         return False
-    if evidence.symptom is not None:
-        return evidence.symptom >= bounds.symptom
-    return evidence.score >= bounds.score and evidence.margin >= bounds.margin
+    return _likely(evidence) >= bounds.same
 
 
 def near(evidence: Evidence, bounds: Bounds) -> bool:
-    """Whether it is worth a link: of the same place and type, though not surely of the same cause."""
-    return evidence.place == "same" and evidence.score >= bounds.score and evidence.margin >= 0
+    """Whether it is worth a link: of the same place, perhaps of the same cause."""
+    return evidence.place == "same" and max(evidence.alike, _likely(evidence)) >= bounds.near
+
+
+def _likely(evidence: Evidence) -> float:
+    return evidence.alike if evidence.symptom is None else evidence.symptom
 
 
 def settle(fingerprint: Decision, evidence: Sequence[Evidence], bounds: Bounds) -> Duplicate:
@@ -321,12 +410,12 @@ def settle(fingerprint: Decision, evidence: Sequence[Evidence], bounds: Bounds) 
         whose = "of ours" if one.ours else "by a person"
         return Duplicate("comment", f"an open ticket {whose} is about this cause", one.reference)
     for one in sorted((one for one in evidence if near(one, bounds)), key=_order):
-        return Duplicate("link", "of the same place and type, perhaps another cause", one.reference)
+        return Duplicate("link", "of the same place, perhaps of another cause", one.reference)
     return Duplicate("file", fingerprint.reason)
 
 
 def _order(evidence: Evidence) -> tuple[bool, float, str]:
-    return not evidence.names_key, -evidence.score, evidence.reference
+    return not evidence.names_key, -_likely(evidence), evidence.reference
 
 
 def described(types: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from signals_assets.core.deduplication import (
+    NOTHING,
     TRIGRAMS,
     VECTORS,
     Bounds,
@@ -42,10 +43,10 @@ def weighed(
     tickets = [ticket for ticket in tracker.open_tickets() if not ticket.ours]
     changes = code_host.pull_requests_in_flight()
     if embedder.dimensions == 0 or not (tickets or changes):
-        found = weigh(concern, tickets, changes, types=types, components=components, alike=by_trigrams)
+        found = weigh(concern, tickets, changes, types=types, components=components, alike=by_trigrams, bounds=TRIGRAMS)
         return found, TRIGRAMS
     said = [sentences(ticket.title, ticket.body, components) for ticket in tickets]
     said += [sentences(change.title, change.body, components) for change in changes]
-    texts = sorted({*concern.symptoms, *chain.from_iterable(types.values()), *chain.from_iterable(said)})
+    texts = sorted({*concern.symptoms, *NOTHING, *chain.from_iterable(types.values()), *chain.from_iterable(said)})
     alike = by_vectors(dict(zip(texts, embedder.embed(texts), strict=True)))
-    return weigh(concern, tickets, changes, types=types, components=components, alike=alike), VECTORS
+    return weigh(concern, tickets, changes, types=types, components=components, alike=alike, bounds=VECTORS), VECTORS

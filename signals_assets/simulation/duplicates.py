@@ -7,7 +7,8 @@ The words are written here for this purpose and are none of the matcher's: how d
 requests, in several registers, with typing errors, noise, stack traces, and places named by tool, path, service or in
 passing. Kinds of pairs that are the same: `own` (our ticket under an earlier name of the type and in other slices),
 `person` (a ticket a person wrote), `change` (a pull request). Kinds that are not: `other_type` (same component),
-`other_place` (same type), `other_defect` (same component and type, another error), `other_change`, `unrelated`.
+`other_place` (same type), `other_defect` (same component and type, another error), `other_change`, `other_work` and
+`other_wish` (a pull request and a ticket about the place and no friction), `unrelated`.
 """
 
 import random
@@ -158,7 +159,7 @@ _FRESH_SYMPTOMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = 
          "what comes out of {place} is not what we ordered"),
         ("validate what {place} delivers against the order",)),
 }  # fmt: skip
-"""Written after the bounds were set, and never used to set them: what people write, how a change is titled."""
+"""Written after the first bounds were set, and never used to set any: what people write, how a change is titled."""
 
 _FRESH_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {
     "query-gateway": (
@@ -266,6 +267,21 @@ _THIRD_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]]
 
 Words = Literal["tuning", "fresh", "third"]
 
+_WORK: Final[Mapping[Words, tuple[str, ...]]] = {
+    "tuning": (
+        "Bump the SDK that {place} uses", "Add metrics to {place}", "Refactor {place} into smaller modules",
+        "{place}: move config to yaml", "New field for {place}: owner", "Rename variables in {place}",
+        "Unit tests for {place}", "{place} with paging", "Speed up {place}"),
+    "fresh": (
+        "Extract an interface from {place}", "{place} supports a second region", "Log more of {place}",
+        "type hints for {place}", "Let admins choose the colours of {place}"),
+    "third": (
+        "split {place} into two packages", "add a keyboard shortcut to {place}", "{place}: upgrade to Python 3.13",
+        "translate labels of {place} into French", "make {place} twice as fast", "tracing spans for {place}",
+        "Budget planning for {place}", "feature flag for {place} v2"),
+}  # fmt: skip
+"""What else is done and wished for in a place: about no friction at all."""
+
 _FAILS: Final = (
     "{place} breaks: {error}", "{error} ({place})", "{place} keeps failing, {error}", "errors from {place} - {error}",
     "{place} down for some tenants. {error}",
@@ -317,7 +333,7 @@ class Pair:
     @property
     def is_change(self) -> bool:
         """Whether the text is a pull request."""
-        return self.kind in ("change", "other_change")
+        return self.kind in ("change", "other_change", "other_work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +365,7 @@ class _Author:
         }[words]
         self._places = _THIRD_PLACES if words == "third" else _PLACES
         self._third = words == "third"
+        self._work = _WORK[words]
 
     def symptom(self, kind: str, *, change: bool = False) -> str:
         """A type's phrase with `{place}` in it."""
@@ -361,6 +378,10 @@ class _Author:
     def place(self, component: str) -> str:
         """How a person names a component."""
         return self.rng.choice(self._places[component])
+
+    def work(self, component: str) -> str:
+        """Something else that is done in a component."""
+        return self.rng.choice(self._work).format(place=self.place(component))
 
     def called(self, kind: str) -> str:
         """The name that our own tickets once had for a type."""
@@ -401,6 +422,10 @@ def _pairs(author: _Author, cause: _Cause, name: str) -> Iterator[Pair]:
         other = _Cause(cause.type, cause.component, 1 - cause.defect)
         yield pair("other_defect", other, _person(author, other, f"{name}-defect"))
         yield pair("other_change", other, _change(author, other, f"{name}-change-defect"))
+    for kind in ("other_work", "other_wish"):
+        files = _files(rng, cause.component) if kind == "other_work" else ()
+        work = Text(f"{name}-{kind}", author.work(cause.component), rng.choice(_NOISE), files=files)
+        yield Pair(kind, cause.concern, work, same=False)
     yield Pair("unrelated", cause.concern, Text(f"{name}-far", rng.choice(_ELSEWHERE), rng.choice(_NOISE)), same=False)
 
 
@@ -441,11 +466,15 @@ def _change(author: _Author, cause: _Cause, name: str) -> Text:
         title = author.symptom(cause.type, change=True).format(place=author.place(cause.component))
     else:
         title = author.defect(cause.component, cause.defect, change=True)
-    pattern = next(part for part in COMPONENTS[cause.component] if part.endswith("*"))
-    files = (pattern.replace("*", f"{rng.choice(('core', 'limits', 'client'))}.py"),) if rng.random() < 0.8 else ()
+    files = _files(rng, cause.component)
     prefix = rng.choice(("fix: ", "", "feat: ", f"{cause.component}: "))
     why = _sentence(author, cause) if rng.random() < 0.6 else rng.choice(_NOISE)
     return Text(name, f"{prefix}{title}", why, f"fix/{rng.randrange(900)}", files)
+
+
+def _files(rng: random.Random, component: str) -> tuple[str, ...]:
+    pattern = next(part for part in COMPONENTS[component] if part.endswith("*"))
+    return (pattern.replace("*", f"{rng.choice(('core', 'limits', 'client'))}.py"),) if rng.random() < 0.8 else ()
 
 
 def _mistyped(rng: random.Random, text: str) -> str:

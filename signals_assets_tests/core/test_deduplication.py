@@ -25,7 +25,7 @@ MAP = {
 TYPES = {"error_event": ("The call fails with an error.",), "backtracking": ("The change is reverted by users.",)}
 POOL = "connection pool exhausted after <n> ms"
 FILE = Decision("file", "within all limits", "SIG-00000001", 1)
-SAME = Evidence("ticket", "T-1", False, "d", False, "same", "error_event", 0.6, 0.2, None)
+SAME = Evidence("ticket", "T-1", False, "d", False, "same", "error_event", 0.9, None)
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Change:
 
 
 def weighed(concern, *tickets, changes=()):
-    return weigh(concern, tickets, changes, types=TYPES, components=MAP, alike=by_trigrams)
+    return weigh(concern, tickets, changes, types=TYPES, components=MAP, alike=by_trigrams, bounds=TRIGRAMS)
 
 
 def test_a_persons_ticket_about_the_same_error_in_the_same_place_is_the_same_cause():
@@ -92,6 +92,50 @@ def test_a_change_that_names_the_causes_ticket_is_about_it_whatever_its_words():
     assert settle(FILE, [evidence], TRIGRAMS).action == "wait"
 
 
+def test_other_work_in_the_same_place_is_about_no_friction():
+    concern = Concern("backtracking", "exporter")
+    said = ("Bump the version of a library in the exporter", "The exporter: rename variables and functions")
+    found = weighed(concern, *(Ticket(title, reference=title) for title in said))
+    assert [one.place for one in found] == ["same", "same"]
+    assert all(one.alike < TRIGRAMS.near for one in found)
+    assert settle(FILE, found, TRIGRAMS).action == "file"
+
+
+def test_talk_around_a_report_does_not_count():
+    concern = Concern("backtracking", "exporter")
+    title = "The exporter: the change is reverted by users"
+    talk = "Nobody knows since when.\nSteps to reproduce are not known.\nWaiting for triage."
+    (alone,), (amid,) = (weighed(concern, Ticket(title, body)) for body in ("", talk))
+    assert same(alone, TRIGRAMS)
+    assert same(amid, TRIGRAMS)
+    assert amid.alike == pytest.approx(alone.alike, abs=0.05)
+
+
+def test_the_title_counts_more_than_what_follows_it():
+    concern = Concern("backtracking", "exporter")
+    undone, fails = "The change is reverted by users.", "The call fails with an error."
+    (evidence,) = weighed(concern, Ticket(f"{undone} (exporter)", fails))
+    assert evidence.type == "backtracking"
+    (evidence,) = weighed(concern, Ticket(f"{fails} (exporter)", undone))
+    assert evidence.type == "error_event"
+
+
+def test_a_text_without_sentences_and_a_taxonomy_without_types_say_nothing():
+    concern = Concern("backtracking", "exporter", (POOL,))
+    (evidence,) = weighed(concern, Ticket("exporter"))
+    assert (evidence.type, evidence.alike, evidence.symptom) == ("", 0.0, 0.0)
+    (evidence,) = weigh(
+        concern,
+        [Ticket("users of the exporter wait")],
+        (),
+        types={},
+        components=MAP,
+        alike=by_trigrams,
+        bounds=TRIGRAMS,
+    )
+    assert evidence.alike == 0.0
+
+
 def test_slices_do_not_matter():
     concern = Concern("error_event", "query-gateway", (POOL,))
     bodies = ("Only in version 2.3.", "Mostly Python sessions.")
@@ -113,7 +157,7 @@ def test_what_the_fingerprint_says_comes_before_any_meaning(fingerprint, action)
 
 
 def test_a_change_in_flight_comes_before_a_ticket_and_a_near_one_is_only_linked():
-    near = replace(SAME, reference="T-2", margin=0.0)
+    near = replace(SAME, reference="T-2", alike=VECTORS.near)
     assert settle(FILE, [SAME, replace(SAME, what="change", reference="#7")], VECTORS).reference == "#7"
     linked = settle(FILE, [near], VECTORS)
     assert (linked.action, linked.reference) == ("link", "T-2")

@@ -58,7 +58,7 @@ def test_without_an_embedder_trigrams_are_compared(tmp_path: Path) -> None:
     found, bounds = asked(tmp_path, NoEmbedder(), ticket("A-1"))
     assert bounds is TRIGRAMS
     assert found[0].symptom is not None
-    assert found[0].symptom > TRIGRAMS.symptom
+    assert found[0].symptom > TRIGRAMS.same
 
 
 def test_nothing_is_embedded_where_nothing_is_open(tmp_path: Path) -> None:
