@@ -40,7 +40,13 @@ class State:
         kinds = ["triage", "backlog", "unstarted", "started", "completed", "canceled", "duplicate"]
         self.states: dict[str, Row] = {}
         for position, kind in enumerate(kinds):
-            row = {"id": str(uuid.uuid4()), "name": kind, "type": kind, "position": float(position), "team": self.team}
+            row: Row = {
+                "id": str(uuid.uuid4()),
+                "name": kind,
+                "type": kind,
+                "position": float(position),
+                "team": self.team,
+            }
             self.states[row["id"]] = row
         self.users: dict[str, Row] = {}
         self.person = self._user("maria", app=False)
@@ -69,6 +75,7 @@ class State:
 
     def by_key(self, key: str) -> Row:
         """The issue that carries the attachment of a key."""
+        found: Row
         (found,) = {row["issue"]["id"]: row["issue"] for row in self.attachments.values()
                     if row["metadata"].get("key") == key}.values()  # fmt: skip
         return found
