@@ -18,7 +18,7 @@ from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
 from signals_assets.core.cohorts import level_inputs, newcomers
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.deduplication import Concern, described, settle
+from signals_assets.core.deduplication import UNKNOWN, Concern, Duplicate, described, keys_of, settle
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.diagnosis_sessions import session_facts
 from signals_assets.core.levels import friction_levels as levels_of
@@ -42,7 +42,7 @@ from signals_assets.partitions import FRICTION_TYPES, days_of, window
 from signals_assets.resources.code_host import CodeHost, Draft
 from signals_assets.resources.duplicates import weighed
 from signals_assets.resources.embedder import Embedder
-from signals_assets.resources.filing import Filed, act, audit_levels, file_ticket, reconcile
+from signals_assets.resources.filing import ACTION_KIND, Filed, act, audit_levels, file_ticket, reconcile
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.tracker import Tracker
 from signals_assets.resources.warehouse import Warehouse
@@ -259,8 +259,7 @@ def tickets(
     acting = _Acting(context, warehouse, ledger, settings)
     reconcile(ledger, tracker, settings=settings.tickets)
     filed = [
-        _elsewhere(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
-        or _file(acting, cause, diagnosis, ledger, tracker, settings)
+        _acted(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
         for cause, diagnosis in zip(acting.causes, acting.diagnoses(), strict=True)
     ]
     told = _tell_verdicts(acting, ledger, tracker, settings)
@@ -289,6 +288,26 @@ def tickets(
     )
 
 
+def _acted(
+    acting: _Acting,
+    cause: CauseFacts,
+    diagnosis: Diagnosis,
+    ledger: Ledger,
+    tracker: Tracker,
+    code_host: CodeHost,
+    embedder: Embedder,
+    settings: Settings,
+) -> Filed:
+    """A change in flight is waited for, a person's open ticket gets a comment; else the cause is filed."""
+    decided = _elsewhere(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
+    if decided is None or decided.action in ("file", "link"):
+        related = decided.reference if decided else ""
+        return _file(acting, cause, diagnosis, ledger, tracker, settings, related)
+    if decided.action == "comment" and not _commented(acting, cause, decided, ledger, tracker, settings):
+        return Filed("", "", created=False, reason="a comment is held back: dry run, kill switch or circuit breaker")
+    return Filed("", "", created=False, reason=decided.reason)
+
+
 def _elsewhere(
     acting: _Acting,
     cause: CauseFacts,
@@ -298,20 +317,24 @@ def _elsewhere(
     code_host: CodeHost,
     embedder: Embedder,
     settings: Settings,
-) -> Filed | None:
-    """What stands in for a new ticket: a change in flight is waited for, a person's open ticket gets a comment.
-
-    None where the cause is filed, or has a ticket of its own already. The numbers of the decision go to the ledger.
-    """
-    assert acting.level is not None
+) -> Duplicate | None:
+    """What others have of a cause, None where the ledger alone decides. The decision's numbers go to the ledger."""
+    entries = ledger.entries(TICKET_KINDS)
     fingerprint = may_file(
-        ledger.entries(TICKET_KINDS), type=cause.type, cause_id=cause.cause_id, component=diagnosis.component,
+        entries, type=cause.type, cause_id=cause.cause_id, component=diagnosis.component,
         day=acting.newest_day, settings=settings.tickets, cooldown_days=settings.thresholds.cooldown_days,
     )  # fmt: skip
     if not fingerprint.allowed:
         return None
-    concern = Concern(cause.type, cause.component, (diagnosis.error,) if diagnosis.error else ())
-    known = acting.wording.taxonomy.of_kind("friction")
+    taxonomy = acting.wording.taxonomy
+
+    def is_cause(friction_type: str, component: str) -> bool:
+        placed = component == diagnosis.component != UNKNOWN
+        return placed and taxonomy.current("friction", friction_type) == cause.type
+
+    errors = (diagnosis.error,) if diagnosis.error else ()
+    concern = Concern(cause.type, cause.component, errors, keys_of(entries, cause.cause_id, is_cause))
+    known = taxonomy.of_kind("friction")
     types = described({one.slug: (one.name, one.definition) for one in known if one.slug != "other"})
     found, bounds = weighed(concern, tracker, code_host, embedder, types=types, components=settings.components)
     decided = settle(fingerprint, found, bounds)
@@ -321,16 +344,29 @@ def _elsewhere(
             f"{cause.cause_id}:{acting.day}:{acting.newest_day}",
             {"decided": asdict(decided), "bounds": asdict(bounds), "evidence": [asdict(one) for one in found]},
         )
-    if decided.action == "comment":
-        said = recurrence_text(acting.level, acting.wording)
-        action_id = f"{cause.cause_id}:{decided.reference}:{acting.level['episode']}"
-        comment = TicketAction(decided.reference, "comment", action_id, acting.newest_day, said)
-        act(ledger, tracker, comment, settings=settings.tickets)
-    return None if decided.action in ("file", "link") else Filed("", "", created=False, reason=decided.reason)
+    return decided
+
+
+def _commented(
+    acting: _Acting, cause: CauseFacts, decided: Duplicate, ledger: Ledger, tracker: Tracker, settings: Settings
+) -> bool:
+    """Whether the open ticket has the comment, of this run or an earlier one."""
+    assert acting.level is not None
+    action_id = f"{cause.cause_id}:{decided.reference}:{acting.level['episode']}"
+    said = recurrence_text(acting.level, acting.wording)
+    comment = TicketAction(decided.reference, "comment", action_id, acting.newest_day, said)
+    act(ledger, tracker, comment, settings=settings.tickets)
+    return ledger.find(ACTION_KIND, action_id) is not None
 
 
 def _file(
-    acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, ledger: Ledger, tracker: Tracker, settings: Settings
+    acting: _Acting,
+    cause: CauseFacts,
+    diagnosis: Diagnosis,
+    ledger: Ledger,
+    tracker: Tracker,
+    settings: Settings,
+    related: str,
 ) -> Filed:
     assert acting.level is not None
     level = acting.level
@@ -345,6 +381,7 @@ def _file(
             diagnosis=diagnosis,
             wording=acting.wording,
             link="http://127.0.0.1:3000/assets/friction_levels",
+            related=related,
         )
 
     return file_ticket(

@@ -26,7 +26,8 @@ from typing import Any, Final, Literal, Protocol
 
 from signals_assets.core.components import component_of
 from signals_assets.core.text import STOP, stem, wordset
-from signals_assets.core.tickets import KEY_PATTERN, Decision
+from signals_assets.core.ticket_links import identifier_of, linked_tickets
+from signals_assets.core.tickets import KEY_PATTERN, Decision, LedgerEntry, ledger_tickets
 
 UNKNOWN: Final = "unknown"
 SENTENCES: Final = 12
@@ -89,7 +90,7 @@ class Concern:
     symptoms: tuple[str, ...] = ()
     """Published error templates that go with it; empty where none does."""
     keys: tuple[str, ...] = ()
-    """Keys of the cause's own tickets, of all generations."""
+    """Keys of the cause's own tickets of all generations, and their tracker's identifiers (see `keys_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,13 +291,34 @@ def weigh(
         )  # fmt: skip
     for change in sorted(changes, key=lambda one: one.id):
         text = f"{change.title}\n{change.body}\n{change.branch}"
-        named = bool(set(KEY_PATTERN.findall(text.upper())) & set(concern.keys))
+        named = _names_key(change, concern.keys)
         evidence.append(
             _compared(concern, "change", change.id, named, text,
                       sentences(change.title, change.body, components), named,
                       place_of(text, components, change.files), meaning)
         )  # fmt: skip
     return evidence
+
+
+def keys_of(entries: Iterable[LedgerEntry], cause_id: str, is_cause: Callable[[str, str], bool]) -> tuple[str, ...]:
+    """Our keys and the tracker's identifiers of a cause's tickets, of all generations, sorted.
+
+    entries: kinds TICKET_KINDS.  is_cause: whether a type and a component are the cause's today: tickets of a type
+    that was merged into its own are its tickets too, whatever cause they were filed for.
+    """
+    own = [
+        ticket
+        for ticket in ledger_tickets(entries).values()
+        if ticket.cause_id == cause_id or is_cause(ticket.type, ticket.component)
+    ]
+    return tuple(sorted({name for ticket in own for name in (ticket.key, identifier_of(ticket.reference)) if name}))
+
+
+def _names_key(change: Change, keys: Sequence[str]) -> bool:
+    text = f"{change.title}\n{change.body}\n{change.branch}".upper()
+    teams = [key.partition("-")[0] for key in keys if not KEY_PATTERN.fullmatch(key)]
+    linked = linked_tickets(change.branch, change.title, change.body, teams)
+    return bool({*KEY_PATTERN.findall(text), *linked} & set(keys))
 
 
 def _compared(

@@ -100,11 +100,13 @@ def ticket_text(
     wording: Wording,
     link: str,
     severe_share: float | None = None,
+    related: str = "",
 ) -> Ticket:
     """Title and body in Markdown, such that a coding agent can act on it and no word comes from a session.
 
     level: the `friction_levels` row that crossed.  link: address of the asset.  severe_share: share of the
-    concerned sessions whose worst event was high, where known.
+    concerned sessions whose worst event was high, where known.  related: reference of an open ticket or change that is
+    perhaps about the same; it is named where it is an identifier, and not where it is words of somebody (a file).
     """
     name, component = wording.name(cause.type), diagnosis.component
     place = "" if component == "unknown" else f" in {component.replace('_', ' ')}"
@@ -125,7 +127,7 @@ def ticket_text(
         ),
         ("Smallest change suggested", diagnosis.change),
         ("Done when", _acceptance(name, level)),
-        ("More", _more(key, cause, level, component, link)),
+        ("More", _more(key, cause, level, link, related)),
     ]
     body = "\n\n".join(f"## {heading}\n\n{text}" for heading, text in sections if text)
     return Ticket(
@@ -192,23 +194,36 @@ def _acceptance(name: str, level: DataRow) -> str:
     )
 
 
-def _more(key: str, cause: CauseFacts, level: DataRow, component: str, link: str) -> str:
+def _more(key: str, cause: CauseFacts, level: DataRow, link: str, related: str) -> str:
     return (
-        f"Asset: <{_address(link)}>. Every decision about it: `signals tickets --why {key}`. "
-        f"The events: `{_events_query(cause, level, component)}`."
+        f"{_related(related)}Asset: <{_address(link)}>. Every decision about it: `signals tickets --why {key}`. "
+        f"The events: `{_events_query(cause, level)}`."
     )
 
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
+_IDENTIFIER: Final = re.compile(r"[A-Z][A-Z0-9]{0,9}-[1-9][0-9]{0,6}|#?[1-9][0-9]{0,8}")
 
 
-def _events_query(cause: CauseFacts, level: DataRow, component: str) -> str:
-    """A command that lists the events; a component is named in it where its name may be said."""
-    asked = [f"day between '{level['day'] - timedelta(WINDOW_DAYS - 1)}' and '{level['day']}'"]
-    for column, value, said in (("type", cause.type, cause.type), ("component", cause.component, component)):
-        if value == said and _NAME.fullmatch(value):
-            asked.append(f"{column} = '{value}'")
-    return f'signals sql "select day, session_id, steps, severity from friction_events where {" and ".join(asked)}"'
+def _related(reference: str) -> str:
+    if not reference:
+        return ""
+    named = identifier_of(reference) or reference
+    what = named if _IDENTIFIER.fullmatch(named) else "an open ticket or change in the same place"
+    return f"Related, perhaps the same: {what}. "
+
+
+def _events_query(cause: CauseFacts, level: DataRow) -> str:
+    """A command that lists the cause's events, those that were placed or labelled later included.
+
+    The cause is named by its id: it says no component that may not be said.
+    """
+    days = f"'{level['day'] - timedelta(WINDOW_DAYS - 1)}' and '{level['day']}'"
+    newest = "row_number() over (partition by event_id order by day desc) = 1"
+    return (
+        'signals sql "select e.day, e.session_id, e.steps, e.severity from friction_events e join (select event_id, '
+        f"cause_id from causes where about_day between {days} qualify {newest}) using (event_id) where "
+        f"cause_id = '{cause.cause_id}'\""
+    )
 
 
 def _address(link: str) -> str:

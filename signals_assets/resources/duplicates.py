@@ -4,6 +4,11 @@ Put here: reading the doors and embedding what is compared.
 Not here: comparing and deciding (see `core/deduplication.py`), filing (see `resources/filing.py`).
 
 What people wrote is read, compared and forgotten: only numbers and references come out.
+
+What was weighed is not weighed again inside the transaction that files: no transaction reaches a tracker or a code
+host, so that a second look would only make the gap shorter, with the ledger held while the doors are asked. What could
+be filed twice by us is looked up there again (`may_file`, keys); what a person writes in those seconds costs a second
+ticket, never a wrong merge.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +26,7 @@ from signals_assets.core.deduplication import (
     sentences,
     weigh,
 )
-from signals_assets.resources.code_host import CodeHost
+from signals_assets.resources.code_host import PREFIX, CodeHost
 from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.tracker import Tracker
 
@@ -37,11 +42,12 @@ def weighed(
 ) -> tuple[list[Evidence], Bounds]:
     """How people's open tickets and all changes in flight compare with a cause, and from where on they are the same.
 
-    Our own tickets are known by their fingerprints and left out. Without an embedder trigrams are compared. Nothing
-    is embedded where there is nothing to compare. Raises what the doors raise.
+    Our own tickets are known by their fingerprints, and only those that the cause's keys name are looked at; branches
+    that we drafted are nobody's work yet. Without an embedder trigrams are compared. Nothing is embedded where there
+    is nothing to compare. Raises what the doors raise.
     """
-    tickets = [ticket for ticket in tracker.open_tickets() if not ticket.ours]
-    changes = code_host.pull_requests_in_flight()
+    tickets = [ticket for ticket in tracker.open_tickets() if not ticket.ours or ticket.key in concern.keys]
+    changes = [change for change in code_host.pull_requests_in_flight() if not change.branch.startswith(PREFIX)]
     if embedder.dimensions == 0 or not (tickets or changes):
         found = weigh(concern, tickets, changes, types=types, components=components, alike=by_trigrams, bounds=TRIGRAMS)
         return found, TRIGRAMS

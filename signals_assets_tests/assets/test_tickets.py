@@ -1,9 +1,11 @@
 """Stage 7: causes and levels by day, and what an acting run leaves for one friction type."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from signals_assets.resources.filing import AUDIT_KIND, broken_link
 from signals_assets.tables import Cause, ErrorCorrelation, FrictionEvent, FrictionLevel, TicketRow
@@ -79,6 +81,10 @@ def test_an_acting_run_leaves_a_diagnosis_a_ticket_and_a_word_about_a_draft(cros
     assert draft.payload["reason"]
     people = {row[name] for row in home.rows(FrictionEvent) for name in ("user_id", "session_id", "event_id")}
     assert not any(str(person) in ticket.read_text() for person in people)
+    command = re.search(r'`signals sql "([^"]+)"`', ticket.read_text())
+    assert command
+    of_cause = {row["event_id"] for row in home.rows(Cause) if row["cause_id"] == filing.payload["cause_id"]}
+    assert home.warehouse.query(command[1]).num_rows == len(of_cause) > 0
 
 
 def test_a_ticket_is_a_row_from_the_day_after_it_was_filed(crossing: Callable[..., Home]):
@@ -112,12 +118,16 @@ def test_what_is_shown_only_after_the_crossing_stands_in_the_ticket(crossing: Ca
     assert f"in the 7 days to {LAST_DAY}" in ticket
 
 
+def written_by_a_person(home: Home) -> Path:
+    written = home.folder / "tickets" / "again.md"
+    written.parent.mkdir(exist_ok=True)
+    written.write_text("# Users have to state the same request several times in other words\n", encoding="utf-8")
+    return written
+
+
 def test_a_persons_open_ticket_about_the_cause_gets_a_comment_and_none_is_filed(crossing: Callable[..., Home]):
     home = crossing("repeated_rephrasing")
-    folder = home.folder / "tickets"
-    folder.mkdir(exist_ok=True)
-    written = folder / "again.md"
-    written.write_text("# Users have to state the same request several times in other words\n", encoding="utf-8")
+    written = written_by_a_person(home)
     [request] = home.tick("friction_threshold").run_requests
     assert home.run(request).success
     [decision] = home.ledger.entries(["deduplication"])
@@ -125,3 +135,17 @@ def test_a_persons_open_ticket_about_the_cause_gets_a_comment_and_none_is_filed(
     assert "several times" not in str(decision.payload)
     assert home.tickets() == []
     assert "Crossed again" in written.read_text(encoding="utf-8")
+    assert [entry.payload["created"] for entry in home.ledger.entries(["episode"])] == [0]
+
+
+def test_a_comment_that_a_dry_run_holds_back_leaves_the_crossing_open(
+    crossing: Callable[..., Home], monkeypatch: pytest.MonkeyPatch
+):
+    home = crossing("repeated_rephrasing")
+    written = written_by_a_person(home)
+    [request] = home.tick("friction_threshold").run_requests
+    monkeypatch.setattr("signals_assets.resources.filing.is_dry", lambda *_: True)
+    assert home.run(request).success
+    assert "Crossed again" not in written.read_text(encoding="utf-8")
+    assert home.ledger.entries(["episode"]) == []
+    assert "held back" in home.ledger.entries(["not_filed"])[0].payload["reason"]

@@ -10,6 +10,7 @@ from signals_assets.core.deduplication import (
     Evidence,
     by_trigrams,
     by_vectors,
+    keys_of,
     place_of,
     same,
     sentences,
@@ -17,6 +18,7 @@ from signals_assets.core.deduplication import (
     weigh,
 )
 from signals_assets.core.tickets import Decision
+from signals_assets.resources.ledger import Entry
 
 MAP = {
     "query-gateway": ["run_query", "services/gateway/*", "gateway-log"],
@@ -134,6 +136,38 @@ def test_a_text_without_sentences_and_a_taxonomy_without_types_say_nothing():
         bounds=TRIGRAMS,
     )
     assert evidence.alike == 0.0
+
+
+def entry(seq, kind, key, **payload):
+    return Entry(seq, kind, key, None, payload)
+
+
+def filing(seq, key, cause_id, friction_type="error_event", generation=1):
+    return entry(
+        seq, "filing", key, type=friction_type, cause_id=cause_id, component="query-gateway", generation=generation,
+        episode="e", filed_on="2026-01-01",
+    )  # fmt: skip
+
+
+def test_the_keys_of_a_cause_are_of_all_generations_and_of_types_that_were_merged_into_its_own():
+    entries = [
+        filing(1, "SIG-00000001", "c1"),
+        entry(2, "filed", "SIG-00000001", reference="https://linear.app/acme/issue/ENG-5/title"),
+        filing(3, "SIG-00000002", "c1", generation=2),
+        filing(4, "SIG-00000003", "c0", "tool_failure"),
+        filing(5, "SIG-00000004", "c2", "correction"),
+    ]
+    merged = {"tool_failure": "error_event"}
+    keys = keys_of(
+        entries, "c1", lambda kind, place: (merged.get(kind, kind), place) == ("error_event", "query-gateway")
+    )
+    assert keys == ("ENG-5", "SIG-00000001", "SIG-00000002", "SIG-00000003")
+
+
+def test_a_change_that_names_the_trackers_identifier_is_about_the_cause():
+    concern = Concern("error_event", "query-gateway", (), ("ENG-5", "SIG-0000ABCD"))
+    changes = (Change("Tidy up", branch="ana/eng-5-tidy", id="#1"), Change("Tidy up", branch="ana/eng-6", id="#2"))
+    assert [one.names_key for one in weighed(concern, changes=changes)] == [True, False]
 
 
 def test_slices_do_not_matter():

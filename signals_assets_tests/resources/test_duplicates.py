@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from signals_assets.core.deduplication import TRIGRAMS, VECTORS, Bounds, Concern, Evidence
-from signals_assets.resources.code_host import GitCodeHost
+from signals_assets.resources.code_host import GitCodeHost, PullRequestInFlight
 from signals_assets.resources.duplicates import weighed
 from signals_assets.resources.embedder import Embedder, NoEmbedder
 from signals_assets.resources.tracker import FileTracker, TrackerTicket
@@ -52,6 +52,24 @@ def test_peoples_tickets_are_weighed_and_ours_are_left_to_their_fingerprints(tmp
     found, bounds = asked(tmp_path, CountingEmbedder(), ticket("B-2"), ticket("A-1"), ticket("C-3", "SIG-0000ABCD"))
     assert [one.reference for one in found] == ["A-1", "B-2"]
     assert bounds is VECTORS
+
+
+def test_a_ticket_of_ours_that_the_causes_keys_name_is_looked_at(tmp_path: Path) -> None:
+    concern = Concern("error_event", "query-gateway", (), ("SIG-0000ABCD",))
+    tracker = Written(tmp_path, ticket("C-3", "SIG-0000ABCD"), ticket("D-4", "SIG-0000ABCE"))
+    found, _ = weighed(concern, tracker, GitCodeHost(None), NoEmbedder(), types=TYPES, components=MAP)
+    assert [(one.reference, one.names_key) for one in found] == [("C-3", True)]
+
+
+def test_a_branch_that_we_drafted_is_nobodys_change_in_flight(tmp_path: Path) -> None:
+    class Host(GitCodeHost):
+        def pull_requests_in_flight(self) -> list[PullRequestInFlight]:
+            said = "run_query: connection pool exhausted"
+            return [PullRequestInFlight(f"branch {name}", said, "", name, (), "", False) for name in branches]
+
+    branches = ("signals/abc", "fix/signals")
+    found, _ = weighed(CONCERN, Written(tmp_path), Host(None), NoEmbedder(), types=TYPES, components=MAP)
+    assert [one.reference for one in found] == ["branch fix/signals"]
 
 
 def test_without_an_embedder_trigrams_are_compared(tmp_path: Path) -> None:
