@@ -316,7 +316,7 @@ TYPES: Final = 20
 SEEN_WITHIN_DAYS: Final = 9
 """A planted change counts as found when it is named at most this long after its release."""
 PELT_WORLDS: Final = 4
-"""PELT is slow: it looks at so many worlds of a cell."""
+"""PELT is slow: it looks at so many worlds of a cell, and at none where there are fewer."""
 QUOTED: Final[tuple[Mapping[str, Any], ...]] = (
     {"method": "Otava p < .001", "sessions a day": 200, "FDR": 0.371, "power": 0.80, "delay": 4},
     {"method": "Otava p < .001", "sessions a day": 1000, "FDR": 0.365, "power": 0.967, "delay": 1},
@@ -435,7 +435,9 @@ def _life(job: tuple[int, Cell, int]) -> dict[str, dict[str, Any]]:
     seed, cell, number = job
     rng = np.random.default_rng([seed, number, cell.sessions_per_day])
     world = cell.world(rng)
-    alarms = all_alarms(world, simulate(world, rng), with_pelt=cell.name == "grid" and number < PELT_WORLDS)
+    alarms = all_alarms(
+        world, simulate(world, rng), with_pelt=cell.name == "grid" and number < PELT_WORLDS <= cell.repetitions
+    )
     return {name: score(world, found) for name, found in alarms.items()}
 
 
