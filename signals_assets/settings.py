@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -193,6 +193,15 @@ class UserFrom(BaseModel):
     value: str = Field("", description="Folder level (0 = first below the path), the user's name, or a field name.")
 
 
+def _olds(name: str, renamed: dict[str, str]) -> set[str]:
+    """All names that a component had, its own too where they go in a circle."""
+    found: set[str] = set()
+    while name in renamed and renamed[name] not in found:
+        name = renamed[name]
+        found.add(name)
+    return found
+
+
 class Settings(BaseSettings):
     """All settings with their defaults: a laptop, no key, no network."""
 
@@ -253,9 +262,27 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Component name -> tool names, path patterns and log services that belong to it.",
     )
+    renamed_components: dict[str, str] = Field(
+        default_factory=dict,
+        description="New component name -> its old name: its causes and tickets go on. Without it they begin anew.",
+    )
     allowed_labels: list[str] = Field(
         default_factory=list, description="Services, tools and versions that may be named in the published zone."
     )
+
+    @field_validator("renamed_components")
+    @classmethod
+    def _renamed_once(cls, renamed: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        """Two components with one old name would be one cause, and a circle has no first name."""
+        old = list(renamed.values())
+        kept = sorted(set(old) & set(info.data.get("components", ())))
+        circles = any(new in _olds(new, renamed) for new in renamed)
+        if kept or len(set(old)) < len(old) or circles:
+            raise ValueError(
+                "renamed_components: an old name is named once and is no component any more; name each new component "
+                f"with its own old name{': still components: ' + ', '.join(kept) if kept else ''}"
+            )
+        return renamed
 
     @classmethod
     def settings_customise_sources(

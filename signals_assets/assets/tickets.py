@@ -90,6 +90,7 @@ def causes(
             taxonomy=fold(ledger.entries(["taxonomy"], before=day)),
             min_confidence=settings.min_confidence,
             named=settings.components,
+            renamed=settings.renamed_components,
         )
         store(context, warehouse, Cause, day, rows, Coverage(asked=len(rows), answered=len(rows)))
 

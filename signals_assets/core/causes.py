@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 from signals_assets.core.barrier.thresholds import PATTERNS_A_DAY
+from signals_assets.core.components import first_name
 from signals_assets.core.identity import content_id
 from signals_assets.core.taxonomy import Taxonomy, seed
 from signals_assets.core.user_days import source_of
@@ -42,6 +43,7 @@ def causes(
     taxonomy: Taxonomy,
     min_confidence: float = 0.5,
     named: Collection[str] = (),
+    renamed: Mapping[str, str] | None = None,
 ) -> list[Cause]:
     """The day's friction events under their newest labels, each with its cause.
 
@@ -51,6 +53,7 @@ def causes(
     A type counts from one source only: the built-in ones from the detectors, all others from the analyst.
     named: components of the settings' map. An event without a component is of the named one that failed just before it
     in its session; families of tools ("shell") are no place that a turn of the user could be put down to.
+    renamed: the settings' new component names to their old ones: a cause keeps the id that it had under the first.
     Two components are two causes even where one defect is behind them: two tickets cost less than a wrong merge.
     """
     newest, builtin = _newest_labels(labels), seed().slugs("friction")
@@ -63,12 +66,12 @@ def causes(
         if event["source"] != source_of(friction_type, builtin) or not sure:
             continue
         component = _place(event, failures.get(event["session_id"], ()))
-        rows[event["event_id"]] = _cause(day, day, event, friction_type, component)
+        rows[event["event_id"]] = _cause(day, day, event, friction_type, component, renamed or {})
     for event_id, row in newest_rows(previous).items():
         friction_type = taxonomy.current("friction", newest.get(event_id) or row["type"])
         same_source = source_of(friction_type, builtin) == source_of(row["type"], builtin)
         if event_id not in rows and friction_type != row["type"] and same_source:
-            rows[event_id] = _cause(day, row["about_day"], row, friction_type, row["component"])
+            rows[event_id] = _cause(day, row["about_day"], row, friction_type, row["component"], renamed or {})
     return [rows[event_id] for event_id in sorted(rows)]
 
 
@@ -94,12 +97,14 @@ def _place(event: DataRow, failures: Sequence[tuple[int, str]]) -> str:
     return near[-1] if near else component
 
 
-def _cause(day: date, about_day: date, event: DataRow, friction_type: str, component: str) -> Cause:
+def _cause(
+    day: date, about_day: date, event: DataRow, friction_type: str, component: str, renamed: Mapping[str, str]
+) -> Cause:
     return Cause(
         day=day,
         event_id=event["event_id"],
         about_day=about_day,
-        cause_id=cause_id(friction_type, component),
+        cause_id=cause_id(friction_type, first_name(component, renamed)),
         type=friction_type,
         component=component,
         session_id=event["session_id"],
@@ -174,7 +179,7 @@ def cause_facts(
         facts[identifier] = CauseFacts(
             cause_id=identifier,
             type=rows[0]["type"],
-            component=rows[0]["component"],
+            component=max(rows, key=lambda row: (row["about_day"], row["event_id"]))["component"],  # may be renamed
             users=len({row["user_id"] for row in support}),
             sessions=len(sessions),
             organizations=None if nowhere else len(organizations),

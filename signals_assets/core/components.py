@@ -84,5 +84,12 @@ def component_of(
     return max(counts, key=lambda known: (counts[known], -FAMILIES.index(known)))
 
 
+def first_name(component: str, renamed: Mapping[str, str]) -> str:
+    """The name that a component had before all its renamings (`renamed`: new name to old name, no circles)."""
+    while component in renamed:
+        component = renamed[component]
+    return component
+
+
 def _inside(path: str, pattern: str) -> bool:
     return fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern}")

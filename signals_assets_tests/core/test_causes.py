@@ -96,6 +96,21 @@ def test_the_newest_label_decides_the_type_and_an_accepted_type_counts_from_the_
     assert [row.type for row in rows] == ["lost_draft"]
 
 
+def test_a_renamed_component_keeps_its_causes_and_is_called_by_its_new_name():
+    renamed = {"reader": "file_reader", "file_reader": "file_read"}
+    before = causes(date(2026, 3, 8), [event("a")], [], taxonomy=seed())
+    after = causes(DAY, [event("b", component="reader")], [], taxonomy=seed(), renamed=renamed)
+    facts = cause_facts([row.model_dump() for row in (*after, *before)], "company")
+    [(identifier, fact)] = facts.items()
+    assert identifier == cause_id("context_churn", "file_read")
+    assert (fact.component, fact.events) == ("reader", 2)
+
+
+def test_a_component_with_a_new_name_that_nobody_tied_to_the_old_one_begins_anew():
+    rows = [*made([event("a")]), *made([event("b", component="reader")])]
+    assert len(cause_facts([row.model_dump() for row in rows], "company")) == 2
+
+
 def test_a_label_of_another_kind_does_not_relabel_friction():
     assert made([event("a")], [label("a", "x", kind="unmet_need")])[0].type == "context_churn"
 
