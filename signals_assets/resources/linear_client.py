@@ -130,9 +130,11 @@ def _typed(doing: str, data: Any, answer: type[M]) -> M:
 def _asked_to_wait(headers: Mapping[str, str]) -> float:
     """Seconds, by `Retry-After` or the latest reset of a used-up limit (epoch milliseconds); 0 where none is named."""
     seconds = [_number(headers.get("retry-after"))]
-    for limit in ("requests", "complexity", "endpoint-requests"):
-        if headers.get(f"x-ratelimit-{limit}-remaining") == "0":
-            seconds.append(_number(headers.get(f"x-ratelimit-{limit}-reset")) / 1000 - time.time())
+    seconds += [
+        _number(headers.get(f"x-ratelimit-{limit}-reset")) / 1000 - time.time()
+        for limit in ("requests", "complexity", "endpoint-requests")
+        if headers.get(f"x-ratelimit-{limit}-remaining") == "0"
+    ]
     return max(0.0, *seconds)
 
 

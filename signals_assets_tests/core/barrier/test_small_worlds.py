@@ -99,8 +99,9 @@ def release_rows(counts: Counts, audience: Audience) -> list[Any]:
 def fix_rows(counts: Counts, audience: Audience) -> list[Any]:
     view = counts.as_of(LAST)
 
-    def compare(type_: str, versions: tuple[str, ...], since: date):
-        return fix_effect(view, CHURN, versions, since) if type_ == CHURN.type else None
+    def compare(kind: str, type_: str, versions: tuple[str, ...], ticket: TicketRow):
+        own = (kind, type_) == (CHURN.kind, CHURN.type)
+        return fix_effect(view, CHURN, versions, ticket.released_on or LAST) if own else None
 
     return fix_outcomes(LAST, [TICKET], compare, releases=RELEASES, wording=Wording(seed(), frozenset(), audience))
 
@@ -183,7 +184,8 @@ def indicator_rows(world: World, audience: Audience) -> list[Any]:
     ]  # fmt: skip
     return leading_indicators(
         FIRST, friction=events, delight=[], facets=facets,
-        metrics=[session(number) for number in range(users + others)], outcomes=[], label=LABEL, labels=[], types=TYPES, audience=audience, min_confidence=0.5,
+        metrics=[session(number) for number in range(users + others)], outcomes=[], label=LABEL, labels=[],
+        types=TYPES, audience=audience, min_confidence=0.5,
     )[0]  # fmt: skip
 
 
