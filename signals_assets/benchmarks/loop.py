@@ -21,6 +21,7 @@ from signals_assets.core.deduplication import (
     by_trigrams,
     by_vectors,
     described,
+    near,
     same,
     sentences,
     weigh,
@@ -89,7 +90,7 @@ def deduplication(seeds: Iterable[int], embed: Embed | None) -> Result:
 
 def _judged(pairs: Sequence[Pair], types: dict[str, tuple[str, ...]], bounds: Bounds, alike: Likeness) -> Result:
     found, of = Counter[str](), Counter[str]()
-    right = wrong = missed = 0
+    right = wrong = missed = linked = linked_wrongly = 0
     for pair in pairs:
         tickets, changes = ((), (pair.text,)) if pair.is_change else ((pair.text,), ())
         (evidence,) = weigh(
@@ -101,10 +102,14 @@ def _judged(pairs: Sequence[Pair], types: dict[str, tuple[str, ...]], bounds: Bo
         right += said and pair.same
         wrong += said and not pair.same
         missed += pair.same and not said
+        linked += pair.same and not said and near(evidence, bounds)
+        linked_wrongly += not pair.same and not said and near(evidence, bounds)
     return {
         "pairs": len(pairs),
         "same": right + missed,
         "found": right + wrong,
+        "linked": linked,
+        "linked_wrongly": linked_wrongly,
         **_share("precision", right, right + wrong),
         **_share("recall", right, right + missed),
         "found_by_kind": {kind: f"{found[kind]} of {of[kind]}" for kind in sorted(of)},

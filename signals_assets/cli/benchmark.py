@@ -620,6 +620,7 @@ def _deduplication_tables(found: Sequence[Mapping[str, Any]]) -> list[Table]:
             "pairs": row["pairs"],
             "same": row["same"],
             "found": row["found"],
+            "only linked": f"{row['linked']} right, {row['linked_wrongly']} wrong",
             **{name: f"{_two(row[name])} [{_two(row[f'{name}_low'])}, {_two(row[f'{name}_high'])}]"
                for name in ("precision", "recall")},
         }
