@@ -70,7 +70,8 @@ def deduplication(seeds: Iterable[int], embed: Embed | None) -> Result:
     """Pairs of a cause and somebody's text: how many that are the same are found, how many found are the same.
 
     Three times: with the words whose seeds from 100 the measure was fitted to; with fresh words, whose misses showed
-    what to build but which nothing was fitted to; and with a third set that was written before and never looked at.
+    what to build and whose seeds from 100 set from where on two are merged; and with a third set, written before that,
+    by which nothing was set.
     Intervals are Wilson's and take pairs as independent, though they share phrases: they are too narrow.
     """
     numbers = list(seeds)

@@ -159,7 +159,7 @@ _FRESH_SYMPTOMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = 
          "what comes out of {place} is not what we ordered"),
         ("validate what {place} delivers against the order",)),
 }  # fmt: skip
-"""Written after the first bounds were set, and never used to set any: what people write, how a change is titled."""
+"""Written after the measure's first bounds: what people write, how a change is titled. Only `same` is set by them."""
 
 _FRESH_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {
     "query-gateway": (

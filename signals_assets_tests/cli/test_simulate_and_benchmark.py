@@ -113,7 +113,7 @@ def test_the_census_prints_its_tables_and_ends_with_an_error_when_a_gate_does_no
     assert "gate: tickets" in output
 
 
-def test_the_benchmark_of_the_loop_prints_both_sets_of_words(signals):
+def test_the_benchmark_of_the_loop_prints_every_set_of_words(signals):
     output = signals("benchmark", "loop", "--quick").output
     assert "words of tuning" in output
     assert "fresh words" in output
