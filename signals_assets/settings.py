@@ -37,6 +37,20 @@ class SelectionSettings(BaseModel):
     seed: int = 0
 
 
+SliceKind = Literal["agent", "agent_version", "agent_model", "prompt_version", "intent", "language"]
+
+
+class SliceThreshold(BaseModel):
+    """A slice of the sessions that has a threshold of its own, e.g. {slice_kind = "intent", slice = "new feature"}."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    type: str | None = Field(None, description="Friction type; default: every type.")
+    slice_kind: SliceKind = Field(description="What the sessions are told apart by.")
+    slice: str = Field(min_length=1, description="Its value, as sessions have it.")
+    ceiling: float = Field(gt=0, le=1, description="Share of the slice's sessions a type may reach.")
+
+
 class ThresholdSettings(BaseModel):
     """When a friction partition is over its threshold."""
 
@@ -44,9 +58,20 @@ class ThresholdSettings(BaseModel):
 
     default_ceiling: float = Field(0.35, gt=0, le=1, description="Share of sessions a type may reach.")
     ceilings: dict[str, float] = Field(default_factory=dict, description="Per type, e.g. {error_event = 0.5}.")
+    slices: list[SliceThreshold] = Field(
+        default_factory=list,
+        description="Watched beside all sessions; one that names a type wins over one that does not.",
+    )
     consecutive: int = Field(2, ge=1, description="Evaluations over the threshold before it counts as crossed.")
     cooldown_days: int = Field(7, ge=0)
     act_within_days: int = Field(3, ge=0, description="Older crossings (a backfill) are recorded as stale.")
+
+    @field_validator("slices")
+    @classmethod
+    def _named_once(cls, slices: list[SliceThreshold]) -> list[SliceThreshold]:
+        if len({(one.type, one.slice_kind, one.slice) for one in slices}) < len(slices):
+            raise ValueError("a slice has two ceilings for the same type; keep one of them")
+        return slices
 
 
 class PublicSettings(BaseModel):

@@ -928,13 +928,16 @@ class FrictionLevel(Row):
     table = "friction_levels"
     stage = "tickets"
     zone = "published"
-    key = ("type", "slice")
+    key = ("type", "slice_kind", "slice")
 
     type: str = Field(description="Friction type: the partition of diagnoses and tickets.")
-    slice: str = Field("all", description="Slice; `all` decides.")
+    slice_kind: str = Field("all", description="all, or what the slices that the settings name are told apart by.")
+    slice: str = Field(
+        "all", description="Value of the slice, each with an episode of its own; opaque where not listed."
+    )
     level: float | None = Field(None, description="Rate over the trailing week, rounded.")
     lower_bound: float | None = Field(None, description="User-robust lower 95 % bound of the level.")
-    ceiling: float = Field(description="Ceiling set for the type.")
+    ceiling: float = Field(description="Ceiling set for the type, or for the type in the slice.")
     trigger: Literal["", "rise", "level"] = Field("", description="Why it is over: a confirmed rise or the ceiling.")
     version: str | None = Field(None, description="Release blamed for a rise.")
     state: LevelState = Field(description="State of the decision.")

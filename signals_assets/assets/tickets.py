@@ -9,19 +9,21 @@ Doors:  tracker, code host, ledger; filing goes through resources/filing.py only
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from signals_assets.automation import DAY_TAG, VERDICT_TAG, daily_asset
+from signals_assets.automation import DAY_TAG, EPISODE_TAG, VERDICT_TAG, daily_asset
 from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
-from signals_assets.core.cohorts import level_inputs, newcomers
+from signals_assets.core.cohorts import level_inputs, level_parts, newcomers, slice_sessions
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.deduplication import UNKNOWN, Concern, Duplicate, described, keys_of, settle
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.diagnosis_sessions import session_facts
 from signals_assets.core.levels import friction_levels as levels_of
+from signals_assets.core.levels import slice_label
 from signals_assets.core.outcomes import verdict_actions
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import (
@@ -95,14 +97,20 @@ def causes(
         store(context, warehouse, Cause, day, rows, Coverage(asked=len(rows), answered=len(rows)))
 
 
-@daily_asset(FrictionLevel, deps=["causes", "user_days", "release_correlations"])
+@daily_asset(
+    FrictionLevel,
+    deps=["causes", "user_days", "release_correlations", "session_metrics", "facets", "event_labels"],
+)
 def friction_levels(
     context: dg.AssetExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
     ledger: dg.ResourceParam[Ledger],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Whether each friction type crossed its threshold; reads its own previous day. The sensor acts on `crossed`."""
+    """Whether each friction type, and each slice that the settings name, crossed its threshold.
+
+    Reads its own previous day. The sensor acts on `crossed`.
+    """
     days = days_of(context)
     counts = Counts.of(warehouse.read(UserDay, window(days[-1], (days[-1] - days[0]).days + 2 * CAUSE_WINDOW)))
     for day in days:
@@ -113,6 +121,15 @@ def friction_levels(
         rows, audits = levels_of(
             day,
             levels=level_inputs(day, counts, types=kinds, days=CAUSE_WINDOW),
+            parts=level_parts(
+                day,
+                counts,
+                types=kinds,
+                days=CAUSE_WINDOW,
+                thresholds=settings.thresholds,
+                audience=settings.audience,
+                sessions=partial(_slice_sessions, warehouse, day),
+            ),
             release_correlations=warehouse.read(ReleaseCorrelation, day).to_pylist(),
             causes_window=_causes(warehouse, day),
             previous=warehouse.read(FrictionLevel, previous).to_pylist(),
@@ -128,6 +145,18 @@ def friction_levels(
         store(context, warehouse, FrictionLevel, day, rows, coverage, crossed=crossed)
         audit_levels(ledger, audits)
         context.instance.add_dynamic_partitions(str(FRICTION_TYPES.name), list(wording.taxonomy.slugs("friction")))
+
+
+def _slice_sessions(warehouse: Warehouse, day: date, part: tuple[str, str]) -> frozenset[str]:
+    """Ids of a slice's sessions of the trailing week."""
+    week = window(day, CAUSE_WINDOW)
+    return slice_sessions(
+        part,
+        metrics=warehouse.read(SessionMetrics, week),
+        facets=warehouse.read(Facet, week),
+        labels=warehouse.read(EventLabel, window(day, LABEL_WINDOW)),
+        day=day,
+    )
 
 
 def _causes(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
@@ -161,11 +190,27 @@ class _Acting:
         self.warehouse = warehouse.limited_to(())  # acting writes ledger rows and what it files, never a table
         self.window = _causes(warehouse, self.day)
         levels = warehouse.read(FrictionLevel, self.day).to_pylist()
-        self.level = next((row for row in levels if row["type"] == self.friction_type), None)
+        self.level = self._level(levels, context.run.tags.get(EPISODE_TAG))
+        if self.level and self.level["slice"] != "all":
+            self.window = self._of_slice(settings, self.level["slice_kind"], self.level["slice"])
         facts = cause_facts(self.window, self.wording.audience)
         by_hand = not tag and VERDICT_TAG not in context.run.tags
         named = self.level["causes"] if self.level and (self.level["crossed"] or by_hand) else []
         self.causes: list[CauseFacts] = [facts[cause_id] for cause_id in named if cause_id in facts]
+
+    def _level(self, levels: Sequence[dict[str, Any]], episode: str | None) -> dict[str, Any] | None:
+        """The row of the run's episode, which may be a slice's; without one the type's among all sessions."""
+        of_type = [row for row in levels if row["type"] == self.friction_type]
+        asked = [row for row in of_type if row["episode"] == episode]
+        return next(iter(asked or [row for row in of_type if row["slice"] == "all"]), None)
+
+    def _of_slice(self, settings: Settings, slice_kind: str, said: str) -> list[dict[str, Any]]:
+        """The causes of a slice's sessions; of none where the settings no longer name it."""
+        for one in settings.thresholds.slices:
+            if (one.slice_kind, slice_label(self.wording, one.slice_kind, one.slice)) == (slice_kind, said):
+                inside = _slice_sessions(self.warehouse, self.day, (one.slice_kind, one.slice))
+                return [row for row in self.window if row["session_id"] in inside]
+        return []
 
     def rows(self, model: type[Row]) -> list[dict[str, Any]]:
         """The newest day's rows of a published table."""

@@ -4,7 +4,8 @@ Put here: who is in which cohort. Not here: counting (see `user_days.py`), tests
 decisions (see `levels.py`, `outcomes.py`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from signals_assets.core.arrays import add_up
 from signals_assets.core.barrier.thresholds import ACCOUNT_DAYS
-from signals_assets.core.levels import LevelInput
+from signals_assets.core.correlations import friction_rates
+from signals_assets.core.discovery_items import intent_id
+from signals_assets.core.levels import LevelInput, LevelPart
 from signals_assets.core.outcomes import Cohort, Effect
 from signals_assets.core.statistics import compare, interval
-from signals_assets.core.user_days import Cells, CountedType, Counts, day_number
-from signals_assets.settings import Audience
+from signals_assets.core.user_days import Cells, CountedType, Counts, Rows, day_number, newest_labels, records
+from signals_assets.settings import Audience, ThresholdSettings
 from signals_assets.tables import Kind
 
 BEFORE_DAYS: Final = 28
@@ -26,9 +29,16 @@ SUFFICES: Final = 0.5
 """Users outside a diagnosis suffice when a change by this share of the rate would be seen among them."""
 
 
-def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], days: int) -> dict[str, LevelInput]:
-    """The trailing `days` of each friction type as of `day`; types whose source looked at no session are absent."""
+def level_inputs(
+    day: date, counts: Counts, *, types: Sequence[CountedType], days: int, part: tuple[str, str] | None = None
+) -> dict[str, LevelInput]:
+    """The trailing `days` of each friction type as of `day`; types whose source looked at no session are absent.
+
+    part: kind and value of a slice, whose sessions alone are counted; default: all sessions.
+    """
     week = counts.as_of(day).window(day, days)
+    if part is not None:
+        week = week.where(week[part[0]] == week.code(*part))
     found: dict[str, LevelInput] = {}
     for source in ("detector", "analyst"):
         chosen = [item for item in types if item.source == source]
@@ -52,6 +62,68 @@ def level_inputs(day: date, counts: Counts, *, types: Sequence[CountedType], day
                 largest=_largest(week, item),
             )
     return found
+
+
+def level_parts(
+    day: date,
+    counts: Counts,
+    *,
+    types: Sequence[CountedType],
+    days: int,
+    thresholds: ThresholdSettings,
+    audience: Audience,
+    sessions: Callable[[tuple[str, str]], Collection[str]],
+) -> list[LevelPart]:
+    """The slices that the settings name, each with its week and its sessions; nothing is computed where none is named.
+
+    A slice is told of only where its rate may stand beside the total: `friction_rates` would show it, so that neither
+    it nor what it leaves of the total is a few people.  sessions: of a slice, for its causes (see `slice_sessions`).
+    """
+    named = sorted({(one.slice_kind, one.slice) for one in thresholds.slices})
+    if not named:
+        return []
+    rates, _ = friction_rates(day, counts, types=types, audience=audience, label=lambda _, word: word)
+    told = {(row.type, row.slice_kind, row.slice) for row in rates if row.window_days == days}
+    parts = []
+    for part in named:
+        levels = level_inputs(day, counts, types=types, days=days, part=part)
+        kept = {type_: replace(week, told=(type_, *part) in told) for type_, week in levels.items()}
+        parts.append(LevelPart(*part, levels=kept, sessions=frozenset(sessions(part))))
+    return parts
+
+
+_AGENT_COLUMNS: Final[Mapping[str, str]] = {"agent": "agent_name"}
+"""Kinds of slices whose column in `session_metrics` is called otherwise."""
+
+
+def slice_sessions(part: tuple[str, str], *, metrics: Rows, facets: Rows, labels: Rows, day: date) -> frozenset[str]:
+    """Ids of the sessions that `user_days` counts in a slice, as known on `day`.
+
+    metrics, facets: rows of the tables of the same names.  labels: `event_labels`, whose word on a session's intent
+    goes before its facet's.  A session that names several programming languages is of none of them.
+    """
+    kind, value = part
+    if kind == "intent":
+        newest = newest_labels(labels, day)
+        intents = _facet_values(facets, "primary_intent", day)
+        named = {session: newest.get(intent_id(session), ("", ""))[1] for session in intents}
+        return frozenset(session for session, found in intents.items() if (named[session] or found[-1]) == value)
+    if kind == "language":
+        languages = _facet_values(facets, "programming_languages", day)
+        return frozenset(session for session, found in languages.items() if set(found) == {value})
+    names = ("session_id", "known_on", _AGENT_COLUMNS.get(kind, kind))
+    return frozenset(
+        session for session, known_on, found in records(metrics, names) if found == value and known_on <= day
+    )
+
+
+def _facet_values(facets: Rows, name: str, day: date) -> dict[str, list[str]]:
+    """By session the values of a facet that were known on `day`, in stored order."""
+    values: dict[str, list[str]] = {}
+    for session, known_on, facet, value in records(facets, ("session_id", "known_on", "facet", "value")):
+        if facet == name and known_on <= day:
+            values.setdefault(session, []).append(value)
+    return values
 
 
 def newcomers(day: date, counts: Counts, first_day: date, audience: Audience) -> frozenset[str]:

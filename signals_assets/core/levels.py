@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from signals_assets.core.barrier.thresholds import SHOWN, TICKET, band, reaches, rounded_interval, shown, ticketable
 from signals_assets.core.causes import CauseFacts, DataRow, cause_facts
-from signals_assets.core.tickets import RECOVERY_SHARE, LedgerEntry, kill_switch_is_on
+from signals_assets.core.tickets import RECOVERY_SHARE, LedgerEntry, kill_switch_is_on, sliced
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import Audience, ThresholdSettings
 from signals_assets.tables import FrictionLevel, LevelState
@@ -40,6 +40,18 @@ class LevelInput:
     n: int
     largest: int = 0
     """Sessions concerned of the organisation that has most of them."""
+    told: bool = True
+    """It may be spoken of beside other figures: what a slice leaves of the total is no few people, either."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelPart:
+    """A slice that the settings name: its kind and value as counted, its week by type, the ids of its sessions."""
+
+    slice_kind: str
+    slice: str
+    levels: Mapping[str, LevelInput]
+    sessions: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,15 @@ class Evaluation:
     closing_level: float | None = None
     crossed_on: str | None = None
     versions_blamed: tuple[str, ...] = ()
+    slice_kind: str = "all"
+    slice: str = "all"
+    """As published."""
+
+    @property
+    def new_episode(self) -> str:
+        """Id of an episode that begins on the day: type, slice where it is one, day."""
+        where = "" if self.slice_kind == "all" else f":{self.slice_kind}={self.slice}"
+        return f"{self.type}{where}@{self.day}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +172,7 @@ def _closed(
     if not trigger:
         return replace(memory, state="ok")
     days_over = kept.days_over + 1
-    episode = kept.episode if kept.days_over and kept.episode else f"{given.type}@{given.day}"
+    episode = kept.episode if kept.days_over and kept.episode else given.new_episode
     over = replace(memory, episode=episode, trigger=trigger, version=version, rates=rates, days_over=days_over)
     if not given.ticketable:
         return replace(over, state="not_enough_data")
@@ -175,8 +196,7 @@ def _open(
     now = replace(kept, state="over", days_over=days_over, days_below=0)
     another = trigger == "rise" and version not in given.versions_blamed
     if another and given.ticketable and days_over >= given.consecutive and not given.held and _cooled(given):
-        episode = f"{given.type}@{given.day}"
-        return _crossed(given, replace(now, episode=episode, trigger="rise", version=version, rates=rates))
+        return _crossed(given, replace(now, episode=given.new_episode, trigger="rise", version=version, rates=rates))
     closed = replace(now, state="ok", episode="", trigger="", version=None, closing_level=None)
     if given.improved_on and given.improved_on >= (given.crossed_on or "") and not trigger:
         return closed
@@ -230,41 +250,73 @@ def friction_levels(
     thresholds: ThresholdSettings,
     kill_switch: bool = False,
     newcomers: Collection[str] = (),
+    parts: Sequence[LevelPart] = (),
 ) -> tuple[list[FrictionLevel], list[dict[str, Any]]]:
-    """One decision per friction type, and for each the audit row with every number that went into it (restricted).
+    """One decision per friction type and slice, and for each the audit row with every number that went into it.
 
-    levels: the trailing week by type.  release_correlations: the day's.  causes_window: `causes` of the trailing
-    week.  previous: the newest earlier rows of this table.  entries: ledger entries that the day may read
-    (kinds verdict, kill_switch).  newcomers: users whose accounts are too young to support a ticket.
+    levels: the trailing week of all sessions by type.  release_correlations: the day's.  causes_window: `causes` of
+    the trailing week.  previous: the newest earlier rows of this table.  entries: ledger entries that the day may read
+    (kinds verdict, kill_switch).  newcomers: users whose accounts are too young to support a ticket.  parts: the slices
+    that the thresholds name; a rise is confirmed among all sessions, so that a slice is over by its ceiling alone, and
+    its causes are counted among its own sessions.  The audit is restricted.
     Whether a crossing is too old to act on (`stale`) is the sensor's matter.
     """
-    facts = cause_facts(causes_window, wording.audience, newcomers)
+    window = list(causes_window)
     rises = _confirmed_rises(release_correlations, wording)
-    before = {row["type"]: row for row in sorted(previous, key=lambda row: (row["day"], row["type"]))}
+    before = {_row_key(row): row for row in sorted(previous, key=lambda row: row["day"])}
     improved = _improved_days(entries)
     held = kill_switch or kill_switch_is_on(entries)
     seq = max((entry.seq for entry in entries), default=0)
     rows, audits = [], []
-    for friction_type in sorted(wording.taxonomy.slugs("friction")):
-        week = levels.get(friction_type)
-        shown_causes = _shown_causes(facts, friction_type, wording.audience)
-        given = _evaluation(
-            day, friction_type, week, before.get(friction_type), thresholds, wording.audience, bool(shown_causes)
-        )
-        given = replace(given, held=held, rises=rises.get(friction_type, ()), improved_on=improved.get(friction_type))
-        decision = decide(given)
-        rows.append(_level_row(day, given, decision, week, shown_causes, wording, seq))
-        audits.append(
-            {
-                "inputs": asdict(given),
-                "week": asdict(week) if week else None,
-                "audience": wording.audience,
-                "causes": shown_causes,
-                "ledger_seq": seq,
-                "decision": {"state": decision.state, "crossed": decision.crossed, "episode": decision.episode},
-            }
-        )
+    for part in (LevelPart("all", "all", levels, ()), *parts):
+        whole = part.slice_kind == "all"
+        own = window if whole else [row for row in window if row["session_id"] in part.sessions]
+        facts = cause_facts(own, wording.audience, newcomers)
+        said = slice_label(wording, part.slice_kind, part.slice)
+        for friction_type in sorted(wording.taxonomy.slugs("friction")):
+            ceiling = _ceiling(thresholds, friction_type, part)
+            if ceiling is None:
+                continue
+            week = part.levels.get(friction_type)
+            shown_causes = _shown_causes(facts, friction_type, wording.audience)
+            memory = before.get((friction_type, part.slice_kind, said))
+            given = _evaluation(
+                day, friction_type, week, memory, ceiling, thresholds, wording.audience, bool(shown_causes)
+            )
+            given = replace(
+                given, held=held, improved_on=improved.get(friction_type),
+                rises=rises.get(friction_type, ()) if whole else (), slice_kind=part.slice_kind, slice=said,
+            )  # fmt: skip
+            decision = decide(given)
+            rows.append(_level_row(day, given, decision, week, shown_causes, wording, seq))
+            audits.append(
+                {
+                    "inputs": asdict(given),
+                    "week": asdict(week) if week else None,
+                    "audience": wording.audience,
+                    "causes": shown_causes,
+                    "ledger_seq": seq,
+                    "decision": {"state": decision.state, "crossed": decision.crossed, "episode": decision.episode},
+                }
+            )
     return rows, audits
+
+
+def _row_key(row: DataRow) -> tuple[str, str, str]:
+    """What a stored row is about; one from before there were slices has no kind."""
+    return row["type"], row.get("slice_kind") or "all", row.get("slice") or "all"
+
+
+def _ceiling(thresholds: ThresholdSettings, friction_type: str, part: LevelPart) -> float | None:
+    """The ceiling of a type among all sessions or in a slice; None where the slice is not watched for the type."""
+    if part.slice_kind == "all":
+        return thresholds.ceilings.get(friction_type, thresholds.default_ceiling)
+    of_slice = {
+        one.type: one.ceiling
+        for one in thresholds.slices
+        if (one.slice_kind, one.slice) == (part.slice_kind, part.slice)
+    }
+    return of_slice.get(friction_type, of_slice.get(None))
 
 
 def _evaluation(
@@ -272,6 +324,7 @@ def _evaluation(
     friction_type: str,
     week: LevelInput | None,
     before: DataRow | None,
+    ceiling: float,
     thresholds: ThresholdSettings,
     audience: Audience,
     has_causes: bool,
@@ -291,14 +344,14 @@ def _evaluation(
     return Evaluation(
         day=day.isoformat(),
         type=friction_type,
-        ceiling=thresholds.ceilings.get(friction_type, thresholds.default_ceiling),
+        ceiling=ceiling,
         consecutive=thresholds.consecutive,
         cooldown_days=thresholds.cooldown_days,
         # Enough sessions looked at: a rare friction is within its bounds, not a lack of data.
         enough=week is not None and week.n >= SHOWN[audience].sessions,
         ticketable=friction_type not in NEVER_FILED and has_causes and ticketable(audience, *concerned),
         held=False,
-        spoken=reaches(SHOWN[audience], *concerned),
+        spoken=reaches(SHOWN[audience], *concerned) and (week is None or week.told),
         level=week.rate if week else 0.0,
         low=week.low if week else 0.0,
         **memory,
@@ -348,10 +401,16 @@ def _level_row(
     wording: Wording,
     seq: int,
 ) -> FrictionLevel:
-    speaks = week is not None and shown(wording.audience, week.users, week.sessions, week.organizations, week.largest)
+    speaks = (
+        week is not None
+        and week.told
+        and shown(wording.audience, week.users, week.sessions, week.organizations, week.largest)
+    )
     return FrictionLevel(
         day=day,
         type=given.type,
+        slice_kind=given.slice_kind,
+        slice=given.slice,
         level=wording.rate(week.rate, week.n) if speaks and week else None,
         lower_bound=_lower_bound(week, wording) if speaks and week else None,
         ceiling=given.ceiling,
@@ -401,8 +460,18 @@ _REASONS: Final[dict[str, str]] = {
 }
 
 
+_SAID_AS: Final[dict[str, str]] = {"agent_version": "version", "prompt_version": "version"}
+
+
+def slice_label(wording: Wording, slice_kind: str, value: str) -> str:
+    """A slice's value as it may be published; languages are of a closed list."""
+    if slice_kind in ("all", "language"):
+        return value
+    return wording.label(_SAID_AS.get(slice_kind, slice_kind), value)
+
+
 def _reason(given: Evaluation, decision: LevelDecision, week: LevelInput | None, wording: Wording) -> str:
-    name = wording.name(given.type)
+    name = wording.name(given.type) + sliced(asdict(given))
     if decision.state == "not_enough_data":
         if given.enough:
             return f"{name} is over its threshold but concerns too few people in one place for a ticket."

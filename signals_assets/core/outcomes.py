@@ -433,14 +433,21 @@ def _reworked(fix: DataRow, others: Iterable[DataRow]) -> bool:
 
 
 def _first_days_over(levels: Iterable[DataRow]) -> Callable[[TicketRow], date | None]:
-    """First day over the threshold of the episode that a ticket came from: the type's newest one before it."""
-    starts: dict[str, set[date]] = {}
+    """First day over the threshold of the episode that a ticket came from: the type's newest one before it.
+
+    Where the type as a whole had none before, that of one of its slices.
+    """
+    starts: dict[tuple[str, bool], set[date]] = {}
     for row in levels:
         if row["crossed"] and row["episode"]:
-            starts.setdefault(row["type"], set()).add(date.fromisoformat(row["episode"].rpartition("@")[2]))
+            started = date.fromisoformat(row["episode"].rpartition("@")[2])
+            starts.setdefault((row["type"], (row.get("slice") or "all") == "all"), set()).add(started)
+
+    def newest(ticket: TicketRow, *, whole: bool) -> date | None:
+        return max((found for found in starts.get((ticket.type, whole), ()) if found <= ticket.filed_on), default=None)
 
     def start(ticket: TicketRow) -> date | None:
-        return max((found for found in starts.get(ticket.type, ()) if found <= ticket.filed_on), default=None)
+        return newest(ticket, whole=True) or newest(ticket, whole=False)
 
     return start
 

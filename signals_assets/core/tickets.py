@@ -156,7 +156,7 @@ def _extent(
     if level["level"] is not None:
         low = level["lower_bound"] or 0.0
         lines.append(
-            f"{percent(level['level'])} of all sessions have this friction, whatever the component (at least "
+            f"{percent(level['level'])} of {_sessions_of(level)} have this friction, whatever the component (at least "
             f"{percent(low)}; its ceiling is {percent(level['ceiling'])})."
         )
     lines += diagnosis.share
@@ -166,6 +166,16 @@ def _extent(
     if severe_share is not None:
         lines.append(f"Severity: high in {percent(wording.rate(severe_share, cause.sessions))} of these sessions.")
     return _bullets(lines)
+
+
+def sliced(level: DataRow) -> str:
+    """What is put behind a type's name where a level is a slice's: " (intent: new feature)"."""
+    kind = level.get("slice_kind") or "all"
+    return "" if kind == "all" else f" ({kind.replace('_', ' ')}: {level['slice']})"
+
+
+def _sessions_of(level: DataRow) -> str:
+    return f"the sessions of the slice{sliced(level)}" if sliced(level) else "all sessions"
 
 
 def _suspects(diagnosis: Diagnosis) -> list[str]:
@@ -188,9 +198,9 @@ def _acceptance(name: str, level: DataRow) -> str:
     target = level["closing_level"] if level["closing_level"] is not None else level["ceiling"] * RECOVERY_SHARE
     sessions = math.ceil(10 / max(target, 0.01) / 50) * 50
     return (
-        f"The share of all sessions with this friction ({markdown(name)}, whatever the component) is under "
-        f"{percent(target)} on the next {sessions} sessions of the fixed version. Name this ticket's key in branch or "
-        "title."
+        f"The share of {markdown(_sessions_of(level))} with this friction ({markdown(name)}, whatever the component) "
+        f"is under {percent(target)} on the next {sessions} sessions of the fixed version. Name this ticket's key in "
+        "branch or title."
     )
 
 
@@ -236,7 +246,7 @@ def recurrence_text(level: DataRow, wording: Wording) -> str:
     return (
         f"Crossed again on {level['day'].isoformat()}: {markdown(level['reason'])} "
         f"Concerned in the last {WINDOW_DAYS} days: {level['users']} users, {level['sessions']} sessions "
-        f"({markdown(wording.name(level['type']))})."
+        f"({markdown(wording.name(level['type']) + sliced(level))})."
     )
 
 

@@ -28,7 +28,7 @@ PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """One friction type that crossed its threshold on a day."""
+    """One friction type that crossed its threshold on a day, among all sessions or in the slice of its episode."""
 
     day: date
     type: str
@@ -50,7 +50,7 @@ def due(
     act: dict[str, Crossing] = {}
     stale: dict[str, Crossing] = {}
     for row in levels:
-        if not row["crossed"] or row["episode"] in handled or row["slice"] != "all":
+        if not row["crossed"] or row["episode"] in handled:
             continue
         crossing = Crossing(row["day"], row["type"], row["episode"])
         if row["day"] < newest - timedelta(days=act_within_days):

@@ -1,6 +1,7 @@
 """Stage 7: causes and levels by day, and what an acting run leaves for one friction type."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import dagster as dg
 import pytest
 
 from signals_assets.resources.filing import AUDIT_KIND, broken_link
-from signals_assets.tables import Cause, ErrorCorrelation, FrictionEvent, FrictionLevel, TicketRow
+from signals_assets.tables import Cause, ErrorCorrelation, Facet, FrictionEvent, FrictionLevel, TicketRow, UserDay
 from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY, NEXT_DAY
 from signals_assets_tests.factories import row_values
 from signals_assets_tests.home import Home, failures
@@ -85,6 +86,29 @@ def test_an_acting_run_leaves_a_diagnosis_a_ticket_and_a_word_about_a_draft(cros
     assert command
     of_cause = {row["event_id"] for row in home.rows(Cause) if row["cause_id"] == filing.payload["cause_id"]}
     assert home.warehouse.query(command[1]).num_rows == len(of_cause) > 0
+
+
+def test_a_slice_that_crossed_gets_a_ticket_that_counts_its_sessions_alone(lived: Home, tmp_path: Path):
+    met: Counter[tuple[str, str]] = Counter()
+    for row in lived.rows(UserDay):
+        if (row["kind"], row["source"]) == ("friction", "detector") and row["intent"] not in ("unknown", "other"):
+            met[row["type"], row["intent"]] += row["sessions"]
+    (type_, intent) = next(found for found, _ in met.most_common() if found[0] != "all")
+    part = {"type": type_, "slice_kind": "intent", "slice": intent, "ceiling": 0.01}
+    thresholds = {"consecutive": 1, "default_ceiling": 0.99, "slices": [part]}
+    with lived.copy(tmp_path / "home", audience="self", thresholds=thresholds) as home:
+        home.materialize(LAST_DAY, only=["friction_levels"], tags={"signals/republish": "a slice"})
+        [crossed] = [row for row in home.rows(FrictionLevel, LAST_DAY) if row["crossed"]]
+        assert (crossed["slice_kind"], crossed["slice"]) == ("intent", intent)
+        [request] = home.tick("friction_threshold").run_requests
+        assert home.run(request).success
+        [ticket] = [path.read_text() for path in home.tickets()]
+        inside = {row["session_id"] for row in home.rows(Facet) if row["value"] == intent}
+        events = [row for row in home.rows(Cause) if row["cause_id"] == crossed["causes"][0]]
+        sessions = {row["session_id"] for row in events} & inside
+        assert f" users and {len(sessions)} sessions " in ticket
+        assert f"of the sessions of the slice (intent: {intent}) have this friction" in ticket
+        assert home.tick("friction_threshold").run_requests == []
 
 
 def test_a_ticket_is_a_row_from_the_day_after_it_was_filed(crossing: Callable[..., Home]):

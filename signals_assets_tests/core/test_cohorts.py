@@ -9,10 +9,14 @@ from signals_assets.core.cohorts import (
     diagnosed_users,
     fix_effect,
     level_inputs,
+    level_parts,
     newcomers,
     outdated_versions,
+    slice_sessions,
 )
+from signals_assets.core.discovery_items import intent_id
 from signals_assets.core.user_days import CountedType, Counts
+from signals_assets.settings import SliceThreshold, ThresholdSettings
 from signals_assets.tables import UserDay
 
 DAY = date(2026, 3, 30)
@@ -243,3 +247,88 @@ def test_without_a_confirmed_earlier_change_of_the_type_no_version_is_outdated(c
 def test_prompts_and_models_are_not_versions():
     releases = [*RELEASES, release("p1", date(2026, 3, 1), "prompt")]
     assert outdated_versions("context_churn", date(2026, 3, 16), [change(date(2026, 3, 6))], releases) == ["1.0"]
+
+
+# --- slices
+
+
+def parts_of(rows, *slices, audience="company"):
+    return level_parts(
+        DAY,
+        Counts.of(rows),
+        types=(CHURN,),
+        days=7,
+        thresholds=ThresholdSettings(slices=list(slices)),
+        audience=audience,
+        sessions=lambda part: [f"session of {part[1]}"],
+    )
+
+
+def version(value):
+    return SliceThreshold(slice_kind="agent_version", slice=value, ceiling=0.2)
+
+
+def people(value, users, sessions=3, met=1):
+    """Users of a version, the first third of whom met the type."""
+    rows = [exposure(f"{value}-{i}", sessions, version=value, organization=f"o{i % 3}") for i in range(users)]
+    hit = range(users // 3)
+    return rows + [concerned(f"{value}-{i}", met, version=value, organization=f"o{i % 3}") for i in hit]
+
+
+def test_the_week_of_a_slice_counts_its_sessions_alone():
+    [part] = parts_of([*people("1.0", 30), *people("2.0", 60)], version("2.0"))
+    assert (part.slice_kind, part.slice, set(part.sessions)) == ("agent_version", "2.0", {"session of 2.0"})
+    found = part.levels["context_churn"]
+    assert (found.n, found.users, found.sessions) == (180, 20, 20)
+    assert found.rate == pytest.approx(20 / 180)
+    assert found.told
+
+
+def test_a_slice_that_leaves_a_few_people_over_is_not_told_unless_for_oneself():
+    rows = [*people("1.0", 3), *people("2.0", 60)]
+    assert [part.levels["context_churn"].told for part in parts_of(rows, version("2.0"))] == [False]
+    assert [part.levels["context_churn"].told for part in parts_of(rows, version("2.0"), audience="self")] == [True]
+    assert [part.levels["context_churn"].told for part in parts_of(rows, version("2.0"), audience="public")] == [False]
+
+
+def test_a_slice_named_for_several_types_is_one_part_and_none_is_none():
+    rows = people("2.0", 60)
+    of_type = version("2.0").model_copy(update={"type": "error_event"})
+    assert [part.slice for part in parts_of(rows, version("2.0"), of_type)] == ["2.0"]
+    assert parts_of(rows) == []
+    [unknown] = parts_of(rows, version("9.9"))
+    assert unknown.levels == {}
+
+
+def facet(session, name, value, known_on=DAY):
+    return {"session_id": session, "known_on": known_on, "facet": name, "value": value}
+
+
+def sessions_of(kind, value, metrics=(), facets=(), labels=()):
+    return slice_sessions((kind, value), metrics=metrics, facets=facets, labels=labels, day=DAY)
+
+
+def test_the_sessions_of_an_agent_or_version_are_those_that_ran_it():
+    metrics = [
+        {"session_id": "a", "known_on": DAY, "agent_name": "shop", "agent_version": "2.0"},
+        {"session_id": "b", "known_on": DAY, "agent_name": "shop", "agent_version": "1.0"},
+        {"session_id": "later", "known_on": DAY + timedelta(1), "agent_name": "shop", "agent_version": "2.0"},
+    ]
+    assert sessions_of("agent_version", "2.0", metrics) == {"a"}
+    assert sessions_of("agent", "shop", metrics) == {"a", "b"}
+
+
+def test_the_sessions_of_an_intent_follow_its_newest_label():
+    facets = [facet("a", "primary_intent", "bug fix"), facet("b", "primary_intent", "new feature")]
+    label = {
+        "event_id": intent_id("b"), "kind": "intent", "type": "bug fix", "taxonomy_version": 2, "day": DAY,
+    }  # fmt: skip
+    assert sessions_of("intent", "bug fix", facets=facets) == {"a"}
+    assert sessions_of("intent", "bug fix", facets=facets, labels=[label]) == {"a", "b"}
+    assert sessions_of("intent", "new feature", facets=facets, labels=[label]) == frozenset()
+
+
+def test_a_session_of_several_languages_is_of_none_of_them():
+    facets = [facet("a", "programming_languages", "python"), facet("b", "programming_languages", "python")]
+    facets += [facet("b", "programming_languages", "rust")]
+    assert sessions_of("language", "python", facets=facets) == {"a"}

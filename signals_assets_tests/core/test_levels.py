@@ -3,10 +3,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from signals_assets.core.levels import LevelInput, friction_levels, replay
+from signals_assets.core.levels import LevelInput, LevelPart, friction_levels, replay
 from signals_assets.core.taxonomy import seed
 from signals_assets.core.wording import Wording
-from signals_assets.settings import ThresholdSettings
+from signals_assets.settings import SliceThreshold, ThresholdSettings
 from signals_assets_tests.fakes.ledger import MemoryLedger
 
 START = date(2026, 3, 2)
@@ -285,3 +285,99 @@ def test_every_type_of_the_taxonomy_has_a_row_on_an_empty_day():
     assert {row.type for row in rows} == set(seed().slugs("friction"))
     assert {row.state for row in rows} == {"not_enough_data"}
     assert len(audits) == len(rows)
+
+
+# --- slices
+
+
+FEATURE = SliceThreshold(slice_kind="intent", slice="new feature", ceiling=0.1)
+
+
+def levels_with(part, *, all_of_it=None, slices=(FEATURE,), day=START, previous=(), audience="company", causes=None):
+    rows, audits = friction_levels(
+        day,
+        levels={TYPE: all_of_it or week(0.1)},
+        release_correlations=[rise()],
+        causes_window=cause_rows(day) if causes is None else causes,
+        previous=[row.model_dump() for row in previous],
+        entries=[],
+        wording=Wording(seed(), frozenset(), audience),
+        thresholds=THRESHOLDS.model_copy(update={"slices": list(slices)}),
+        parts=[part],
+    )
+    return rows, audits
+
+
+def part(level, sessions=None, kind="intent", value="new feature"):
+    return LevelPart(kind, value, {TYPE: level}, frozenset(sessions or [f"s_{i}" for i in range(12)]))
+
+
+def of_slice(rows):
+    return next(row for row in rows if row.type == TYPE and row.slice_kind != "all")
+
+
+def test_a_slice_crosses_beside_its_type_with_an_episode_of_its_own_and_no_rise():
+    first, _ = levels_with(part(week(0.3)))
+    second, audits = levels_with(part(week(0.3)), day=START + timedelta(1), previous=first)
+    crossed = of_slice(second)
+    assert [of_slice(first).state, crossed.state] == ["rising", "crossed"]
+    assert (crossed.slice_kind, crossed.slice) == ("intent", "new feature")
+    assert (crossed.trigger, crossed.ceiling) == ("level", 0.1)
+    assert crossed.episode == f"{TYPE}:intent=new feature@{START}"
+    assert crossed.reason.startswith("Context churn (intent: new feature) is at ")
+    assert crossed.reason.endswith(" of sessions at least, over its ceiling of 10 %.")
+    whole = next(row for row in second if row.type == TYPE and row.slice_kind == "all")
+    assert (whole.slice, whole.trigger, whole.episode) == ("all", "rise", f"{TYPE}@{START}")
+    audit = next(one for one in audits if one["inputs"]["type"] == TYPE and one["inputs"]["slice_kind"] == "intent")
+    again = replay(json.loads(json.dumps(audit)))
+    assert (again.state, again.episode) == (crossed.state, crossed.episode)
+
+
+def test_without_slices_there_is_one_row_a_type_as_ever():
+    rows, _ = friction_levels(
+        START, levels={}, release_correlations=[], causes_window=[], previous=[], entries=[],
+        wording=Wording(seed()), thresholds=THRESHOLDS,
+    )  # fmt: skip
+    assert {(row.slice_kind, row.slice) for row in rows} == {("all", "all")}
+    assert len({row.type for row in rows}) == len(rows)
+
+
+def test_a_slice_of_one_type_gives_that_type_a_row_and_the_narrower_ceiling_wins():
+    of_type = SliceThreshold(type=TYPE, slice_kind="intent", slice="new feature", ceiling=0.6)
+    rows, _ = levels_with(part(week(0.3)), slices=[of_type])
+    assert [row.type for row in rows if row.slice_kind == "intent"] == [TYPE]
+    rows, _ = levels_with(part(week(0.3)), slices=[FEATURE, of_type])
+    assert {row.type: row.ceiling for row in rows if row.slice_kind == "intent"} == dict.fromkeys(
+        seed().slugs("friction"), 0.1
+    ) | {TYPE: 0.6}
+
+
+def test_the_thresholds_of_a_ticket_hold_for_the_sessions_of_the_slice():
+    few = [f"s_{i}" for i in range(3)]
+    first, _ = levels_with(part(week(0.3), few))
+    second, _ = levels_with(part(week(0.3), few), day=START + timedelta(1), previous=first)
+    assert of_slice(second).state == "not_enough_data"
+    assert of_slice(second).causes == []
+    small, _ = levels_with(part(week(0.3, users=4, sessions=6)))
+    assert (of_slice(small).state, of_slice(small).level) == ("ok", None)
+
+
+def test_a_slice_that_may_not_stand_beside_the_total_is_not_spoken_of():
+    alone = LevelInput(0.3, 0.25, 0.4, 40, 80, 5, 400, told=False)
+    row = of_slice(levels_with(part(alone))[0])
+    assert (row.state, row.level, row.users, row.days_over) == ("ok", None, "<5", 0)
+    assert row.reason == (
+        "Context churn (intent: new feature) is within its bounds, or concerns too few people to be spoken of."
+    )
+
+
+def test_a_slice_is_named_by_its_label():
+    slices = [SliceThreshold(slice_kind="agent", slice="acme's agent", ceiling=0.1)]
+    row = of_slice(levels_with(part(week(0.3), kind="agent", value="acme's agent"), slices=slices)[0])
+    assert row.slice.startswith("agent-")
+    assert "acme" not in row.model_dump_json()
+
+
+def test_two_ceilings_for_one_slice_and_type_are_refused():
+    with pytest.raises(ValueError, match="two ceilings for the same type"):
+        ThresholdSettings(slices=[FEATURE, FEATURE.model_copy(update={"ceiling": 0.2})])

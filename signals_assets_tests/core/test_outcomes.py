@@ -261,6 +261,18 @@ def test_times_run_from_first_friction_to_verified_fix():
     assert found["share_of_fixes_that_worked"].value == 1.0
 
 
+def test_a_slice_tells_when_a_friction_began_only_where_its_type_does_not():
+    def began(*episodes):
+        levels = [
+            {"type": "context_churn", "crossed": True, "episode": f"context_churn@2026-03-{day}", "slice": slice_}
+            for slice_, day in episodes
+        ]
+        return metrics([ticket()], levels=levels)["days_to_ticket"].value
+
+    assert began(("all", "05"), ("new feature", "08")) == 4
+    assert began(("new feature", "08")) == 1
+
+
 def test_the_effect_is_rounded_to_whole_points():
     row = outcome(replace(effect(-0.2), effect=-0.20345))
     assert row.effect == -0.2

@@ -115,6 +115,20 @@ def test_a_related_ticket_is_named_by_its_identifier_and_never_by_words(referenc
     assert "Related" not in rendered().body
 
 
+def test_a_ticket_of_a_slice_speaks_of_the_sessions_of_the_slice():
+    row = level(slice_kind="intent", slice="new *feature*", episode="context_churn:intent=new *feature*@2026-03-08")
+    cause = CauseFacts("cause_1", "context_churn", "file_read", 23, 61, 4, 90, DAY)
+    body = ticket_text(
+        key="SIG-0A1B2C3D", generation=1, day=DAY, cause=cause, level=row, diagnosis=diagnose(cause, wording=WORDING),
+        wording=WORDING, link="",
+    ).body  # fmt: skip
+    assert "all sessions" not in body
+    assert r"31 % of the sessions of the slice (intent: new \*feature\*) have this friction" in body
+    assert r"The share of the sessions of the slice (intent: new \*feature\*) with this friction" in body
+    assert "Over its threshold since 2026-03-08." in body
+    assert r"(Context churn (intent: new \*feature\*))" in recurrence_text(row, WORDING)
+
+
 def test_exact_counts_do_not_leave():
     body = rendered().body
     assert "23" not in body

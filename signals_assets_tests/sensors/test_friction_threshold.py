@@ -37,7 +37,11 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[str], list[str]]] = {
     "one episode in two rows is due once": ([level("a", episode="e"), level("a", ago(1), episode="e")], ["a"], []),
     "the last day to act within is still due": ([level("a", ago(3))], ["a"], []),
     "a day before it is stale": ([level("a", ago(4))], [], ["a"]),
-    "a slice does not decide": ([level("a", slice="agent_version=1.0")], [], []),
+    "a slice is due beside its type, each for its own episode": (
+        [level("a"), level("a", slice="1.0", slice_kind="agent_version", episode="a:agent_version=1.0@2026-01-20")],
+        ["a", "a"],
+        [],
+    ),
     "handled before": ([level("done", episode="handled")], [], []),
     "handled and old is not stale": ([level("done", ago(9), episode="handled")], [], []),
     "a day without causes waits": ([level("a", ago(1)), level("b")], ["b"], []),
