@@ -17,6 +17,7 @@ import dagster as dg
 from signals_assets.automation import DAY_TAG, EPISODE_TAG, VERDICT_TAG, daily_asset
 from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
+from signals_assets.core.charts import HISTORY_DAYS
 from signals_assets.core.cohorts import level_inputs, level_parts, newcomers, slice_sessions
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.deduplication import UNKNOWN, Concern, Duplicate, described, keys_of, settle
@@ -428,6 +429,7 @@ def _file(
             wording=acting.wording,
             link="http://127.0.0.1:3000/assets/friction_levels",
             related=related,
+            rates=acting.warehouse.read(FrictionRate, window(acting.newest_day, HISTORY_DAYS)).to_pylist(),
         )
 
     return file_ticket(

@@ -21,6 +21,7 @@ from signals_assets.core.barrier.thresholds import TICKET, band
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow
 from signals_assets.core.diagnosis import Diagnosis
 from signals_assets.core.ticket_links import identifier_of
+from signals_assets.core.trend import trend
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import TicketSettings
 from signals_assets.tables import TicketRow, TicketState, Verdict
@@ -101,12 +102,14 @@ def ticket_text(
     link: str,
     severe_share: float | None = None,
     related: str = "",
+    rates: Iterable[DataRow] = (),
 ) -> Ticket:
     """Title and body in Markdown, such that a coding agent can act on it and no word comes from a session.
 
     level: the `friction_levels` row that crossed.  link: address of the asset.  severe_share: share of the
     concerned sessions whose worst event was high, where known.  related: reference of an open ticket or change that is
     perhaps about the same; it is named where it is an identifier, and not where it is words of somebody (a file).
+    rates: `friction_rates` of the last weeks, for the trend.
     """
     name, component = wording.name(cause.type), diagnosis.component
     place = "" if component == "unknown" else f" in {component.replace('_', ' ')}"
@@ -115,6 +118,7 @@ def ticket_text(
     sections = [
         ("What users experience", markdown(definition)),
         ("How many, since when", "\n".join(_extent(cause, level, diagnosis, wording, severe_share))),
+        ("Trend", _trend(rates, level, diagnosis, day)),
         ("Suspected", "\n".join(_suspects(diagnosis))),
         (
             "Diagnosis",
@@ -176,6 +180,19 @@ def sliced(level: DataRow) -> str:
 
 def _sessions_of(level: DataRow) -> str:
     return f"the sessions of the slice{sliced(level)}" if sliced(level) else "all sessions"
+
+
+def _trend(rates: Iterable[DataRow], level: DataRow, diagnosis: Diagnosis, day: date) -> str:
+    """The rate of the type, of the same sessions as the level, by day; nothing where too little of it is shown."""
+    line, words = trend(
+        rates,
+        level["type"],
+        until=day,
+        slice_kind=level.get("slice_kind") or "all",
+        value=level.get("slice") or "all",
+        release=(diagnosis.release, diagnosis.released_on) if diagnosis.release and diagnosis.released_on else None,
+    )
+    return "\n".join(["```text", line, "```", "", *_bullets(words)]) if line else ""
 
 
 def _suspects(diagnosis: Diagnosis) -> list[str]:

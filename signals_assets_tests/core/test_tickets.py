@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -16,6 +17,7 @@ from signals_assets.core.tickets import (
     ticket_states,
     ticket_text,
 )
+from signals_assets.core.trend import trend
 from signals_assets.core.wording import Wording
 from signals_assets.settings import TicketSettings
 from signals_assets_tests.fakes.ledger import MemoryLedger
@@ -55,7 +57,7 @@ def release_row(version="1.4.0", **columns):
     } | columns
 
 
-def rendered(component="file_read", type_="context_churn", wording=WORDING, related="", **rows):
+def rendered(component="file_read", type_="context_churn", wording=WORDING, related="", rates=(), **rows):
     cause = CauseFacts("cause_1", type_, component, 23, 61, 4, 90, DAY)
     return ticket_text(
         key="SIG-0A1B2C3D",
@@ -65,6 +67,7 @@ def rendered(component="file_read", type_="context_churn", wording=WORDING, rela
         level=level(),
         diagnosis=diagnose(cause, wording=wording, **rows),
         wording=wording,
+        rates=rates,
         link="http://localhost:3000/assets/tickets",
         related=related,
     )
@@ -127,6 +130,57 @@ def test_a_ticket_of_a_slice_speaks_of_the_sessions_of_the_slice():
     assert r"The share of the sessions of the slice (intent: new \*feature\*) with this friction" in body
     assert "Over its threshold since 2026-03-08." in body
     assert r"(Context churn (intent: new \*feature\*))" in recurrence_text(row, WORDING)
+
+
+def rate_row(back, rate, **columns):
+    return {
+        "day": DAY - timedelta(back), "kind": "friction", "type": "context_churn", "slice_kind": "all", "slice": "all",
+        "source": "detector", "window_days": 7, "rate": rate,
+    } | columns  # fmt: skip
+
+
+def test_a_ticket_draws_the_published_rate_with_the_release_and_gaps():
+    rates = [rate_row(back, 0.0 if back > 2 else 0.4) for back in range(5)]
+    body = rendered(rates=rates, release_correlations=[release_row(released_on=DAY - timedelta(2))]).body
+    chart = body.partition("## Trend\n\n")[2].partition("## ")[0]
+    assert f"```text\n{'·' * 23}▁▁███\n{' ' * 25}^\n```" in chart
+    assert r"0 % in the 7 days to 2026-03-05, 40 % in the 7 days to 2026-03-09; ▁ is 0 %, █ is 40 %" in chart
+    assert "- · is a day without a rate that can be shown." in chart
+    assert "^ is release 1.4.0 of 2026-03-07." in chart.replace("\\", "")
+
+
+def test_without_two_published_rates_there_is_no_trend():
+    assert "## Trend" not in rendered().body
+    others = [{"type": "error_event"}, {"slice_kind": "intent"}, {"window_days": 1}, {"kind": "delight"}]
+    assert "## Trend" not in rendered(rates=[rate_row(n, 0.5, **over) for n, over in enumerate(others)]).body
+    assert "## Trend" not in rendered(rates=[rate_row(0, 0.5), rate_row(28, 0.5)]).body
+
+
+def test_words_in_a_trend_are_escaped_and_none_stands_in_the_drawing():
+    rates = [rate_row(back, 0.3, slice_kind="intent", slice=HOSTILE) for back in range(3)]
+    line, words = trend(
+        rates, "context_churn", until=DAY, slice_kind="intent", value=HOSTILE, release=(HOSTILE, DAY),
+    )  # fmt: skip
+    assert set(line) <= set("▁▂▃▄▅▆▇█·\n ^")
+    row = level(slice_kind="intent", slice=HOSTILE)
+    cause = CauseFacts("cause_1", "context_churn", "file_read", 23, 61, 4, 90, DAY)
+    diagnosis = replace(diagnose(cause, wording=WORDING), release=HOSTILE, released_on=DAY)
+    body = ticket_text(
+        key="SIG-0A1B2C3D", generation=1, day=DAY, cause=cause, level=row, diagnosis=diagnosis, wording=WORDING,
+        link="", rates=rates,
+    ).body  # fmt: skip
+    assert "```text" in body
+    assert "## Do this" not in body
+    assert "<script>" not in body
+    assert "[x](" not in body
+    assert any("Do this" in word for word in words)
+
+
+def test_a_type_that_only_the_analyst_counts_has_a_trend_too():
+    rates = [rate_row(back, 0.2, source="analyst") for back in range(2)]
+    assert trend(rates, "context_churn", until=DAY)[0].endswith("·██")
+    both = [*rates, *(rate_row(back, 0.1) for back in range(2))]
+    assert "10 %" in trend(both, "context_churn", until=DAY)[1][0]
 
 
 def test_exact_counts_do_not_leave():
