@@ -119,6 +119,8 @@ def _open(url: str, tables: "sa.MetaData") -> "sa.Engine":
         sa.event.listen(engine, "begin", _on_sqlite_begin)
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         tables.create_all(connection)
+        for index in (index for table in tables.sorted_tables for index in table.indexes):
+            index.create(connection, checkfirst=True)  # create_all leaves tables alone that were made before it
     return engine
 
 

@@ -425,9 +425,7 @@ def audit(writer: Writer, subject: str, payload: Mapping[str, Any]) -> bool:
     """
     if writer.find(AUDIT_KIND, subject) is not None:
         return False
-    chain = writer.entries([AUDIT_KIND])
-    previous = chain[-1].payload["hash"] if chain else ""
-    writer.append(AUDIT_KIND, subject, _linked(subject, payload, previous))
+    writer.append(AUDIT_KIND, subject, _linked(subject, payload, _end_of_chain(writer)))
     return True
 
 
@@ -437,9 +435,7 @@ def audit_levels(ledger: Ledger, audits: Sequence[Mapping[str, Any]]) -> int:
     The same decision on the same numbers is one entry, however often the day is repeated.
     """
     with ledger.transaction() as writer:
-        chain = writer.entries([AUDIT_KIND])
-        previous = chain[-1].payload["hash"] if chain else ""
-        new = 0
+        previous, new = _end_of_chain(writer), 0
         for payload in audits:
             inputs = payload["inputs"]
             subject = f"level:{inputs['day']}:{inputs['type']}:{_digest(payload)[:12]}"
@@ -449,6 +445,12 @@ def audit_levels(ledger: Ledger, audits: Sequence[Mapping[str, Any]]) -> int:
                 previous = linked["hash"]
                 new += 1
     return new
+
+
+def _end_of_chain(writer: Writer) -> str:
+    """Hash of the newest audit entry; empty where there is none."""
+    newest = writer.newest(AUDIT_KIND)
+    return newest.payload["hash"] if newest else ""
 
 
 def broken_link(entries: Sequence[Entry]) -> int | None:

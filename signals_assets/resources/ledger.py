@@ -50,6 +50,10 @@ class Writer(Protocol):
         """Entries of the kinds by sequence number; with `before`, those whose newest day is earlier than it."""
         ...
 
+    def newest(self, kind: str) -> Entry | None:
+        """The entry of the kind with the highest sequence number: one look, however many there are."""
+        ...
+
 
 class Ledger(ABC):
     """Transactions with unique keys and sequence numbers."""
@@ -248,6 +252,12 @@ class _SqlWriter:
         """See `Writer.entries`."""
         return _entries(self._connection, self._table, kinds, before)
 
+    def newest(self, kind: str) -> Entry | None:
+        """See `Writer.newest`."""
+        asked = _columns(self._table).where(self._table.c.kind == kind).order_by(self._table.c.seq.desc()).limit(1)
+        row = self._connection.execute(asked).one_or_none()
+        return None if row is None else Entry(*row)
+
 
 def _tables() -> "sa.MetaData":
     import sqlalchemy as sa
@@ -264,6 +274,7 @@ def _tables() -> "sa.MetaData":
         sa.Column("payload", sa.JSON, nullable=False),
         sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
         sa.UniqueConstraint("kind", "key"),
+        sa.Index("entries_by_kind", "kind", "seq"),
         sqlite_autoincrement=True,  # a number is never given twice
     )
     return tables

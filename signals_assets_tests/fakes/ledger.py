@@ -71,6 +71,9 @@ class _Writer:
     def find(self, kind: str, key: str) -> Entry | None:
         return next((entry for entry in self.kept if (entry.kind, entry.key) == (kind, key)), None)
 
+    def newest(self, kind: str) -> Entry | None:
+        return next((entry for entry in reversed(self.kept) if entry.kind == kind), None)
+
     def entries(self, kinds: Sequence[str], *, before: date | None = None) -> list[Entry]:
         return [
             entry

@@ -49,6 +49,17 @@ class LedgerContract:
             assert [entry.key for entry in writer.entries(["x"])] == ["1", "2"]
         assert len(ledger.entries(["x"])) == 2
 
+    def test_a_writer_sees_the_newest_entry_of_a_kind_its_own_included(self, ledger: Ledger) -> None:
+        ledger.append_many("x", [("9", {"n": 1}), ("1", {"n": 2})])
+        ledger.append("y", "1", {})
+        with ledger.transaction() as writer:
+            newest = writer.newest("x")
+            assert newest is not None
+            assert (newest.key, newest.payload) == ("1", {"n": 2})
+            written, _ = writer.append("x", "5", {"n": 3})
+            assert writer.newest("x") == written
+            assert writer.newest("nothing") is None
+
     def test_a_transaction_inside_a_transaction_is_refused_at_once(self, ledger: Ledger) -> None:
         with pytest.raises(LedgerError, match="its writer"), ledger.transaction():
             ledger.append("x", "1", {})

@@ -1,6 +1,7 @@
 """The SQL ledger on SQLite: the contract, and what is its own (files, processes)."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,23 @@ def test_two_processes_that_write_the_same_keys_write_each_once(ledger: SqlLedge
     assert sum(new) == 260
     assert len(ledger.entries(["x"])) == 60
     assert len(ledger.entries(["y"])) == 200
+
+
+def test_the_newest_of_a_kind_is_found_by_an_index_in_a_ledger_from_before_it_too(
+    ledger: SqlLedger, tmp_path: Path
+) -> None:
+    ledger.append("x", "1", {})
+    ledger.close()
+    with sqlite3.connect(tmp_path / "restricted" / "ledger.db") as database:
+        database.execute("DROP INDEX entries_by_kind")
+    ledger.append("x", "2", {})
+    ledger.close()
+    with sqlite3.connect(tmp_path / "restricted" / "ledger.db") as database:
+        [plan] = database.execute(
+            "EXPLAIN QUERY PLAN SELECT payload FROM entries WHERE kind = 'x' ORDER BY seq DESC LIMIT 1"
+        ).fetchall()
+    database.close()
+    assert "USING INDEX entries_by_kind" in plan[-1]
 
 
 def test_a_forked_child_opens_its_own_connections(ledger: SqlLedger) -> None:
