@@ -210,12 +210,14 @@ def unlike(vectors: Vectors, rows: Labels, others: Labels, cosine: float) -> Lab
     return kept
 
 
-def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float, others: Vectors | None = None) -> list[Labels]:
+def merged(
+    groups: Sequence[Labels], vectors: Vectors, nearness: float, others: Vectors | None = None, margin: float = 0.0
+) -> list[Labels]:
     """Groups of row numbers joined, the nearest first, while their centres have at least the cosine `nearness`.
 
-    Two groups that are nearer to one of the centres `others` than to each other stay apart: how near two halves of one
-    thing lie differs from subject to subject, and what lies between them tells (measured on pairs of pieces of banking
-    intents: area under the curve 0.89 for the difference, 0.81 for the cosine alone).
+    Two groups stay apart whose cosine less that to the nearest of the centres `others` is under `margin`: how near two
+    halves of one thing lie differs from subject to subject, and what lies between them tells (measured on pairs of
+    pieces of banking intents: area under the curve 0.89 for the difference, 0.81 for the cosine alone).
     """
     parts = [np.sort(group) for group in groups]
     while len(parts) > 1:
@@ -224,8 +226,8 @@ def merged(groups: Sequence[Labels], vectors: Vectors, nearness: float, others: 
         apart = similar < nearness
         if others is not None and len(others):
             near = (centres @ others.T).max(axis=1)
-            apart |= similar < np.maximum.outer(near, near)
             similar -= np.maximum.outer(near, near)
+            apart |= similar < margin
         similar[apart] = -np.inf
         np.fill_diagonal(similar, -np.inf)
         one, two = divmod(int(similar.argmax()), len(parts))

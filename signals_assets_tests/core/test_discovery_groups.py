@@ -3,7 +3,7 @@ import numpy as np
 from signals_assets.core.discovery_groups import left_overs, new_ground, new_groups
 from signals_assets.core.discovery_labels import Category, categories
 from signals_assets.core.discovery_proposals import GATE_QUANTILE
-from signals_assets_tests.core.discovery_factories import group, window
+from signals_assets_tests.core.discovery_factories import DIMENSIONS, direction, group, window
 
 TAUGHT = 40
 
@@ -39,3 +39,28 @@ def test_with_nothing_known_all_that_is_left_is_new_ground() -> None:
     rows = np.arange(40)
     assert new_ground(vectors, rows, 15, known=[], rows=rows).tolist() == rows.tolist()
     assert sorted(len(found) for found in new_groups(vectors, rows, 15, known=[], rows=rows)) == [20, 20]
+
+
+def pairs_of_blobs(categories_of_a_pair: int) -> tuple[np.ndarray, list[Category], np.ndarray]:
+    """Seven pairs of blobs; the last is new, each other one is one known category or two. With the new rows."""
+    axes = np.eye(DIMENSIONS)
+    blobs = [
+        [
+            (item, vector - direction(10 + number) + axes[number] + axes[14 + number // 2])
+            for item, vector in group(10 + number, 20)
+        ]
+        for number in range(14)
+    ]
+    types = [str(number // 2 * 2 + number % categories_of_a_pair) for number in range(12) for _ in range(20)]
+    return window(*blobs).vectors, categories(window(*blobs[:12]), types, GATE_QUANTILE), np.arange(240, 280)
+
+
+def test_two_groups_are_one_where_known_categories_are_as_wide() -> None:
+    vectors, known, new = pairs_of_blobs(categories_of_a_pair=1)
+    assert [found.tolist() for found in new_groups(vectors, new, 15, known=known, rows=new)] == [new.tolist()]
+
+
+def test_the_same_two_groups_are_two_where_known_categories_are_narrow() -> None:
+    vectors, known, new = pairs_of_blobs(categories_of_a_pair=2)
+    found = new_groups(vectors, new, 15, known=known, rows=new)
+    assert sorted(rows.tolist() for rows in found) == [new[:20].tolist(), new[20:].tolist()]

@@ -112,6 +112,7 @@ def test_halves_with_something_known_between_them_stay_apart() -> None:
     assert len(dv.merged(groups, vectors, 0.5)) == 1
     assert len(dv.merged(groups, vectors, 0.5, between)) == 2
     assert len(dv.merged(groups, vectors, 0.5, dv.unit(axes[3:4]))) == 1
+    assert len(dv.merged(groups, vectors, 0.5, between, margin=-1.0)) == 1
 
 
 def test_a_contest_gives_rows_to_the_nearest_and_a_corner_of_the_known_vanishes() -> None:
