@@ -17,7 +17,7 @@ from signals_assets.core.outcomes import fix_outcomes as outcomes_of
 from signals_assets.core.outcomes import loop_metrics as metrics_of
 from signals_assets.core.rereading import READER_KIND, steady_since
 from signals_assets.core.taxonomy import fold
-from signals_assets.core.tickets import TICKET_KINDS
+from signals_assets.core.tickets import PULL_REQUEST_KIND, TICKET_KINDS
 from signals_assets.core.tickets import ticket_states as states_of
 from signals_assets.core.user_days import Counts, newest_labels, types_counted
 from signals_assets.core.wording import Wording
@@ -59,10 +59,11 @@ def ticket_states(
     for day in days_of(context):
         rows = states_of(
             day,
-            ledger.entries(TICKET_KINDS, before=day),
+            ledger.entries([*TICKET_KINDS, PULL_REQUEST_KIND], before=day),
             warehouse.read(PullRequest, window(day, HISTORY)).to_pylist(),
             warehouse.read(Release, window(day, HISTORY)).to_pylist(),
             wording=Wording.of(fold(ledger.entries(["taxonomy"], before=day)), settings),
+            repository=settings.github.repository,
         )
         store(context, warehouse, TicketRow, day, rows, Coverage(asked=len(rows), answered=len(rows)))
 

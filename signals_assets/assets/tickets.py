@@ -417,6 +417,7 @@ def _file(
 ) -> Filed:
     assert acting.level is not None
     level = acting.level
+    rates = acting.warehouse.read(FrictionRate, window(acting.newest_day, HISTORY_DAYS)).to_pylist()
 
     def render(decision: Decision) -> Ticket:
         return ticket_text(
@@ -429,7 +430,7 @@ def _file(
             wording=acting.wording,
             link="http://127.0.0.1:3000/assets/friction_levels",
             related=related,
-            rates=acting.warehouse.read(FrictionRate, window(acting.newest_day, HISTORY_DAYS)).to_pylist(),
+            rates=rates,
         )
 
     return file_ticket(

@@ -8,7 +8,7 @@ import click
 
 from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.core.taxonomy import fold
-from signals_assets.core.tickets import TICKET_KINDS, kill_switch_is_on, ledger_tickets
+from signals_assets.core.tickets import PULL_REQUEST_KIND, TICKET_KINDS, kill_switch_is_on, ledger_tickets
 from signals_assets.resources import resources_for
 from signals_assets.resources.filing import (
     ACTION_KIND,
@@ -132,6 +132,7 @@ _SAYS: Final[dict[str, tuple[str, ...]]] = {
     "episode": ("created",),
     "stale": ("type",),
     "fix_draft": ("reason",),
+    PULL_REQUEST_KIND: ("ticket_key", "url"),
     "verdict": ("ticket_key", "version", "verdict"),
     "ticket_state": ("ticket_key", "state"),
 }

@@ -17,6 +17,7 @@ _WORDS: Final = (
 )
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _ADDRESS: Final = re.compile(r"/issue/([A-Za-z][A-Za-z0-9]{0,9}-[1-9]\d{0,6})(?:[/?#]|\Z)")
+_CHANGE: Final = re.compile(r"https?://[^/]+/(.+?)/(?:-/)?(?:pull|pulls|merge_requests)/([1-9]\d{0,8})(?:[/?#].*)?")
 _TEAM: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,9}")
 
 
@@ -36,6 +37,17 @@ def linked_tickets(branch: str | None, title: str | None, body: str | None, team
     named = [text for text in (branch, title) if text]
     named += [found[1] for found in behind_a_word.finditer(_COMMENT.sub(" ", body or ""))]
     return sorted({found.upper() for text in named for found in re.findall(one, text, re.IGNORECASE)})
+
+
+def pull_request_number(named: str, repository: str = "") -> str | None:
+    """The number in a pull request's address (or merge request's), else what it is named by: 12, #12, PR-12.
+
+    repository: owner/name; None for an address in another one (default: in any).
+    """
+    found = _CHANGE.fullmatch(named)
+    if found is None:
+        return None if "/" in named else named.removeprefix("PR-").removeprefix("#").removeprefix("!") or None
+    return None if repository and found[1].lower() != repository.lower() else found[2]
 
 
 def identifier_of(reference: str | None) -> str | None:

@@ -20,7 +20,7 @@ from signals_assets.core.barrier.publication import markdown, one_line
 from signals_assets.core.barrier.thresholds import TICKET, band
 from signals_assets.core.causes import WINDOW_DAYS, CauseFacts, DataRow
 from signals_assets.core.diagnosis import Diagnosis
-from signals_assets.core.ticket_links import identifier_of
+from signals_assets.core.ticket_links import identifier_of, pull_request_number
 from signals_assets.core.trend import trend
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import TicketSettings
@@ -272,6 +272,9 @@ def recurrence_text(level: DataRow, wording: Wording) -> str:
 TICKET_KINDS: Final = ("filing", "filed", "ticket_state", "verdict", "kill_switch", "approval")
 """Ledger kinds that say what became of tickets and whether more may be filed."""
 
+PULL_REQUEST_KIND: Final = "ticket_pull_request"
+"""Ledger kind of the pull requests that the tracker itself ties to a ticket."""
+
 FAILED: Final[frozenset[str]] = frozenset({"regressed", "unchanged"})
 """Verdicts that count as a failed fix."""
 
@@ -428,18 +431,24 @@ def ticket_states(
     releases: Iterable[DataRow],
     *,
     wording: Wording,
+    repository: str = "",
 ) -> list[TicketRow]:
     """Every ticket as of the day: open -> in_progress -> merged -> released -> verified | failed -> reopened ...
 
-    entries: those the day may read.  pull_requests, releases: rows of all days up to this one; the newest state of a
-    pull request counts. A release belongs to a pull request when either names the other; nothing is guessed.
+    entries: those the day may read (kinds TICKET_KINDS and PULL_REQUEST_KIND).  pull_requests, releases: rows of all
+    days up to this one; the newest state of a pull request counts, what the tracker ties to a ticket before what names
+    it in branch, title or body.  repository: owner/name of the agent's, where it is known. A release belongs to a pull
+    request when either names the other; nothing is guessed.
     """
-    by_ticket = _pull_requests_by_ticket(day, pull_requests)
+    newest_states = _newest_states(day, pull_requests)
+    by_tracker = _pull_requests_by_tracker(entries, newest_states, repository)
+    by_ticket = _pull_requests_by_ticket(newest_states)
     shipped = _Releases(day, releases)
     seq = max((entry.seq for entry in entries), default=0)
     rows = []
     for ticket in ledger_tickets(entries).values():
-        pull_request = by_ticket.get(ticket.key) or by_ticket.get(identifier_of(ticket.reference) or "")
+        pull_request = by_tracker.get(ticket.key) or by_ticket.get(ticket.key)
+        pull_request = pull_request or by_ticket.get(identifier_of(ticket.reference) or "")
         release = shipped.of(pull_request)
         version = wording.label("version", release["version"]) if release else None
         newest = ticket.verdicts[-1][1] if ticket.verdicts else None
@@ -483,19 +492,33 @@ def _ticket_state(ticket: LedgerTicket, pull_request: DataRow | None, version: s
     return "reopened" if ticket.state == "reopened" else "open"
 
 
-def _pull_requests_by_ticket(day: date, rows: Iterable[DataRow]) -> dict[str, DataRow]:
-    """The newest pull request of each ticket that was not closed unmerged."""
+def _newest_states(day: date, rows: Iterable[DataRow]) -> list[DataRow]:
+    """Pull requests that were not closed unmerged, as known by the day, the newest last."""
     known = [row for row in rows if row["known_on"] <= day]
     newest = {
         row["pull_request_id"]: row
         for row in sorted(known, key=lambda row: (row["known_on"], row["day"], row["pull_request_id"]))
     }
-    by_ticket = {}
-    for row in sorted(newest.values(), key=lambda row: (row["opened_at"], row["pull_request_id"])):
-        if row["state"] != "closed":
-            for key in keys_named(row):
-                by_ticket[key] = row
-    return by_ticket
+    ordered = sorted(newest.values(), key=lambda row: (row["opened_at"], row["pull_request_id"]))
+    return [row for row in ordered if row["state"] != "closed"]
+
+
+def _pull_requests_by_ticket(rows: Iterable[DataRow]) -> dict[str, DataRow]:
+    """The newest pull request that names each ticket."""
+    return {key: row for row in rows for key in keys_named(row)}
+
+
+def _pull_requests_by_tracker(
+    entries: Iterable[LedgerEntry], rows: Iterable[DataRow], repository: str
+) -> dict[str, DataRow]:
+    """The newest pull request that the tracker ties to each ticket."""
+    tied: dict[str, set[str | None]] = {}
+    for entry in entries:
+        if entry.kind == PULL_REQUEST_KIND:
+            number = pull_request_number(entry.payload["url"], repository)
+            tied.setdefault(entry.payload["ticket_key"], set()).add(number)
+    numbers = [(pull_request_number(row["pull_request_id"]), row) for row in rows]
+    return {key: row for key, mine in tied.items() for number, row in numbers if number is not None and number in mine}
 
 
 def keys_named(pull_request: DataRow) -> list[str]:

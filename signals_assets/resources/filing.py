@@ -25,6 +25,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 from signals_assets.core.tickets import (
+    PULL_REQUEST_KIND,
     TICKET_KINDS,
     Decision,
     LedgerTicket,
@@ -274,7 +275,10 @@ def _note_state(writer: Writer, key: str, state: str, day: date, actor: str) -> 
 
 
 def reconcile(ledger: Ledger, tracker: Tracker, *, settings: TicketSettings, clock: Clock = utc_now) -> list[Filed]:
-    """Complete every filing that a crash left open, and note what people closed or reopened at the tracker.
+    """Complete every filing that a crash left open, and note what people did at the tracker.
+
+    That is: tickets they closed or reopened, and the pull requests that the tracker ties to open ones and to those
+    just closed.
 
     Safe to repeat and to run beside others; what a brake holds back stays open. A filing that the tracker refuses
     does not keep the others: it is in the ledger as a failure and tried again by the next call. Returns what was
@@ -293,7 +297,23 @@ def reconcile(ledger: Ledger, tracker: Tracker, *, settings: TicketSettings, clo
             found = tracker.find(ticket.key)  # a list may have missed it
             if found is not None and found.state == "closed":
                 _note_change(ledger, ticket.key, "closed")
+    # One that was closed just now too: trackers close a ticket when its pull request is merged.
+    watched = [ticket.key for ticket in known if ticket.key in seen_open or ticket.state != "closed"]
+    _note_pull_requests(ledger, tracker, watched)
     return completed
+
+
+def _note_pull_requests(ledger: Ledger, tracker: Tracker, keys: Sequence[str]) -> None:
+    """Days read the ledger, not the tracker: what it ties to a ticket is an entry, once."""
+    noted = {entry.key for entry in ledger.entries([PULL_REQUEST_KIND])}
+    for key in keys:
+        try:
+            found = tracker.pull_requests(key)
+        except TrackerError:
+            continue  # nothing is lost: the next call asks again
+        for one in found:
+            if f"{key}:{one.url}" not in noted:
+                ledger.append(PULL_REQUEST_KIND, f"{key}:{one.url}", {"ticket_key": key, "url": one.url})
 
 
 def _resumed(

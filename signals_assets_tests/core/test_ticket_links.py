@@ -2,7 +2,7 @@
 
 import pytest
 
-from signals_assets.core.ticket_links import identifier_of, linked_tickets
+from signals_assets.core.ticket_links import identifier_of, linked_tickets, pull_request_number
 
 TEAMS = ("ENG", "AI2")
 
@@ -59,3 +59,21 @@ def test_without_teams_nothing_is_an_identifier():
 )
 def test_an_issue_s_address_tells_its_identifier(reference, found):
     assert identifier_of(reference) == found
+
+
+@pytest.mark.parametrize(
+    ("named", "repository", "number"),
+    [
+        ("https://github.com/acme/agent/pull/12", "", "12"),
+        ("https://github.com/acme/agent/pull/12/files?w=1", "Acme/Agent", "12"),
+        ("https://github.com/acme/other/pull/12", "acme/agent", None),
+        ("https://gitlab.example/group/agent/-/merge_requests/7", "group/agent", "7"),
+        ("https://github.com/acme/agent/issues/12", "", None),
+        ("PR-12", "acme/agent", "12"),
+        ("#12", "", "12"),
+        ("12", "", "12"),
+        ("", "", None),
+    ],
+)
+def test_a_pull_request_is_known_by_its_number_in_the_agents_repository(named, repository, number):
+    assert pull_request_number(named, repository) == number

@@ -8,6 +8,8 @@ from signals_assets.core.diagnosis import diagnose
 from signals_assets.core.taxonomy import fold, seed
 from signals_assets.core.tickets import (
     KEY_PATTERN,
+    PULL_REQUEST_KIND,
+    TICKET_KINDS,
     fix_draft,
     kill_switch_is_on,
     ledger_tickets,
@@ -465,6 +467,28 @@ def test_a_pull_request_that_names_the_tracker_s_identifier_is_followed_too():
     assert state(10, [theirs], reference=at_tracker).pull_request_id == "1"
     assert state(10, [theirs], reference="https://linear.app/team/issue/ENG-1/other").pull_request_id is None
     assert state(10, [theirs]).pull_request_id is None
+
+
+def tied(day, urls, pull_requests, repository=""):
+    ledger = ledger_with(("cause_1", {}), filed=(KEY, {"reference": "tickets/x.md"}))
+    for url in urls:
+        ledger.append(PULL_REQUEST_KIND, f"{KEY}:{url}", {"ticket_key": KEY, "url": url})
+    kinds = [*TICKET_KINDS, PULL_REQUEST_KIND]
+    found = ticket_states(
+        date(2026, 3, day), ledger.entries(kinds), pull_requests, [], wording=WORDING, repository=repository
+    )
+    return found[0].pull_request_id
+
+
+def test_what_the_tracker_ties_to_a_ticket_goes_before_what_names_it():
+    unnamed = pull_request("2", branch="maria/quick")
+    by_name = pull_request("3", opened_at=at(11))
+    ours = "https://github.com/acme/agent/pull/2"
+    assert tied(12, [ours], [unnamed, by_name]) == "2"
+    assert tied(12, [], [unnamed, by_name]) == "3"
+    assert tied(12, [ours], [pull_request("2", state="closed"), by_name]) == "3"
+    assert tied(12, [ours], [unnamed, by_name], repository="acme/other") == "3"
+    assert tied(12, [ours], [pull_request("2", day=20), by_name]) == "3"
 
 
 def test_a_second_fix_is_followed_and_has_no_verdict_of_the_first():

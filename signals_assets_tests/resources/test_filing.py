@@ -291,6 +291,34 @@ def test_reconciliation_notes_what_a_person_closed_and_reopened(ledger, tracker)
     assert len(ledger.entries(["ticket_state"])) == 2
 
 
+def links(tracker, *urls):
+    path = tracker._folder / f"{KEY}.md"
+    path.write_text(path.read_text().replace("state:", f"pull_requests: {' '.join(urls)}\nstate:", 1))
+
+
+def test_reconciliation_notes_the_pull_requests_that_the_tracker_ties_to_a_ticket_once(ledger, tracker):
+    filed(ledger, tracker)
+    links(tracker, "https://github.com/acme/agent/pull/12")
+    tracker.set_state(KEY, "closed")  # as trackers do when it is merged
+    for _ in range(3):
+        reconcile(ledger, tracker, settings=SETTINGS)
+    assert [entry.payload for entry in ledger.entries(["ticket_pull_request"])] == [
+        {"ticket_key": KEY, "url": "https://github.com/acme/agent/pull/12"}
+    ]
+
+
+def test_a_tracker_that_does_not_tell_pull_requests_keeps_nothing_else(ledger, tracker):
+    filed(ledger, tracker)
+
+    def failing(key):
+        raise TrackerError(key)
+
+    tracker.pull_requests = failing
+    tracker.set_state(KEY, "closed")
+    reconcile(ledger, tracker, settings=SETTINGS)
+    assert ledger_tickets(ledger.entries(["filing", "ticket_state"]))[KEY].state == "closed"
+
+
 def test_two_daemons_at_once_file_each_cause_once_and_keep_the_budget(tmp_path):
     """Over the real ledger: its transactions are what keeps two writers apart."""
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
