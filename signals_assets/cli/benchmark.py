@@ -574,8 +574,8 @@ def _discovery(quick: bool, seed: int, data: Path | None) -> tuple[Result, list[
 
 
 _ARRIVALS_NOTE: Final = (
-    "Days are numbered from 1. Planted: analysed sessions with it; admitted: those of which discovery sees it. Delay: "
-    "days from the support of what is admitted to a proposal that passes every rule."
+    "Days are numbered from 1. Planted: analysed sessions with it; admitted: those of which discovery sees it. "
+    "Proposed delay: days from the support of what is admitted to a proposal; delay: to one that passes every rule."
 )
 
 

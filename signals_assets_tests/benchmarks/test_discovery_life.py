@@ -55,7 +55,7 @@ def test_a_newcomer_is_told_with_the_days_of_its_support_and_its_proposal() -> N
     found = rows["scheduled_report"]
     assert (found["seed"], found["planted"], found["admitted"]) == (3, 48, 48)
     assert (found["support_planted"], found["support"], found["proposed"], found["ready"]) == (16, 16, 16, 16)
-    assert (found["delay"], found["purity"]) == (0, 1.0)
+    assert (found["proposed_delay"], found["delay"], found["purity"]) == (0, 0, 1.0)
     assert rows["unprompted_diagram"]["ready"] is rows["unprompted_diagram"]["support"] is None
 
 
@@ -75,8 +75,23 @@ def test_a_short_life_goes_from_sessions_to_items_of_what_was_planted() -> None:
 
 
 def test_a_run_reports_every_newcomer_and_every_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lives, "QUICK", {"days": 1, "quiet_days": 1, "sessions_per_day": 4})
-    result = lives.run(quick=True, embed=HashEmbedder().embed)
-    assert [row["newcomer"] for row in result["newcomers"]] == [one.name for one in lives.EMERGING]
+    for name in ("LIFE_DAYS", "QUIET_DAYS", "SEEDS"):
+        monkeypatch.setattr(lives, name, 1)
+    monkeypatch.setattr(lives, "SESSIONS_PER_DAY", 4)
+    result = lives.run(embed=HashEmbedder().embed)
+    names = [one.name for one in lives.EMERGING]
+    assert [row["newcomer"] for row in result["newcomers"]] == names
+    assert [(row["newcomer"], row["lives"], row["ready"]) for row in result["newcomers_in_time"]] == [
+        (name, 1, 0) for name in names
+    ]
     assert [(row["kind"], row["false"]) for row in result["quiet"]] == [(kind, 0) for kind in lives.LABEL_KINDS]
-    assert [row["life"] for row in result["lives"]] == ["newcomers", "quiet"]
+    assert [(row["seed"], row["life"]) for row in result["lives"]] == [(0, "newcomers"), (0, "quiet"), (1, "quiet")]
+
+
+def test_false_proposals_are_counted_in_all_lives_and_in_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = Life(facts={FIRST_DAY + timedelta(day): {} for day in range(DAYS)})
+    monkeypatch.setattr(lives, "lived", lambda seed, *_, quiet=False, **__: life(15, 4) if quiet and seed else calm)
+    monkeypatch.setattr(lives, "QUIET_DAYS", DAYS)
+    monkeypatch.setattr(lives, "LIFE_DAYS", 1)
+    (row,) = [row for row in lives.run(embed=HashEmbedder().embed)["quiet"] if row["kind"] == "unmet_need"]
+    assert (row["lives"], row["false"], row["most_false_in_a_life"]) == (2, 1, 1)

@@ -265,12 +265,14 @@ def test_little_that_emerges_waits_until_chance_does_not_explain_it() -> None:
         assert made.waiting_for == waiting
 
 
-def test_an_unmet_need_is_proposed_with_as_few_as_the_acceptance_rules_ask_for() -> None:
+def test_an_unmet_need_passes_with_as_few_as_the_acceptance_rules_ask_for_and_is_shown_before() -> None:
     sentence = CITATIONS["other.unmet"] + " about mail and report"
     needs = group(7, 8, kind="unmet_need", type_="", words=sentence, days=3)
     (made,) = propose(DAY, window(needs), SEED, audience="company")
     assert (made.kind, made.items, made.ready) == ("unmet_need", 8, True)
-    assert propose(DAY, window(needs[:7]), SEED, audience="company") == []
+    (early,) = propose(DAY, window(needs[:7]), SEED, audience="company")
+    assert (early.items, early.ready, early.waiting_for) == (7, False, "sessions")
+    assert propose(DAY, window(needs[:4]), SEED, audience="company") == []
 
 
 def wishes(number: int, size: int, **changes: Any) -> list:
