@@ -85,6 +85,19 @@ class PublicSettings(BaseModel):
     patterns_a_day: int = Field(1, ge=1, description="In so many types a day each user counts.")
 
 
+class BreakerSettings(BaseModel):
+    """From where on the data itself says that measuring is broken: nothing is filed on such a day."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    candidates: float = Field(3.0, gt=0, description="Times the usual number of types over their thresholds at once.")
+    quarantined: float = Field(0.2, ge=0, le=1, description="Share of the day's sessions that could not be read.")
+    refused: float = Field(0.1, ge=0, le=1, description="Share of the day's summaries that the barrier refused.")
+    failed_fixes: int = Field(2, ge=1, description="Fixes that were reverted or closed unmerged ...")
+    of_fixes: int = Field(5, ge=1, description="... of the last so many.")
+    taxonomy_changed: bool = Field(True, description="Whether the first day under other categories counts as one.")
+
+
 class TicketSettings(BaseModel):
     """Brakes on filing."""
 
@@ -105,6 +118,7 @@ class TicketSettings(BaseModel):
     )
     failures_until_stopped: int = Field(3, ge=1, description="Failures of the tracker in a row that stop filing.")
     stopped_minutes: int = Field(60, ge=1, description="After which one more is tried.")
+    breakers: BreakerSettings = Field(default_factory=BreakerSettings)
     agent: str | None = Field(None, description="Agent user of the tracker that approved tickets are delegated to.")
     agent_components: list[str] = Field(default_factory=list, description="Components whose tickets it may get.")
 

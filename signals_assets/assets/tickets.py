@@ -15,6 +15,14 @@ from typing import Any
 import dagster as dg
 
 from signals_assets.automation import DAY_TAG, EPISODE_TAG, VERDICT_TAG, daily_asset
+from signals_assets.core.breakers import (
+    BREAKER_KIND,
+    HISTORY,
+    BreakerInputs,
+    candidates,
+    open_breakers,
+    settled_fixes,
+)
 from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
 from signals_assets.core.charts import HISTORY_DAYS
@@ -27,12 +35,14 @@ from signals_assets.core.levels import friction_levels as levels_of
 from signals_assets.core.levels import slice_label
 from signals_assets.core.outcomes import verdict_actions
 from signals_assets.core.taxonomy import fold
+from signals_assets.core.ticket_links import identifier_of
 from signals_assets.core.tickets import (
     TICKET_KINDS,
     Decision,
     Ticket,
     TicketAction,
     fix_draft,
+    ledger_tickets,
     may_file,
     recurrence_text,
     ticket_text,
@@ -51,6 +61,7 @@ from signals_assets.resources.tracker import Tracker
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
+    AbstractedSummary,
     Cause,
     ErrorCorrelation,
     EventLabel,
@@ -61,6 +72,7 @@ from signals_assets.tables import (
     FrictionRate,
     LeadingIndicator,
     PullRequest,
+    Quarantined,
     Release,
     ReleaseCorrelation,
     Row,
@@ -70,8 +82,10 @@ from signals_assets.tables import (
 
 CAUSE_WINDOW = 7
 LABEL_WINDOW = 28
+FIX_WINDOW = 120
+"""Days of pull requests that are looked at for fixes that failed."""
 LEDGER_KINDS = (*TICKET_KINDS, "verdict", "kill_switch")
-BRAKES_THAT_OPEN = ("used up", "too many", "in flight", "kill switch", "approval", "dry run")
+BRAKES_THAT_OPEN = ("used up", "too many", "in flight", "kill switch", "approval", "dry run", "circuit breaker")
 """In the reason of a refusal to file: one that need not last, so that the crossing is not handled yet."""
 
 
@@ -180,6 +194,7 @@ class _Acting:
         self, context: dg.AssetExecutionContext, warehouse: Warehouse, ledger: Ledger, settings: Settings
     ) -> None:
         self.friction_type = context.partition_key
+        self.stops: list[str] = []  # why the data's breakers let nothing be filed
         stored = warehouse.days(FrictionLevel)
         if not stored:
             raise dg.Failure("friction_levels has no day yet: materialize the daily graph first", allow_retries=False)
@@ -305,6 +320,7 @@ def tickets(
     """One ticket per cause, never two, through the two-phase ledger; tickets are told their fixes' verdicts."""
     acting = _Acting(context, warehouse, ledger, settings)
     reconcile(ledger, tracker, settings=settings.tickets)
+    acting.stops = _breakers(acting, ledger, settings) if acting.causes else []
     filed = [
         _acted(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
         for cause, diagnosis in zip(acting.causes, acting.diagnoses(), strict=True)
@@ -353,6 +369,35 @@ def _acted(
     if decided.action == "comment" and not _commented(acting, cause, decided, ledger, tracker, settings):
         return Filed("", "", created=False, reason="a comment is held back: dry run, kill switch or circuit breaker")
     return Filed("", "", created=False, reason=decided.reason)
+
+
+def _breakers(acting: _Acting, ledger: Ledger, settings: Settings) -> list[str]:
+    """Why nothing is filed on the newest day's data, in words; what was looked at goes to the ledger where it is."""
+    day, limits = acting.newest_day, settings.tickets.breakers
+    read = acting.warehouse.read
+    tickets_known = ledger_tickets(ledger.entries(TICKET_KINDS)).values()
+    names = {name for ticket in tickets_known for name in (ticket.key, identifier_of(ticket.reference)) if name}
+    over, usual = candidates(read(FrictionLevel, window(day, HISTORY + 1)).to_pylist(), day)
+    fixes, failed = settled_fixes(read(PullRequest, window(day, FIX_WINDOW)).to_pylist(), names, day, limits.of_fixes)
+    refused = read(AbstractedSummary, day, columns=["rejected_rule"]).column("rejected_rule").to_pylist()
+    versions = [fold(ledger.entries(["taxonomy"], before=one)).version for one in (day - timedelta(1), day)]
+    given = BreakerInputs(
+        day=day.isoformat(),
+        candidates=over,
+        usual_candidates=usual,
+        sessions=read(SessionMetrics, day, columns=["session_id"]).num_rows,
+        quarantined=sum(read(Quarantined, day, columns=["count"]).column("count").to_pylist()),
+        summaries=len(refused),
+        refused=sum(rule is not None for rule in refused),
+        fixes=fixes,
+        failed_fixes=failed,
+        taxonomy_changed=versions[0] != versions[1],
+    )
+    reasons = open_breakers(given, limits)
+    if reasons:
+        payload = {"type": acting.friction_type, "inputs": asdict(given), "reasons": reasons}
+        ledger.append(BREAKER_KIND, f"{acting.friction_type}:{day}:{'; '.join(reasons)}", payload)
+    return reasons
 
 
 def _elsewhere(
@@ -445,6 +490,7 @@ def _file(
         recurrence=recurrence_text(level, acting.wording),
         settings=settings.tickets,
         cooldown_days=settings.thresholds.cooldown_days,
+        stops=acting.stops,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
+from signals_assets.core.breakers import BREAKER_KIND
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import PULL_REQUEST_KIND, TICKET_KINDS, kill_switch_is_on, ledger_tickets
 from signals_assets.resources import resources_for
@@ -121,6 +122,7 @@ def resume_command() -> None:
 
 
 _SAYS: Final[dict[str, tuple[str, ...]]] = {
+    BREAKER_KIND: ("reasons",),
     "diagnosis": ("component", "lever", "evidence"),
     "filing": ("component", "episode", "title"),
     "filed": ("reference",),

@@ -326,7 +326,7 @@ def loop_metrics(
     pull_requests: rows of all those days.  surprises: friction that no category explains, where it may be told.
     Resolved means verified by the measured rate, never "merged".
     """
-    changes = _newest(pull_requests)
+    changes = newest_pull_requests(pull_requests)
     latest = {(row.ticket_key, row.version): row for row in sorted(outcomes, key=lambda row: row.day)}
     decided = [row for row in latest.values() if row.verdict != "inconclusive"]
     verdict_days: dict[str, date] = {}
@@ -365,7 +365,7 @@ def loop_metrics(
         _share(day, "share_resolved", verified, n),
         _share(day, "share_of_fixes_that_worked", improved, len(decided)),
         _share(day, "share_with_a_failed_fix", sum(ticket.failed_fixes > 0 for ticket in tickets), n),
-        _share(day, "share_of_fixes_reverted", sum(_reverted(fix, changes.values()) for fix in fixes), len(fixes)),
+        _share(day, "share_of_fixes_reverted", sum(is_reverted(fix, changes.values()) for fix in fixes), len(fixes)),
         _share(day, "share_of_fixes_reworked", sum(_reworked(fix, changes.values()) for fix in settled), len(settled)),
         LoopMetric(
             day=day,
@@ -399,13 +399,13 @@ REWORK_DAYS: Final = 14
 _REVERT: Final = re.compile(r"\s*revert\b", re.IGNORECASE)
 
 
-def _newest(pull_requests: Iterable[DataRow]) -> dict[str, DataRow]:
+def newest_pull_requests(pull_requests: Iterable[DataRow]) -> dict[str, DataRow]:
     """The newest state of each pull request."""
     ordered = sorted(pull_requests, key=lambda row: (row["known_on"], row["day"], row["pull_request_id"]))
     return {row["pull_request_id"]: row for row in ordered}
 
 
-def _reverted(fix: DataRow, others: Iterable[DataRow]) -> bool:
+def is_reverted(fix: DataRow, others: Iterable[DataRow]) -> bool:
     """Whether a merged pull request takes the fix back: its record says so, or its title does (`Revert "..."`)."""
     quoted = f'"{fix["title"]}"'
     return any(

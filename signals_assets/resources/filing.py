@@ -80,13 +80,15 @@ def file_ticket(
     recurrence: str,
     settings: TicketSettings,
     cooldown_days: int = 7,
+    stops: Sequence[str] = (),
     clock: Clock = utc_now,
 ) -> Filed:
     """File one ticket for a cause, or reopen its ticket, or comment on it, or refuse; safe to repeat.
 
     component: as labelled for the published zone.  day: the day the filing counts on (budgets, `filed_on`).
     render: makes the ticket for the decision (pure; runs inside the transaction).  recurrence: the comment for a
-    ticket that exists already.  Whatever the tracker raises comes through; the filing is then completed by the next
+    ticket that exists already.  stops: why the data's breakers let nothing be filed (see
+    `core/breakers.py`).  Whatever the tracker raises comes through; the filing is then completed by the next
     call for the cause, or by `reconcile`.
     """
     with ledger.transaction() as writer:
@@ -100,7 +102,7 @@ def file_ticket(
 
         decision = decide(approval_required=asks_approval(tracker, settings))
         ticket = render(wanted) if (wanted := decide(approval_required=False)).allowed else None
-        held = "" if decision.action == "refuse" else _held(writer, tracker, decision, settings, clock)
+        held = "" if decision.action == "refuse" else _held(writer, tracker, decision, stops, settings, clock)
         if held:
             decision = Decision("refuse", held, decision.ticket_key)
         if ticket is not None:
@@ -118,12 +120,16 @@ def file_ticket(
     return Filed(decision.ticket_key, filed.reference, created=False, reason=decision.reason)
 
 
-def _held(writer: Writer, tracker: Tracker, decision: Decision, settings: TicketSettings, clock: Clock) -> str:
+def _held(
+    writer: Writer, tracker: Tracker, decision: Decision, stops: Sequence[str], settings: TicketSettings, clock: Clock
+) -> str:
     """Why what was decided is not done now, or nothing. What a crash left of a filing is held back like a new one."""
     if is_dry(tracker, settings):
         return "dry run: nothing leaves this machine (tickets.dry_run)"
     creates = decision.allowed or writer.find("filed", decision.ticket_key) is None
-    return _breaker(writer, settings, clock) if creates else ""
+    if not creates:
+        return ""
+    return "; ".join(stops) or _breaker(writer, settings, clock)
 
 
 def _reservation(ticket: Ticket, day: date) -> dict[str, Any]:

@@ -9,7 +9,17 @@ import dagster as dg
 import pytest
 
 from signals_assets.resources.filing import AUDIT_KIND, broken_link
-from signals_assets.tables import Cause, ErrorCorrelation, Facet, FrictionEvent, FrictionLevel, TicketRow, UserDay
+from signals_assets.tables import (
+    Cause,
+    ErrorCorrelation,
+    Facet,
+    FrictionEvent,
+    FrictionLevel,
+    Quarantined,
+    SessionMetrics,
+    TicketRow,
+    UserDay,
+)
 from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY, NEXT_DAY
 from signals_assets_tests.factories import row_values
 from signals_assets_tests.home import Home, failures
@@ -109,6 +119,23 @@ def test_a_slice_that_crossed_gets_a_ticket_that_counts_its_sessions_alone(lived
         assert f" users and {len(sessions)} sessions " in ticket
         assert f"of the sessions of the slice (intent: {intent}) have this friction" in ticket
         assert home.tick("friction_threshold").run_requests == []
+
+
+def test_nothing_is_filed_on_a_day_whose_data_cannot_be_trusted_and_the_crossing_stays_due(
+    crossing: Callable[..., Home],
+):
+    home = crossing("repeated_rephrasing")
+    [request] = home.tick("friction_threshold").run_requests
+    sessions = len(home.rows(SessionMetrics, LAST_DAY))
+    broken = row_values(Quarantined, day=LAST_DAY, known_on=LAST_DAY, count=sessions + 1)
+    home.warehouse.replace(Quarantined, LAST_DAY, [Quarantined(**broken)])
+    assert home.run(request).success
+    assert home.tickets() == []
+    [breaker] = home.ledger.entries(["breaker"])
+    assert breaker.payload["inputs"]["quarantined"] == sessions + 1
+    [refused] = home.ledger.entries(["not_filed"])
+    assert refused.payload["reason"] == "; ".join(breaker.payload["reasons"])
+    assert home.ledger.entries(["episode"]) == []
 
 
 def test_a_ticket_is_a_row_from_the_day_after_it_was_filed(crossing: Callable[..., Home]):

@@ -291,6 +291,15 @@ def test_reconciliation_notes_what_a_person_closed_and_reopened(ledger, tracker)
     assert len(ledger.entries(["ticket_state"])) == 2
 
 
+def test_what_the_data_says_against_filing_holds_a_new_ticket_back_and_is_audited(ledger, tracker):
+    refused = filed(ledger, tracker, stops=["a circuit breaker is open: because", "and another"])
+    assert (refused.created, refused.reason) == (False, "a circuit breaker is open: because; and another")
+    assert tracker.created == 0
+    assert ledger.entries(["filing"]) == []
+    assert ledger.entries(["audit"])[-1].payload["reason"] == refused.reason
+    assert filed(ledger, tracker).created
+
+
 def links(tracker, *urls):
     path = tracker._folder / f"{KEY}.md"
     path.write_text(path.read_text().replace("state:", f"pull_requests: {' '.join(urls)}\nstate:", 1))
