@@ -121,6 +121,9 @@ class TicketSettings(BaseModel):
     breakers: BreakerSettings = Field(default_factory=BreakerSettings)
     agent: str | None = Field(None, description="Agent user of the tracker that approved tickets are delegated to.")
     agent_components: list[str] = Field(default_factory=list, description="Components whose tickets it may get.")
+    agent_severe_share: float = Field(
+        0.5, ge=0, le=1, description="Not where more of the sessions with the friction met it at high severity."
+    )
 
 
 class LinearSettings(BaseModel):

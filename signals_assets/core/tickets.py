@@ -67,6 +67,9 @@ class Ticket:
     filed_on: date
     title: str
     body: str
+    severe_share: float | None = None
+    """Published share of the sessions with the friction that met it at high severity; 0 where too few did, None where
+    nothing is published."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -100,17 +103,17 @@ def ticket_text(
     diagnosis: Diagnosis,
     wording: Wording,
     link: str,
-    severe_share: float | None = None,
     related: str = "",
     rates: Iterable[DataRow] = (),
 ) -> Ticket:
     """Title and body in Markdown, such that a coding agent can act on it and no word comes from a session.
 
-    level: the `friction_levels` row that crossed.  link: address of the asset.  severe_share: share of the
-    concerned sessions whose worst event was high, where known.  related: reference of an open ticket or change that is
-    perhaps about the same; it is named where it is an identifier, and not where it is words of somebody (a file).
-    rates: `friction_rates` of the last weeks, for the trend.
+    level: the `friction_levels` row that crossed.  link: address of the asset.  related: reference of an open
+    ticket or change that is perhaps about the same; it is named where it is an identifier, and not where it is words
+    of somebody (a file).  rates: `friction_rates` of the last weeks, for severity and trend.
     """
+    rates = list(rates)
+    severe_share = _severe_share(rates, level, day)
     name, component = wording.name(cause.type), diagnosis.component
     place = "" if component == "unknown" else f" in {component.replace('_', ' ')}"
     title = f"{name}{place}"
@@ -143,6 +146,7 @@ def ticket_text(
         episode=level["episode"],
         filed_on=day,
         title=markdown(title),
+        severe_share=severe_share,
         body=f"{markdown(level['reason'])}\n\n{body}\n",
     )
 
@@ -167,8 +171,8 @@ def _extent(
     since = level["episode"].rpartition("@")[2]
     if since:
         lines.append(f"Over its threshold since {markdown(since)}.")
-    if severe_share is not None:
-        lines.append(f"Severity: high in {percent(wording.rate(severe_share, cause.sessions))} of these sessions.")
+    if severe_share:
+        lines.append(f"Severity: high in {percent(severe_share)} of the sessions with this friction.")
     return _bullets(lines)
 
 
@@ -180,6 +184,18 @@ def sliced(level: DataRow) -> str:
 
 def _sessions_of(level: DataRow) -> str:
     return f"the sessions of the slice{sliced(level)}" if sliced(level) else "all sessions"
+
+
+def _severe_share(rates: Iterable[DataRow], level: DataRow, day: date) -> float | None:
+    """The newest week's published share of sessions with the friction whose worst event was high: see `Ticket`."""
+    of_level = ("friction", level["type"], level.get("slice_kind") or "all", level.get("slice") or "all", WINDOW_DAYS)
+    found = [
+        (row["source"] == "detector", row["severe_share"] or 0.0)
+        for row in rates
+        if row["day"] == day
+        and (row["kind"], row["type"], row["slice_kind"], row["slice"], row["window_days"]) == of_level
+    ]
+    return max(found)[1] if found else None
 
 
 def _trend(rates: Iterable[DataRow], level: DataRow, diagnosis: Diagnosis, day: date) -> str:

@@ -143,6 +143,7 @@ def _reservation(ticket: Ticket, day: date) -> dict[str, Any]:
         "title": ticket.title,
         "body": ticket.body,
         "labels": list(ticket.labels),
+        "severe_share": ticket.severe_share,
         "body_hash": body_hash(ticket.body),
     }
 
@@ -192,11 +193,15 @@ def _text(key: str, stored: Mapping[str, Any]) -> TicketText:
 def _hand_over(ledger: Ledger, tracker: Tracker, key: str, stored: Mapping[str, Any], settings: TicketSettings) -> None:
     """Delegate a ticket to the agent user, once: components on the list, types or causes that a person approved.
 
+    Severe ones are a person's, and those whose filing does not say how severe they are.
     A failure comes through and is no failure to file: the circuit breaker does not count it.
     """
     action_id = f"{key}:delegate"
     approved = {entry.key for entry in ledger.entries(["approval"])} & {stored["type"], stored["cause_id"]}
     if not settings.agent or stored["component"] not in settings.agent_components or not approved:
+        return
+    severe_share = stored.get("severe_share")
+    if severe_share is None or severe_share > settings.agent_severe_share:
         return
     if ledger.find(ACTION_KIND, action_id) is None:
         tracker.delegate(key, settings.agent)

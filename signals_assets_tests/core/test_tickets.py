@@ -137,7 +137,7 @@ def test_a_ticket_of_a_slice_speaks_of_the_sessions_of_the_slice():
 def rate_row(back, rate, **columns):
     return {
         "day": DAY - timedelta(back), "kind": "friction", "type": "context_churn", "slice_kind": "all", "slice": "all",
-        "source": "detector", "window_days": 7, "rate": rate,
+        "source": "detector", "window_days": 7, "rate": rate, "severe_share": None,
     } | columns  # fmt: skip
 
 
@@ -149,6 +149,16 @@ def test_a_ticket_draws_the_published_rate_with_the_release_and_gaps():
     assert r"0 % in the 7 days to 2026-03-05, 40 % in the 7 days to 2026-03-09; ▁ is 0 %, █ is 40 %" in chart
     assert "- · is a day without a rate that can be shown." in chart
     assert "^ is release 1.4.0 of 2026-03-07." in chart.replace("\\", "")
+
+
+def test_a_ticket_says_how_severe_its_friction_is_where_that_is_published():
+    severe = rendered(rates=[rate_row(0, 0.3, severe_share=0.4), rate_row(1, 0.3, severe_share=0.9)])
+    assert "- Severity: high in 40 % of the sessions with this friction." in severe.body
+    assert severe.severe_share == 0.4
+    for rates, share in (([rate_row(0, 0.3)], 0.0), ([rate_row(1, 0.3, severe_share=0.9)], None)):
+        ticket = rendered(rates=rates)
+        assert "Severity" not in ticket.body
+        assert ticket.severe_share == share
 
 
 def test_without_two_published_rates_there_is_no_trend():

@@ -90,7 +90,16 @@ def tracker(tmp_path):
     return FusedTracker(tmp_path)
 
 
-def filed(ledger, tracker, cause="cause_1", component="search", day=DAY, episode="context_churn@2026-03-08", **options):
+def filed(
+    ledger,
+    tracker,
+    cause="cause_1",
+    component="search",
+    day=DAY,
+    episode="context_churn@2026-03-08",
+    severe_share=0.0,
+    **options,
+):
     def render(decision):
         return Ticket(
             decision.ticket_key,
@@ -102,6 +111,7 @@ def filed(ledger, tracker, cause="cause_1", component="search", day=DAY, episode
             day,
             "Title",
             "Body.\n",
+            severe_share,
         )
 
     return file_ticket(
@@ -607,6 +617,13 @@ def test_only_approved_types_and_listed_components_go_to_the_agent(ledger, track
     if approved:
         approve(ledger, "context_churn", actor="maria")
     filed(ledger, tracker, component=component, settings=AGENT)
+    assert ("delegate: coder" in text(tracker)) == handed
+
+
+@pytest.mark.parametrize(("severe_share", "handed"), [(0.5, True), (0.51, False), (None, False)])
+def test_severe_tickets_and_those_of_unknown_severity_are_a_persons(ledger, tracker, severe_share, handed):
+    approve(ledger, "context_churn", actor="maria")
+    filed(ledger, tracker, settings=AGENT, severe_share=severe_share)
     assert ("delegate: coder" in text(tracker)) == handed
 
 
