@@ -54,8 +54,8 @@ LEAST_SEEN: Final[dict[Audience, int]] = {"self": 4, "team": 5, "company": 5, "p
 """Least items of a group of unmet needs, and of material that emerges: fewer than the sessions that the acceptance
 rules ask for, so that a person sees what waits for support. A need has no known category beside it whose corner it
 could be, and what emerges is held against what was usual (`RISES`, `CHANCE`); a group among left-overs of known
-categories has neither for it. Five simulated lives: proposed at most 5 days after enough support, at 8 at most 6; what
-passes the rules, and on which day, is the same, also in two quiet lives."""
+categories has neither for it. Seven simulated lives: proposed at most 5 days after enough support; five of them with
+8: at most 6, and what passes the rules, and on which day, is the same, also in two quiet lives."""
 
 NEED: Final = 0.35
 """Mean cosine of a group of unmet needs that the rules wrote: midway between what needs of one sort have (0.40 to 0.45)

@@ -6,6 +6,8 @@ import pytest
 from signals_assets.benchmarks import discovery_life as lives
 from signals_assets.benchmarks.discovery_life import FIRST_DAY, Life, arrivals, enough, lived, passing
 from signals_assets.core.discovery import Item
+from signals_assets.core.discovery_labels import LABEL_KINDS
+from signals_assets.simulation.story import EMERGING
 from signals_assets_tests.core.discovery_factories import direction
 from signals_assets_tests.fakes.embedder import HashEmbedder
 
@@ -79,12 +81,12 @@ def test_a_run_reports_every_newcomer_and_every_kind(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(lives, name, 1)
     monkeypatch.setattr(lives, "SESSIONS_PER_DAY", 4)
     result = lives.run(embed=HashEmbedder().embed)
-    names = [one.name for one in lives.EMERGING]
+    names = [one.name for one in EMERGING]
     assert [row["newcomer"] for row in result["newcomers"]] == names
     assert [(row["newcomer"], row["lives"], row["ready"]) for row in result["newcomers_in_time"]] == [
         (name, 1, 0) for name in names
     ]
-    assert [(row["kind"], row["false"]) for row in result["quiet"]] == [(kind, 0) for kind in lives.LABEL_KINDS]
+    assert [(row["kind"], row["false"]) for row in result["quiet"]] == [(kind, 0) for kind in LABEL_KINDS]
     assert [(row["seed"], row["life"]) for row in result["lives"]] == [(0, "newcomers"), (0, "quiet"), (1, "quiet")]
 
 
