@@ -79,13 +79,8 @@ def _said(warehouse: Warehouse, event: Mapping[str, Any]) -> list[dict[str, Any]
             "step": number,
             "kind": steps[number]["kind"],
             "tool": steps[number].get("tool_name"),
-            "text": _printable(steps[number].get("text") or ""),
+            "text": steps[number].get("text") or "",
         }
         for number in event["steps"]
         if number < len(steps)
     ]
-
-
-def _printable(text: str) -> str:
-    """Words of a session cannot move the cursor or colour the terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)

@@ -10,6 +10,8 @@ from typing import Any, Final, TypeVar
 import click
 import orjson
 
+from signals_assets.core.barrier.publication import terminal
+
 PIPED_WIDTH: Final = 180
 NO_DAY: Final = "No day is materialized yet: make demo, or signals run --from DAY."
 """What to do where tables are still empty."""
@@ -27,34 +29,33 @@ def show(title: str, rows: Sequence[Mapping[str, Any]], *, note: str = "", empty
     """Print rows as a table (columns of the first row) with a note below, or that there are none and what to do."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text  # and no string: it would be read as markup
 
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = max(console.width, PIPED_WIDTH)  # a file or a pipe has no edge to wrap at
     if not rows:
-        console.print(f"[bold]{title}[/bold]: none.{empty and ' ' + empty}")
+        console.print(Text.assemble((terminal(title), "bold"), f": none.{empty and ' ' + empty}"))
         return
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=Text(terminal(title)), title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for column in rows[0]:
         numeric = all(isinstance(row[column], int | float) or row[column] is None for row in rows)
-        table.add_column(str(column), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(terminal(str(column))), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(Text(terminal(_cell(value))) for value in row.values()))
     console.print(table)
     if note:
-        console.print(f"[dim]{note}[/dim]")
+        console.print(Text(note, style="dim"))
 
 
 def _cell(value: Any) -> str:
-    from rich.markup import escape
-
     if value is None:
         return "–"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, list | tuple):
-        return escape(", ".join(str(item) for item in value))
-    return escape(str(value))
+        return ", ".join(str(item) for item in value)
+    return str(value)
 
 
 def write_json(json_file: str | None, data: Any) -> None:

@@ -1,7 +1,7 @@
 """Text of the published zone: allow-listed labels, opaque labels, and one escaping function per surface.
 
 Put here: what may be said of a service, template, tool or version that came from outside, and how text is escaped
-for Markdown, HTML, Slack and CSV.
+for Markdown, HTML, Slack, CSV and the terminal.
 Not here: sentences of tickets and reports (they are templates of their stages), thresholds (see `thresholds.py`).
 """
 
@@ -77,6 +77,11 @@ def slack_plain(text: str) -> str:
     """Text for a Slack `plain_text` element: one line, `& < >` escaped, no mention can form."""
     escaped = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return escaped.replace("@", "@\u2060")
+
+
+def terminal(text: str) -> str:
+    """Text for a terminal: nothing in it moves the cursor, colours, links, or is unseen; one line."""
+    return UNSEEN.sub(" ", text)
 
 
 def csv_cell(text: str) -> str:
