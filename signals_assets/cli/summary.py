@@ -3,14 +3,14 @@
 Put here: the queries behind the printed summary. Not here: thinking; every number stands in a table already.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from signals_assets.cli.printing import show
-from signals_assets.core.tickets import TICKET_KINDS, ledger_tickets
+from signals_assets.core.tickets import TICKET_KINDS, LedgerTicket, ledger_tickets
 from signals_assets.settings import Settings
 
 Doors = Mapping[str, Any]
@@ -97,8 +97,9 @@ def print_summary(doors: Doors, settings: Settings) -> Found:
 
 def _tickets(found: Found, doors: Doors, settings: Settings) -> None:
     known = {row["ticket_key"]: row for row in found["tickets"]}
+    tickets = list(ledger_tickets(doors["ledger"].entries(TICKET_KINDS)).values())
     rows = []
-    for ticket in ledger_tickets(doors["ledger"].entries(TICKET_KINDS)).values():
+    for ticket in tickets:
         row = known.get(ticket.key, {})
         verdict = ticket.verdicts[-1][1] if ticket.verdicts else None
         rows.append(
@@ -111,6 +112,36 @@ def _tickets(found: Found, doors: Doors, settings: Settings) -> None:
         )  # fmt: skip
     click.echo()
     show("Tickets", rows)
+    for line in turns(tickets, known):
+        click.echo(line)
+
+
+_TOLD: Final = {
+    "improved": "the fix worked, and the ticket was closed",
+    "unchanged": "the fix made no difference that matters",
+    "regressed": "the fix made it worse",
+}
+
+
+def turns(tickets: Sequence[LedgerTicket], known: Mapping[str, Row]) -> list[str]:
+    """A sentence for each whole turn of the loop: ticket, pull request, release, measured verdict, what followed.
+
+    known: rows of `ticket_states` by ticket key; they name the newest pull request.
+    """
+    lines, given = [], [verdict for ticket in tickets for _, verdict in ticket.verdicts]
+    for ticket in tickets:
+        row = known.get(ticket.key, {})
+        for version, verdict in ticket.verdicts:
+            fix = f"{row['pull_request_id']}, " if row.get("released_in") == version else ""
+            suppressed = ticket.state == "suppressed" and version == ticket.verdicts[-1][0]
+            failed = ", and a person has to look" if suppressed else ", and the ticket was reopened"
+            lines.append(
+                f"  {ticket.key} ({ticket.type}): filed on {ticket.filed_on}; {fix}shipped in {version}; measured on "
+                f"the sessions that ran it: {_TOLD[verdict]}{'' if verdict == 'improved' else failed}."
+            )
+    worked = given.count("improved")
+    head = f"Whole turns of the loop: {worked} with a fix that worked, {len(given) - worked} with one that did not."
+    return [head, *lines] if lines else []
 
 
 def percent(value: float | None) -> str | None:
