@@ -165,13 +165,17 @@ def test_day_by_day_in_runs_of_their_own_gives_the_rows_of_the_range(lived: Home
         assert_same(daily.tables(FIRST_DAY, LAST_DAY), lived.tables(FIRST_DAY, LAST_DAY))
 
 
+SPEAK_OF_NOTHING = ("friction_levels", "leading_indicators", "loop_metrics", "daily_report")
+"""Tables that say of what there is no data."""
+
+
 def test_days_without_any_session_or_record_go_through_the_whole_graph(world: World, tmp_path: Path):
     empty = date(2026, 3, 2)
     with Home(tmp_path / "home", world.out) as home:
         home.materialize(empty, empty + timedelta(days=1))
         for name, days in home.tables(empty, empty + timedelta(days=1)).items():
             assert list(days) == [empty, empty + timedelta(days=1)], name
-            if name not in ("friction_levels", "loop_metrics", "daily_report"):  # these speak about having nothing
+            if name not in SPEAK_OF_NOTHING:
                 assert not any(days.values()), name
         assert {row["state"] for row in home.rows(FrictionLevel)} == {"not_enough_data"}
 
