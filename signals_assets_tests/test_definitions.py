@@ -102,8 +102,8 @@ def test_nothing_runs_by_default_where_a_door_leads_outside(outside: dict[str, s
 
 
 def test_a_door_that_this_version_lacks_is_an_error_that_names_the_setting():
-    with pytest.raises(DoorError, match="tracker = 'linear' is not part of this version; use files"):
-        build_defs(Settings(tracker="linear"))
+    with pytest.raises(DoorError, match="warehouse = 'bigquery' is not part of this version; use parquet"):
+        build_defs(Settings(warehouse="bigquery"))
 
 
 def test_a_double_of_a_door_that_does_not_exist_is_refused():
