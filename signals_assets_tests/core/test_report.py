@@ -529,3 +529,11 @@ def test_the_intent_that_costs_most_comes_first_and_a_shown_change_is_said():
     table = words[words.index("What costs most comes first") :]
     assert table.index("Bug fix") < table.index("New feature")
     assert words.count("worse (+10 points)") == 1
+
+
+def test_an_incident_is_said_to_be_no_release_s_fault() -> None:
+    rows = [release("correction", "3.0", 2, "inconclusive", "none", incidents=days) for days in (0, 1)]
+    assert "1 day on which many types moved at once, whatever was run, is taken for an incident" in told(
+        tables={"release_correlations": rows}
+    )
+    assert "taken for an incident" not in told(tables={"release_correlations": rows[:1]})

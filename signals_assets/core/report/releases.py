@@ -66,9 +66,20 @@ def what_changed(at: Day) -> Section:
                  "not_enough_data": "with too few data yet", "suspected": "open", "confirmed": "open"}  # fmt: skip
         said = ", ".join(f"{n} {words[what]}" for what, n in sorted(counts.items(), key=lambda item: (-item[1], item)))
         body += folded(f"The other {len(rest)}: {said}", _changes_table(at, rest))
-    body += method_link("method-releases")
+    body = _incidents(rows) + body + method_link("method-releases")
     lines = [(f"{release_words(at, row)}; {row['evidence']}", "release_correlations") for row in telling[:5]]
     return Section(*section, lead, body, lines or [("No change can be tied to a release", "release_correlations")])
+
+
+def _incidents(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Days that were set apart, so that no release is blamed for them."""
+    most = max(row["incidents"] for row in rows)
+    if not most:
+        return ""
+    words = (
+        f"{number_of(most, 'day')} on which many types moved at once, whatever was run, {'is' if most == 1 else 'are'}"
+    )
+    return f'<p class="note">{words} taken for an incident: no release is blamed for it.</p>'
 
 
 _EVIDENCE_SURE: Final = ("confirmed", "suspected")
