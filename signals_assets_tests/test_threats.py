@@ -35,6 +35,7 @@ from signals_assets.core.analysis import AnalysisAnswer, Answer, AnswerEvent, an
 from signals_assets.core.barrier import Support
 from signals_assets.core.barrier.publication import csv_cell, html, markdown, slack_plain
 from signals_assets.core.causes import cause_facts
+from signals_assets.core.charts import HISTORY_DAYS
 from signals_assets.core.diagnosis import diagnose
 from signals_assets.core.readers import Rejected, read_stream
 from signals_assets.core.sessions import Session, from_json, to_json
@@ -44,6 +45,7 @@ from signals_assets.core.tickets import ticket_text
 from signals_assets.core.wording import Wording
 from signals_assets.guard import GUARDED, CodedError, calm_logging, guarded, told
 from signals_assets.metadata import shown
+from signals_assets.partitions import window as days_back
 from signals_assets.resources.filing import body_hash
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.session_source import SessionSource, session_files
@@ -559,6 +561,7 @@ def test_a_ticket_is_byte_for_byte_what_its_slots_render_again_and_has_no_foreig
     again = ticket_text(
         key=filing.key, generation=1, day=LAST_DAY, cause=facts, level=level, diagnosis=diagnosis, wording=wording,
         link="http://127.0.0.1:3000/assets/friction_levels",
+        rates=home.warehouse.read(FrictionRate, days_back(then, HISTORY_DAYS)).to_pylist(),
     )  # fmt: skip
     [file] = home.tickets()
     assert (filing.payload["title"], filing.payload["body"]) == (again.title, again.body)
@@ -860,7 +863,7 @@ REVIEWED = {
                             },  # settings, branches, parts of our own addresses; never an answer's words
     "resources/http.py": {"asked_for", "attempt", "f' and asks to wait {asked_for:.0f} s' if asked_for else ''",
                           "self.service", "setting"},  # numbers, names of ours
-    "resources/slack.py": {"method", "error"},  # names of methods, report_message.py's errors
+    "resources/slack.py": {"method", "error", "sent.status"},  # names of methods, report_message.py's errors, a number
     "core/report_message.py": {"wrong"},  # types and lengths of a report's blocks
     "resources/compute.py": {"getattr(function, '__name__', 'a function')"},
     "resources/keys.py": {"self._ring_path.name"},
@@ -871,6 +874,7 @@ REVIEWED = {
     "resources/session_source.py": {"', '.join(map(str, paths))", "dict(skipped) or 'nothing'", "path"},  # settings
     "resources/warehouse.py": {"foreign or 'none'", "missing or 'none'", "name"},  # columns
     "tables.py": {"column"}, "metadata.py": {"name"},
+    "settings.py": {"': still components: ' + ', '.join(kept) if kept else ''"},  # names of the settings
     "resources/__init__.py": {"', '.join(sorted(overrides))", "error", "asks"},  # settings
 }  # fmt: skip
 """What else an error names, by module; each was looked at: settings, codes and names of ours, never a session's."""
