@@ -369,7 +369,7 @@ class OpenAIProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
+        self._process.kill()  # a process that was started where SIGTERM is ignored would never end otherwise
         self._process.communicate()
 
     def report(self) -> dict[str, Any]:
