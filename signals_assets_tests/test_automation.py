@@ -16,7 +16,7 @@ from signals_assets.automation import (
     materialized,
 )
 from signals_assets.core import discovery_items, within_sessions
-from signals_assets.core.retention import EXPIRING, WINDOW_DAYS, WINDOWED
+from signals_assets.core.retention import EXPIRING, VECTORS, WINDOW_DAYS, WINDOWED
 from signals_assets.definitions import defs
 from signals_assets.metadata import store
 from signals_assets.resources.warehouse import ParquetWarehouse, Warehouse
@@ -136,8 +136,8 @@ def is_raw(model: type[Row]) -> bool:
 
 
 def test_every_table_with_raw_text_or_vectors_expires():
-    assert {name for name, model in TABLES.items() if is_raw(model)} <= {*EXPIRING, *WINDOWED}
-    assert {TABLES[name].zone for name in (*EXPIRING, *WINDOWED)} == {"restricted"}
+    assert {name for name, model in TABLES.items() if is_raw(model)} <= {*EXPIRING, *WINDOWED, *VECTORS}
+    assert {TABLES[name].zone for name in (*EXPIRING, *WINDOWED, *VECTORS)} == {"restricted"}
 
 
 def test_what_later_days_read_back_on_is_kept_as_long_as_they_do(

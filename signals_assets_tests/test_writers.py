@@ -32,7 +32,8 @@ WRITTEN_BY = {
         "fix_outcomes.version",
     },
     "word of the code": {
-        "friction_rates.slice_kind", "friction_levels.slice", "fix_outcomes.cohort", "loop_metrics.metric",
+        "friction_rates.slice_kind", "friction_levels.slice", "friction_levels.slice_kind",
+        "fix_outcomes.cohort", "loop_metrics.metric",
         "loop_metrics.unit", "daily_report.section", "daily_report.reference",
     },
     "band": {
@@ -139,7 +140,8 @@ def test_no_asset_that_reads_raw_text_writes_the_published_zone_directly_but_fro
         "leading_indicators": {"user_outcomes"},
         "ticket_states": {"pull_requests", "releases"}, "fix_outcomes": {"releases"}, "loop_metrics": {"pull_requests"},
         "daily_report": {
-            "analyses", "analysis_batches", "raw_sessions", "quarantine", "releases", "rereadings", "user_outcomes",
+            "analyses", "analysis_batches", "raw_sessions", "error_logs", "quarantine", "releases",
+                "rereadings", "user_outcomes",
         },
     }  # fmt: skip
     graph = lived.definitions.resolve_asset_graph()

@@ -386,7 +386,7 @@ def surprises(friction: Iterable[DataRow], labels: Mapping[str, str], audience: 
     told = [row for row in friction if row["source"] == "analyst"]
     other = [row for row in told if labels.get(row["event_id"], row["type"]) == OTHER]
     people = [{row["user_id"] for row in rows} for rows in (other, told)]
-    if not part_shown(audience, len(people[0]), len(people[1] - people[0])):
+    if not told or not part_shown(audience, len(people[0]), len(people[1] - people[0])):
         return None
     weights = [sum(row["inclusion_weight"] for row in rows) for rows in (other, told)]
     share, events = rounded_rate(weights[0] / weights[1], len(told), audience), about(len(told), audience)

@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict
 
 from signals_assets.core.tickets import KEY_PATTERN
 from signals_assets.resources.linear_client import LinearClient, LinearRefused
@@ -303,8 +303,11 @@ class _Success(_Read):
     success: bool
 
 
-class _Done(RootModel[dict[str, _Success]]):
-    """What a mutation answers."""
+class _Done(_Read):
+    """What mutations answer, by their names."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    __pydantic_extra__: dict[str, _Success]
 
 
 class _Viewer(_Read):
@@ -422,7 +425,7 @@ class LinearTracker(Tracker):
 
     def _do(self, doing: str, document: str, **variables: Any) -> None:
         done = self._ask(doing, document, _Done, **variables)
-        if not all(part.success for part in done.root.values()):
+        if not all(part.success for part in done.__pydantic_extra__.values()):
             raise LinearRefused(f"{doing}: Linear says that it did not succeed; the next run tries again")
 
     def _id(self, *names: str) -> str:

@@ -20,4 +20,4 @@ def test_a_plant_makes_more_of_its_own_friction_only_and_the_same_seed_the_same_
 
 
 def test_a_planted_cause_is_named():
-    assert named(BY_NAME["a tool nobody wants"], 5).lever == "wrong tool"
+    assert named(BY_NAME["a tool nobody wants"], 0).lever == "wrong tool"

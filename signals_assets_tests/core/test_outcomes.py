@@ -229,6 +229,7 @@ def test_surprises_are_what_no_category_explains_under_the_newest_labels():
     assert unexplained(40) == Surprises(100, 0.4)
     assert unexplained(40, {f"e{n}": "new_type" for n in range(20)}) == Surprises(100, 0.2)
     assert unexplained(2) is None  # two people
+    assert surprises([], {}, "self") is None
     assert unexplained(99) is None
     found = loop_metrics(DAY, [], [], [], surprises=unexplained(40))
     assert {row.metric: row.value for row in found}["share_of_friction_unexplained"] == 0.4
