@@ -14,8 +14,8 @@ from statistics import median
 from typing import Final
 
 from signals_assets.core.causes import DataRow
-from signals_assets.core.outcomes import is_reverted, newest_pull_requests
-from signals_assets.core.tickets import keys_named
+from signals_assets.core.outcomes import is_reverted
+from signals_assets.core.tickets import keys_named, newest_pull_requests
 from signals_assets.core.wording import percent
 from signals_assets.settings import BreakerSettings
 
@@ -88,7 +88,7 @@ def settled_fixes(pull_requests: Iterable[DataRow], names: Collection[str], day:
     pull_requests: rows of all days up to this one.  names: keys of our tickets, and the tracker's identifiers of them.
     Settled: merged, or closed unmerged. One failed when it was closed unmerged, or taken back by another.
     """
-    newest = newest_pull_requests(row for row in pull_requests if row["known_on"] <= day).values()
+    newest = newest_pull_requests(day, pull_requests).values()
     settled = [row for row in newest if row["state"] != "open" and not set(names).isdisjoint(keys_named(row))]
     latest = sorted(settled, key=lambda row: (row["opened_at"], row["pull_request_id"]))[-last:]
     return len(latest), sum(row["state"] == "closed" or is_reverted(row, newest) for row in latest)

@@ -29,7 +29,7 @@ from signals_assets.core.barrier.thresholds import (
 )
 from signals_assets.core.causes import DataRow
 from signals_assets.core.discovery_labels import OTHER
-from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets
+from signals_assets.core.tickets import FAILED, LedgerEntry, TicketAction, ledger_tickets, newest_pull_requests
 from signals_assets.core.wording import Wording, percent
 from signals_assets.settings import Audience, TicketSettings
 from signals_assets.tables import FixOutcome, Kind, LoopMetric, TicketRow, Verdict
@@ -326,7 +326,7 @@ def loop_metrics(
     pull_requests: rows of all those days.  surprises: friction that no category explains, where it may be told.
     Resolved means verified by the measured rate, never "merged".
     """
-    changes = newest_pull_requests(pull_requests)
+    changes = newest_pull_requests(day, pull_requests)
     latest = {(row.ticket_key, row.version): row for row in sorted(outcomes, key=lambda row: row.day)}
     decided = [row for row in latest.values() if row.verdict != "inconclusive"]
     verdict_days: dict[str, date] = {}
@@ -397,12 +397,6 @@ REWORK_DAYS: Final = 14
 """A fix is reworked when another merged pull request changes one of its files within so many days."""
 
 _REVERT: Final = re.compile(r"\s*revert\b", re.IGNORECASE)
-
-
-def newest_pull_requests(pull_requests: Iterable[DataRow]) -> dict[str, DataRow]:
-    """The newest state of each pull request."""
-    ordered = sorted(pull_requests, key=lambda row: (row["known_on"], row["day"], row["pull_request_id"]))
-    return {row["pull_request_id"]: row for row in ordered}
 
 
 def is_reverted(fix: DataRow, others: Iterable[DataRow]) -> bool:

@@ -456,9 +456,9 @@ def ticket_states(
     it in branch, title or body.  repository: owner/name of the agent's, where it is known. A release belongs to a pull
     request when either names the other; nothing is guessed.
     """
-    newest_states = _newest_states(day, pull_requests)
-    by_tracker = _pull_requests_by_tracker(entries, newest_states, repository)
-    by_ticket = _pull_requests_by_ticket(newest_states)
+    in_force = _in_force(day, pull_requests)
+    by_tracker = _pull_requests_by_tracker(entries, in_force, repository)
+    by_ticket = _pull_requests_by_ticket(in_force)
     shipped = _Releases(day, releases)
     seq = max((entry.seq for entry in entries), default=0)
     rows = []
@@ -508,14 +508,17 @@ def _ticket_state(ticket: LedgerTicket, pull_request: DataRow | None, version: s
     return "reopened" if ticket.state == "reopened" else "open"
 
 
-def _newest_states(day: date, rows: Iterable[DataRow]) -> list[DataRow]:
-    """Pull requests that were not closed unmerged, as known by the day, the newest last."""
+def newest_pull_requests(day: date, rows: Iterable[DataRow]) -> dict[str, DataRow]:
+    """Each pull request as known by the day, by its id: the newest of its rows."""
     known = [row for row in rows if row["known_on"] <= day]
-    newest = {
-        row["pull_request_id"]: row
-        for row in sorted(known, key=lambda row: (row["known_on"], row["day"], row["pull_request_id"]))
-    }
-    ordered = sorted(newest.values(), key=lambda row: (row["opened_at"], row["pull_request_id"]))
+    ordered = sorted(known, key=lambda row: (row["known_on"], row["day"], row["pull_request_id"]))
+    return {row["pull_request_id"]: row for row in ordered}
+
+
+def _in_force(day: date, rows: Iterable[DataRow]) -> list[DataRow]:
+    """Pull requests that were not closed unmerged, as known by the day, the newest last."""
+    newest = newest_pull_requests(day, rows).values()
+    ordered = sorted(newest, key=lambda row: (row["opened_at"], row["pull_request_id"]))
     return [row for row in ordered if row["state"] != "closed"]
 
 
