@@ -3,7 +3,7 @@
 Writes  daily_report; the page and its pictures through the notifier; the ledger's note that the day is complete
 Reads   all published tables of the day, four weeks of rates; of the abstracted zone what the map, its growth and the
         days of errors are counted from; the taxonomy's ledger
-Thinking: core/report.py, core/pictures.py      Door: notifier
+Thinking: core/report/, core/pictures.py      Door: notifier
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,9 +10,18 @@ from typing import Any, Final
 from signals_assets.core import svg
 from signals_assets.core.charts import Rows, lanes
 from signals_assets.core.report.day import Day, Section
-from signals_assets.core.report.markup import difference_top, folded, number_of, rate_words, resting_on, table_of
+from signals_assets.core.report.markup import (
+    difference_cells,
+    difference_head,
+    difference_top,
+    folded,
+    number_of,
+    rate_words,
+    resting_on,
+    table_of,
+)
 from signals_assets.core.report.methods import method_link
-from signals_assets.core.svg import esc, percent, points, short_day
+from signals_assets.core.svg import esc, percent, short_day
 
 
 def before_after(at: Day, row: Mapping[str, Any]) -> str:
@@ -67,18 +76,13 @@ def _fixes(at: Day) -> str:
     top = difference_top(rows)
     lines = []
     for row in rows:
-        tone = {"regressed": "worse", "improved": "better"}.get(row["verdict"], "plain")
-        known = None not in (row["effect"], row["low"], row["high"])
-        bar = svg.difference_bar(row["effect"], row["low"], row["high"], top=top, tone=tone) if known else ""
-        effect = (
-            f"{points(row['effect'])} <small>{points(row['low'])} to {points(row['high'])}</small>" if known else "–"
-        )
+        tone, bar, effect = difference_cells(row, top)
         name = f"{esc(at.name(row['type']))} <small>{esc(row['ticket_key'])}, fixed in {esc(row['version'])}</small>"
         over = resting_on(row["sessions_after"], row["users_after"], f", {row['cohort']}")
         aside = f"<small>{esc(_FIX_MEANS[row['verdict']])}</small>"
         aside += f"<small>worse meanwhile: {esc(row['guardrails'])}</small>" if row["guardrails"] else ""
         lines.append([name, bar, effect, over, f'<span class="badge {tone}">{esc(row["verdict"])}</span>{aside}'])
-    heads = ["Fix", f"Points, −{100 * top:g} to +{100 * top:g}", "Difference (95 %)", "Next cohort", "Verdict"]
+    heads = ["Fix", difference_head(top), "Difference (95 %)", "Next cohort", "Verdict"]
     return table_of(heads, lines, wide=1) + method_link("method-fixes")
 
 

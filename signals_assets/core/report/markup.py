@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
+from signals_assets.core import svg
 from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.charts import nice_ceiling
 from signals_assets.core.report.day import Day
-from signals_assets.core.svg import esc, percent, short_day
+from signals_assets.core.svg import esc, percent, points, short_day
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -85,6 +86,24 @@ def long_day(day: date) -> str:
 def axis_top(values: Iterable[float]) -> float:
     """A round end of an axis from zero that holds all values."""
     return nice_ceiling(max(values, default=0.0))
+
+
+TONES: Final[Mapping[str, str]] = {"regressed": "worse", "improved": "better"}
+"""Verdict -> how a change is coloured and called; others are plain."""
+
+
+def difference_cells(row: Mapping[str, Any], top: float) -> tuple[str, str, str]:
+    """How a difference is toned, its bar, and its figures with the interval; a dash where they may not be told."""
+    tone = TONES.get(row["verdict"], "plain")
+    if None in (row["effect"], row["low"], row["high"]):
+        return tone, "", "–"
+    bar = svg.difference_bar(row["effect"], row["low"], row["high"], top=top, tone=tone)
+    return tone, bar, f"{points(row['effect'])} <small>{points(row['low'])} to {points(row['high'])}</small>"
+
+
+def difference_head(top: float) -> str:
+    """The heading over the bars of differences."""
+    return f"Points, −{100 * top:g} to +{100 * top:g}"
 
 
 def difference_top(rows: Iterable[Mapping[str, Any]]) -> float:

@@ -7,9 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from signals_assets.core import svg
 from signals_assets.core.report.day import Day, Section
-from signals_assets.core.report.markup import difference_top, folded, number_of, rate_words, resting_on, table_of
+from signals_assets.core.report.markup import (
+    TONES,
+    difference_cells,
+    difference_head,
+    difference_top,
+    folded,
+    number_of,
+    rate_words,
+    resting_on,
+    table_of,
+)
 from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, points, short_day
 
@@ -89,25 +98,18 @@ def _changes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
     top = difference_top(rows)
     lines = []
     for row in rows:
-        tone = {"regressed": "worse", "improved": "better"}.get(row["verdict"], "plain")
-        known = None not in (row["effect"], row["low"], row["high"])
-        bar = svg.difference_bar(row["effect"], row["low"], row["high"], top=top, tone=tone) if known else ""
-        effect = (
-            f"{points(row['effect'])} <small>{points(row['low'])} to {points(row['high'])}</small>" if known else "–"
-        )
+        tone, bar, effect = difference_cells(row, top)
         badge = f'<span class="badge {tone}">{esc(row["evidence"].replace("_", " "))}</span>'
         words = f"{esc(release_words(at, row))}<small>{esc(_in_words(row))}</small>"
         words += f"<small>{_release_details(row)}</small>"
         over = resting_on(row["sessions_after"], row["users_after"])
         lines.append([words, bar, effect, over, badge + _proof(row)])
-    return table_of(
-        ["Release", f"Points, −{100 * top:g} to +{100 * top:g}", "Difference (95 %)", "Over", "Evidence"], lines, wide=1
-    )
+    return table_of(["Release", difference_head(top), "Difference (95 %)", "Over", "Evidence"], lines, wide=1)
 
 
 def _in_words(row: Mapping[str, Any]) -> str:
     """What a verdict means, for somebody who knows no statistics."""
-    better = {"regressed": "worse", "improved": "better"}.get(row["verdict"])
+    better = TONES.get(row["verdict"])
     if better and row["evidence"] == "confirmed":
         return f"Sure: it is {better}, and looking again every day does not make this a false alarm."
     if better and row["evidence"] == "suspected":

@@ -1,6 +1,7 @@
 """Sections "Backend errors that go with it" and "Early signs": what comes before what.
 
-Put here: their words and pictures. Not here: the tests (see `core/within_sessions.py`).
+Put here: their words and pictures. Not here: the tests (see `core/error_association.py`,
+`core/leading_indicators.py`).
 """
 
 import re
