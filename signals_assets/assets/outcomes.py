@@ -6,6 +6,8 @@ Thinking: core/tickets.py, core/outcomes.py, core/statistics.py
 """
 
 from collections.abc import Sequence
+from datetime import date
+from functools import cache
 
 import dagster as dg
 
@@ -85,16 +87,20 @@ def fix_outcomes(
         shipped = warehouse.read(Release, window(day, HISTORY)).to_pylist()
         changes = warehouse.read(ReleaseCorrelation, window(day, EFFECT_WINDOW)).to_pylist()
 
+        @cache  # the same for all types that a ticket's fix is compared on
+        def inside(friction_type: str, filed_on: date) -> frozenset[str]:
+            aimed_at = types.get(("friction", friction_type))  # noqa: B023  called within the loop
+            return diagnosed_users(view, aimed_at, filed_on, CAUSE_WINDOW) if aimed_at else frozenset()  # noqa: B023
+
         def compare(kind: Kind, type_: str, versions: tuple[str, ...], ticket: TicketRow) -> Effect | None:
-            since, aimed_at = ticket.released_on or day, types.get(("friction", ticket.type))  # noqa: B023  called here
-            inside = diagnosed_users(view, aimed_at, ticket.filed_on, CAUSE_WINDOW) if aimed_at else frozenset()  # noqa: B023
+            since = ticket.released_on or day  # noqa: B023
             return fix_effect(
                 view,  # noqa: B023
                 types[kind, type_],  # noqa: B023
                 versions,
                 since,
                 outdated=outdated_versions(type_, since, changes, shipped, kind),  # noqa: B023
-                diagnosed=inside,
+                diagnosed=inside(ticket.type, ticket.filed_on),
                 filed_on=ticket.filed_on,
             )
 

@@ -7,7 +7,7 @@ Doors:  tracker, code host, ledger; filing goes through resources/filing.py only
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -240,25 +240,21 @@ class _Acting:
         week, past = window(self.day, CAUSE_WINDOW), window(self.newest_day, LABEL_WINDOW)
         events = self.warehouse.read(FrictionEvent, window(self.day, LABEL_WINDOW), columns=["event_id", "antecedent"])
         sessions = session_facts(self.warehouse.read(SessionMetrics, week), self.warehouse.read(Facet, week))
-        releases = self.warehouse.read(Release, past).to_pylist()
-        pull_requests = self.warehouse.read(PullRequest, past).to_pylist()
-        return [
-            diagnose(
-                cause,
-                wording=self.wording,
-                release_correlations=self.rows(ReleaseCorrelation),
-                error_correlations=self.rows(ErrorCorrelation),
-                friction_rates=self.rows(FrictionRate),
-                leading_indicators=self.rows(LeadingIndicator),
-                causes_window=self.window,
-                components=self.components,
-                pull_requests=pull_requests,
-                releases=releases,
-                events=events,
-                sessions=sessions,
-            )
-            for cause in self.causes
-        ]
+        of_cause = partial(
+            diagnose,
+            wording=self.wording,
+            release_correlations=self.rows(ReleaseCorrelation),
+            error_correlations=self.rows(ErrorCorrelation),
+            friction_rates=self.rows(FrictionRate),
+            leading_indicators=self.rows(LeadingIndicator),
+            causes_window=self.window,
+            components=self.components,
+            pull_requests=self.warehouse.read(PullRequest, past).to_pylist(),
+            releases=self.warehouse.read(Release, past).to_pylist(),
+            events=events,
+            sessions=sessions,
+        )
+        return [of_cause(cause) for cause in self.causes]
 
 
 def _acting_asset(name: str, deps: Sequence[str]) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -321,8 +317,9 @@ def tickets(
     acting = _Acting(context, warehouse, ledger, settings)
     reconcile(ledger, tracker, settings=settings.tickets)
     acting.stops = _breakers(acting, ledger, settings) if acting.causes else []
+    doors = _Doors(ledger, tracker, code_host, embedder, settings)
     filed = [
-        _acted(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
+        _acted(acting, cause, diagnosis, doors)
         for cause, diagnosis in zip(acting.causes, acting.diagnoses(), strict=True)
     ]
     told = _tell_verdicts(acting, ledger, tracker, settings)
@@ -351,22 +348,24 @@ def tickets(
     )
 
 
-def _acted(
-    acting: _Acting,
-    cause: CauseFacts,
-    diagnosis: Diagnosis,
-    ledger: Ledger,
-    tracker: Tracker,
-    code_host: CodeHost,
-    embedder: Embedder,
-    settings: Settings,
-) -> Filed:
+@dataclass(frozen=True)
+class _Doors:
+    """What a cause is compared and filed through."""
+
+    ledger: Ledger
+    tracker: Tracker
+    code_host: CodeHost
+    embedder: Embedder
+    settings: Settings
+
+
+def _acted(acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, doors: _Doors) -> Filed:
     """A change in flight is waited for, a person's open ticket gets a comment; else the cause is filed."""
-    decided = _elsewhere(acting, cause, diagnosis, ledger, tracker, code_host, embedder, settings)
+    decided = _elsewhere(acting, cause, diagnosis, doors)
     if decided is None or decided.action in ("file", "link"):
         related = decided.reference if decided else ""
-        return _file(acting, cause, diagnosis, ledger, tracker, settings, related)
-    if decided.action == "comment" and not _commented(acting, cause, decided, ledger, tracker, settings):
+        return _file(acting, cause, diagnosis, doors, related)
+    if decided.action == "comment" and not _commented(acting, cause, decided, doors):
         return Filed("", "", created=False, reason="a comment is held back: dry run, kill switch or circuit breaker")
     return Filed("", "", created=False, reason=decided.reason)
 
@@ -400,17 +399,9 @@ def _breakers(acting: _Acting, ledger: Ledger, settings: Settings) -> list[str]:
     return reasons
 
 
-def _elsewhere(
-    acting: _Acting,
-    cause: CauseFacts,
-    diagnosis: Diagnosis,
-    ledger: Ledger,
-    tracker: Tracker,
-    code_host: CodeHost,
-    embedder: Embedder,
-    settings: Settings,
-) -> Duplicate | None:
+def _elsewhere(acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, doors: _Doors) -> Duplicate | None:
     """What others have of a cause, None where the ledger alone decides. The decision's numbers go to the ledger."""
+    ledger, settings = doors.ledger, doors.settings
     entries = ledger.entries(TICKET_KINDS)
     fingerprint = may_file(
         entries, type=cause.type, cause_id=cause.cause_id, component=diagnosis.component,
@@ -428,7 +419,9 @@ def _elsewhere(
     concern = Concern(cause.type, cause.component, errors, keys_of(entries, cause.cause_id, is_cause))
     known = taxonomy.of_kind("friction")
     types = described({one.slug: (one.name, one.definition) for one in known if one.slug != "other"})
-    found, bounds = weighed(concern, tracker, code_host, embedder, types=types, components=settings.components)
+    found, bounds = weighed(
+        concern, doors.tracker, doors.code_host, doors.embedder, types=types, components=settings.components
+    )
     decided = settle(fingerprint, found, bounds)
     if found:
         ledger.append(
@@ -439,27 +432,17 @@ def _elsewhere(
     return decided
 
 
-def _commented(
-    acting: _Acting, cause: CauseFacts, decided: Duplicate, ledger: Ledger, tracker: Tracker, settings: Settings
-) -> bool:
+def _commented(acting: _Acting, cause: CauseFacts, decided: Duplicate, doors: _Doors) -> bool:
     """Whether the open ticket has the comment, of this run or an earlier one."""
     assert acting.level is not None
     action_id = f"{cause.cause_id}:{decided.reference}:{acting.level['episode']}"
     said = recurrence_text(acting.level, acting.wording)
     comment = TicketAction(decided.reference, "comment", action_id, acting.newest_day, said)
-    act(ledger, tracker, comment, settings=settings.tickets)
-    return ledger.find(ACTION_KIND, action_id) is not None
+    act(doors.ledger, doors.tracker, comment, settings=doors.settings.tickets)
+    return doors.ledger.find(ACTION_KIND, action_id) is not None
 
 
-def _file(
-    acting: _Acting,
-    cause: CauseFacts,
-    diagnosis: Diagnosis,
-    ledger: Ledger,
-    tracker: Tracker,
-    settings: Settings,
-    related: str,
-) -> Filed:
+def _file(acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, doors: _Doors, related: str) -> Filed:
     assert acting.level is not None
     level = acting.level
     rates = acting.warehouse.read(FrictionRate, window(acting.newest_day, HISTORY_DAYS)).to_pylist()
@@ -479,8 +462,8 @@ def _file(
         )
 
     return file_ticket(
-        ledger,
-        tracker,
+        doors.ledger,
+        doors.tracker,
         type=cause.type,
         cause_id=cause.cause_id,
         component=diagnosis.component,
@@ -488,8 +471,8 @@ def _file(
         day=acting.newest_day,  # budgets are of the day of filing: what found none on its own day is filed later
         render=render,
         recurrence=recurrence_text(level, acting.wording),
-        settings=settings.tickets,
-        cooldown_days=settings.thresholds.cooldown_days,
+        settings=doors.settings.tickets,
+        cooldown_days=doors.settings.thresholds.cooldown_days,
         stops=acting.stops,
     )
 
