@@ -188,13 +188,11 @@ def _correlations(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         for method, figures in cell["methods"].items()
     ]
     clock = [{"figure": name.replace("_", " "), "value": value} for name, value in result["speed"].items()]
-    bounds = ("measured", "at least", "at most", "holds")
-    gates = [{"gate": row["gate"], **{name: row.get(name) for name in bounds}} for row in result["gates"]]
     tables: list[Table] = [
         ("False discoveries and power (+- standard error)", rows, _RELEASES_NOTE),
         ("Quoted, not computed here", list(result["quoted"]), "Otava pins old packages; from the project's notes."),
         ("Rates and verdicts, the busiest day again and again", clock, ""),
-        ("Gates, within two standard errors", gates, ""),
+        ("Gates, within two standard errors", _gates(result), ""),
     ]
     errors, error_table = _errors(quick, seed)
     return {**result, "errors": errors}, [*tables, error_table]
@@ -242,9 +240,7 @@ def _crash(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         ]
         tables.append((f"{life['analyst']}: both lives", figures, _compared_note(life)))
     controls = [{**row, "by": ", ".join(row["by"])} for row in result["controls"]]
-    bounds = ("measured", "at least", "at most", "holds")
-    gates = [{"gate": row["gate"], **{name: row.get(name) for name in bounds}} for row in result["gates"]]
-    return result, [*tables, ("Made unsafe on purpose", controls, ""), ("Gates", gates, "")]
+    return result, [*tables, ("Made unsafe on purpose", controls, ""), ("Gates", _gates(result), "")]
 
 
 def _with_filings(crash: tuple[Result, list[Table]], quick: bool, seed: int) -> tuple[Result, list[Table]]:
@@ -260,12 +256,17 @@ def _with_filings(crash: tuple[Result, list[Table]], quick: bool, seed: int) -> 
     own: list[Table] = [
         ("Filing: lives of two daemons, killed, at a Linear that fails", figures, ""),
         ("Filing: made unsafe on purpose", controls, ""),
-        ("Filing: gates", [{name: row.get(name) for name in _GATE} for row in filed["gates"]], ""),
+        ("Filing: gates", _gates(filed), ""),
     ]
     return result | {"filing": filed} | joined, [*tables, *own]
 
 
 _GATE: Final = ("gate", "measured", "at least", "at most", "holds")
+
+
+def _gates(result: Result) -> list[Result]:
+    """A result's gates with the same columns each, whichever way their bound goes."""
+    return [{name: row.get(name) for name in _GATE} for row in result["gates"]]
 
 
 def _without_parts(figures: Mapping[str, Any]) -> Result:

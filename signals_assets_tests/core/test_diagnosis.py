@@ -202,3 +202,21 @@ def test_what_it_leads_to_is_said_only_where_it_is_shown():
         "Sessions with it are given up 12 points more often than others of their length (95 % interval 5 to 19).",
     )
     assert diagnose(cause(), wording=WORDING, leading_indicators=[row | {"q": 0.2}]).evidence == ()
+
+
+def test_pull_requests_of_the_blamed_release_that_touch_the_component_are_named_without_unlisted_paths():
+    shipped = {"version": "1.4.0", "kind": "version", "pull_request_ids": ["PR-7", "PR-8"]}
+    changes = [
+        {"pull_request_id": "PR-7", "files": ["src/editor/secret name.py", "src/editor/b.py"], "released_in": None},
+        {"pull_request_id": "PR-8", "files": ["README.md"], "released_in": None},
+        {"pull_request_id": "PR-9", "files": ["src/editor/a.py"], "released_in": "1.3.0"},
+    ]
+    found = diagnose(
+        cause("context_churn", "editor"),
+        wording=Wording(seed(), frozenset({"editor", "src/editor/b.py"})),
+        release_correlations=[release()],
+        releases=[shipped],
+        pull_requests=changes,
+        components={"editor": ["src/editor/*"]},
+    )
+    assert found.evidence[1:] == ("Pull request PR-7 of it changes 2 files of this component (src/editor/b.py).",)

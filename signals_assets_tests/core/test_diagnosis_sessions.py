@@ -128,33 +128,3 @@ def test_what_sessions_of_the_intent_that_end_well_call_is_told():
     assert len(words) == 1
     assert words[0].startswith("Sessions with the same intent that end well call component editor 1.5 times")
     assert lacks(cause(), window, session_facts(rows, facets), WORDING, []) == []
-
-
-def test_pull_requests_of_the_blamed_release_that_touch_the_component_are_named_without_unlisted_paths():
-    release = {
-        "kind": "friction",
-        "type": "context_churn",
-        "verdict": "regressed",
-        "evidence": "confirmed",
-        "version": "1.4.0",
-        "release_kind": "version",
-        "released_on": DAY,
-        "rate_before": 0.08,
-        "rate_after": 0.31,
-        "z": 5.0,
-    }
-    shipped = {"version": "1.4.0", "kind": "version", "pull_request_ids": ["PR-7", "PR-8"]}
-    changes = [
-        {"pull_request_id": "PR-7", "files": ["src/editor/secret name.py", "src/editor/b.py"], "released_in": None},
-        {"pull_request_id": "PR-8", "files": ["README.md"], "released_in": None},
-        {"pull_request_id": "PR-9", "files": ["src/editor/a.py"], "released_in": "1.3.0"},
-    ]
-    found = diagnose(
-        cause("context_churn", "editor"),
-        wording=Wording(seed(), frozenset({"editor", "src/editor/b.py"})),
-        release_correlations=[release],
-        releases=[shipped],
-        pull_requests=changes,
-        components={"editor": ["src/editor/*"]},
-    )
-    assert found.evidence[1:] == ("Pull request PR-7 of it changes 2 files of this component (src/editor/b.py).",)

@@ -33,7 +33,8 @@ def bystanders(first, count):
     return [session(number) for number in range(first, first + count)]
 
 
-def test_an_error_that_comes_shortly_before_friction_coincides():
+def shortly_before():
+    """Sixty sessions with an error half a minute before their friction, beside eighty without anything."""
     rng = np.random.default_rng(1)
     sessions, logs, events = bystanders(60, 80), [], []
     for number in range(60):
@@ -41,6 +42,11 @@ def test_an_error_that_comes_shortly_before_friction_coincides():
         sessions.append(session(number))
         events.append(friction(number, at))
         logs.append(log(number, at - 30))
+    return sessions, logs, events
+
+
+def test_an_error_that_comes_shortly_before_friction_coincides():
+    sessions, logs, events = shortly_before()
     [row], _ = associations(logs, events, sessions)
     assert (row.verdict, row.method, row.service) == ("coincides", "self_controlled", "search")
     assert row.template_id == template_id("shard <number> unavailable")
@@ -190,13 +196,7 @@ def test_one_user_with_most_of_the_frictions_neither_decides_nor_drowns_a_pair()
 
 
 def test_lines_come_in_batches_of_any_size():
-    rng = np.random.default_rng(1)
-    sessions, logs, events = bystanders(60, 80), [], []
-    for number in range(60):
-        at = float(rng.uniform(700, 3500))
-        sessions.append(session(number))
-        events.append(friction(number, at))
-        logs.append(log(number, at - 30))
+    sessions, logs, events = shortly_before()
     whole, _ = associations(logs, events, sessions)
 
     def told(batches):
