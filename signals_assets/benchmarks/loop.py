@@ -36,6 +36,7 @@ WORDS: Final[dict[Words, str]] = {
     "tuning": "words of tuning, other seeds",
     "fresh": "fresh words",
     "third": "third set of words",
+    "fourth": "fourth set of words",
 }
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]

@@ -265,7 +265,91 @@ _THIRD_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]]
 }  # fmt: skip
 """A third set, of types, errors and places: written and committed before anything was tried on it."""
 
-Words = Literal["tuning", "fresh", "third"]
+_FOURTH_PLACES: Final[Mapping[str, tuple[str, ...]]] = {
+    "query-gateway": ("run_query", "Query Gateway", "the gateway that runs SQL", "describe_table", "queries"),
+    "preview-deploy": ("infra/preview", "preview deployments", "the deploy-proxy", "a PR preview",
+    "deploying previews"),
+    "document-index": ("document search", "the documents index", "find_documents", "document-indexer",
+    "indexed documents"),
+    "invoice-export": ("export of invoices", "invoice-worker", "billing export", "export_invoices", "an invoice"),
+    "calendar-sync": ("calendar-bridge", "syncing a calendar", "calendars", "sync_calendar", "Calendar"),
+}  # fmt: skip
+_FOURTH_SYMPTOMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], str]]] = {
+    "repeated_rephrasing": (
+        ("[Bug] assistant ignores what I ask for in {place}, same instruction sent three times before it acted",
+         "Prompt for {place} is not understood unless you spell it out several times",
+         "{place}: user restates the identical request turn after turn"),
+        ("parse instructions for {place} correctly the first time",
+         "prompt: follow repeated instructions about {place}"),
+        "Restated instruction"),
+    "escalation_tone": (
+        ("Customer anger spikes in chats that touch {place}",
+         "users insult the assistant and say they will cancel because of {place}",
+         "{place} - sentiment turns sour within minutes, lots of complaining and all caps"),
+        ("route enraged users of {place} to a human agent", "de-escalate when someone is frustrated by {place}"),
+        "Frustrated users"),
+    "platform_confusion": (
+        ("Docs gap: people do not understand what {place} supports",
+         "assistant gets asked how to enable {place}, and whether it even has that feature",
+         "users assume {place} does more than it can"),
+        ("document the limits of {place}", "teach the assistant to explain {place} and its features"),
+        "Unclear features"),
+    "abandoned_tool_flow": (
+        ("Users interrupt {place} before it returns",
+         "{place} approval dialog is rejected in most sessions",
+         "agent quits half-done with {place} and the user has to finish it by hand"),
+        ("ask for fewer approvals in {place}", "let {place} continue after the user interrupted it"),
+        "Rejected calls"),
+    "backtracking": (
+        ("Edits made through {place} are rolled back by users",
+         "user asks 'undo that' after nearly every {place} change",
+         "{place}: agent breaks working state and then has to restore the old one"),
+        ("{place}: checkpoint and one-click undo", "avoid having to revert work done with {place}"),
+        "Reverted edits"),
+    "context_churn": (
+        ("Agent re-reads unchanged files up to nine times per session when using {place}",
+         "redundant reads of the same document in {place} sessions waste tokens",
+         "no memory of what was read before: {place} files are loaded from scratch every turn"),
+        ("session-level read cache for {place}", "stop the agent from re-reading what {place} already returned"),
+        "Redundant reading"),
+    "correction": (
+        ("{place} says done but nothing was done, users have to point out the mistake",
+         "Incorrect results from {place}, customer had to correct the agent",
+         "agent makes false claims about {place} and gets corrected"),
+        ("verify the result of {place} before claiming success", "{place}: fix incorrect output"),
+        "False claims"),
+}  # fmt: skip
+_FOURTH_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {
+    "query-gateway": (
+        (("Timeout waiting for a connection from the pool", "connection leak: the pool is empty after an hour"),
+         ("fix connection leak so the pool does not run out", "close connections after use")),
+        (("generated SQL is invalid, parser complains near a keyword",
+          "malformed statement when a column name has quotes"),
+         ("escape identifiers in generated SQL", "repair the SQL generator's syntax"))),
+    "preview-deploy": (
+        (("SSL certificate expired, upstream cannot be verified", "x509: certificate is no longer valid"),
+         ("auto-renew the upstream certificate", "replace expired cert")),
+        (("build fails since the base image is not in the registry", "registry returns not found for our build image"),
+         ("restore the missing image in the registry", "check that the image exists before the build"))),
+    "document-index": (
+        (("index is stuck read-only, shards do not accept new documents", "cannot index: shard is in read only mode"),
+         ("turn off read-only mode of index shards", "auto recover shards from read only")),
+        (("request to the embedding API is over the maximum number of tokens", "token limit exceeded on long texts"),
+         ("respect token limit of embedding requests", "batch embedding requests by tokens"))),
+    "invoice-export": (
+        (("missing FX rate breaks the totals", "KeyError for a currency without a rate"),
+         ("default rate when a currency has none", "update the currency rates daily")),
+        (("archive step runs out of disk space", "quota exceeded when the zip is written"),
+         ("more disk for archives", "delete temporary archives so the quota holds"))),
+    "calendar-sync": (
+        (("OAuth refresh token is revoked and there is no re-login", "provider revoked access, refresh fails with 400"),
+         ("re-authenticate when the provider revokes a token", "detect revoked refresh token")),
+        (("unsupported recurrence rule makes the parser throw", "recurring meetings fail to parse"),
+         ("handle complex recurrence rules", "more robust RRULE parsing"))),
+}  # fmt: skip
+"""A fourth set, in the register of bug reports: written and committed before anything was tried on it."""
+
+Words = Literal["tuning", "fresh", "third", "fourth"]
 
 _WORK: Final[Mapping[Words, tuple[str, ...]]] = {
     "tuning": (
@@ -279,6 +363,10 @@ _WORK: Final[Mapping[Words, tuple[str, ...]]] = {
         "split {place} into two packages", "add a keyboard shortcut to {place}", "{place}: upgrade to Python 3.13",
         "translate labels of {place} into French", "make {place} twice as fast", "tracing spans for {place}",
         "Budget planning for {place}", "feature flag for {place} v2"),
+    "fourth": (
+        "chore: remove dead code in {place}", "{place}: dark mode", "Migrate {place} to the new cluster",
+        "Nicer icons for {place}", "Rate limits per plan for {place}", "{place} dashboard: show p95",
+        "Add {place} to the public API", "Security review of {place}"),
 }  # fmt: skip
 """What else is done and wished for in a place: about no friction at all."""
 
@@ -357,14 +445,17 @@ class _Author:
             "tuning": {kind: said[:2] for kind, said in _SYMPTOMS.items()},
             "fresh": _FRESH_SYMPTOMS,
             "third": {kind: said[:2] for kind, said in _THIRD_SYMPTOMS.items()},
+            "fourth": {kind: said[:2] for kind, said in _FOURTH_SYMPTOMS.items()},
         }[words]
         self._defects: Mapping[str, Sequence[tuple[tuple[str, ...], tuple[str, ...]]]] = {
             "tuning": {place: [said[1:] for said in defects] for place, defects in _DEFECTS.items()},
             "fresh": _FRESH_DEFECTS,
             "third": _THIRD_DEFECTS,
+            "fourth": _FOURTH_DEFECTS,
         }[words]
-        self._places = _THIRD_PLACES if words == "third" else _PLACES
-        self._third = words == "third"
+        self._places = {"third": _THIRD_PLACES, "fourth": _FOURTH_PLACES}.get(words, _PLACES)
+        self._names = {"third": _THIRD_SYMPTOMS, "fourth": _FOURTH_SYMPTOMS}.get(words, _SYMPTOMS)
+        self._failing = {"third": "Tool failures", "fourth": "Errors of tools"}.get(words, "Failing calls")
         self._work = _WORK[words]
 
     def symptom(self, kind: str, *, change: bool = False) -> str:
@@ -385,9 +476,7 @@ class _Author:
 
     def called(self, kind: str) -> str:
         """The name that our own tickets once had for a type."""
-        if kind == "error_event":
-            return "Tool failures" if self._third else "Failing calls"
-        return (_THIRD_SYMPTOMS if self._third else _SYMPTOMS)[kind][2]
+        return self._failing if kind == "error_event" else self._names[kind][2]
 
 
 def worlds(seeds: Sequence[int], words: Words = "tuning") -> Iterator[Pair]:
