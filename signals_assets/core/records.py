@@ -5,7 +5,8 @@ Not here: reading files or services (see `resources/records.py`, `resources/sess
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -107,6 +108,39 @@ def quarantined_row(rejected: Rejected, *, day: date, known_on: date, key: bytes
     )
 
 
+class _Met:
+    """What became of the records that a door handed over: each bad or passed over one by its reason."""
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._rejected: Counter[str] = Counter()
+        self._skipped: Counter[str] = Counter()
+
+    def readable(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records themselves; what is none is counted."""
+        for record in records:
+            count = int(record.get("count", 1)) if "skipped" in record else 1
+            self._asked += count
+            if "rejected" in record:
+                self._rejected[record["rejected"]] += 1
+            elif "skipped" in record:
+                self._skipped[record["skipped"]] += count
+            else:
+                yield record
+
+    def coverage(self, skipped: str, count: int, **notes: int) -> Coverage:
+        """All that was met; of what was readable, `count` were left out because of `skipped`."""
+        passed = self._skipped + Counter({skipped: count})
+        rejected = self._rejected.total()
+        return Coverage(
+            asked=self._asked,
+            answered=self._asked - rejected - passed.total(),
+            rejected=rejected,
+            skipped=dict(sorted(passed.items())),
+            notes={**notes, **{f"rejected.{code}": n for code, n in sorted(self._rejected.items())}},
+        )
+
+
 def release_rows(
     day: date,
     records: Iterable[Record],
@@ -126,12 +160,8 @@ def release_rows(
     """
     rows: dict[tuple[str, str, str], Release] = {}
     earlier = set(known)
-    asked = rejected = skipped = 0
-    for record in records:
-        asked += 1
-        if "rejected" in record:
-            rejected += 1
-            continue
+    met, skipped = _Met(), 0
+    for record in met.readable(records):
         kind = record.get("kind") or "version"
         identity = (record["agent_name"] or "unknown", kind, software_label(kind, record["version"]))
         if identity in rows:
@@ -165,33 +195,28 @@ def release_rows(
                 released_at=session["started_at"],
                 origin="first_sight",
             )
-    coverage = Coverage(
-        asked=asked,
-        answered=asked - rejected - skipped,
-        rejected=rejected,
-        skipped={"duplicate": skipped} if skipped else {},
-        notes={"first_sight": first_seen},
-    )
-    return [rows[identity] for identity in sorted(rows)], coverage
+    return [rows[identity] for identity in sorted(rows)], met.coverage("duplicate", skipped, first_sight=first_seen)
 
 
 def error_log_rows(
     day: date, records: Iterable[Record], *, key: bytes, known_on: date
 ) -> tuple[list[ErrorLog], Coverage]:
-    """The day's error log lines; ids of sessions and users become their pseudonyms."""
+    """The day's error log lines; ids of sessions and users become their pseudonyms.
+
+    A line's id does not depend on other moments' lines: one that is logged late leaves those of the others as they are.
+    """
     rows: list[ErrorLog] = []
-    asked = rejected = 0
-    for record in records:
-        asked += 1
-        if "rejected" in record:
-            rejected += 1
-            continue
+    met = _Met()
+    at_once: Counter[tuple[float, str]] = Counter()
+    for record in met.readable(records):
         session_id = record.get("session_id")
+        moment = (record["logged_at"], record["service"])
+        at_once[moment] += 1
         rows.append(
             ErrorLog(
                 day=day,
                 known_on=known_on,
-                log_id=content_id("log", day, asked, record["logged_at"], record["service"]),
+                log_id=content_id("log", day, at_once[moment], *moment),
                 logged_at=_moment(record["logged_at"]),
                 service=record["service"],
                 level=record["level"],
@@ -200,7 +225,7 @@ def error_log_rows(
                 user_id=user_pseudonym(record.get("user_id"), key),
             )
         )
-    return rows, Coverage(asked=asked, answered=len(rows), rejected=rejected)
+    return rows, met.coverage("duplicate", 0)
 
 
 def feedback_rows(
@@ -208,7 +233,7 @@ def feedback_rows(
 ) -> tuple[list[FeedbackRecord], Coverage]:
     """Thumbs from records and from the sessions themselves, each once."""
     rows: dict[str, FeedbackRecord] = {}
-    asked = rejected = duplicates = 0
+    met, duplicates = _Met(), 0
     given: list[Record] = list(records)
     given += [
         {
@@ -222,11 +247,7 @@ def feedback_rows(
         for session in sessions
         for item in session.feedback
     ]
-    for record in given:
-        asked += 1
-        if "rejected" in record or record.get("rating") not in (1, -1):
-            rejected += 1
-            continue
+    for record in met.readable(_rated(one) for one in given):
         session_id = session_pseudonym(record["session_id"], key)
         feedback_id = content_id("feedback", session_id, record.get("step"), record.get("given_at"), record["rating"])
         if feedback_id in rows:
@@ -244,24 +265,19 @@ def feedback_rows(
             comment=record.get("comment"),
             given_at=None if given_at is None else _moment(given_at),
         )
-    coverage = Coverage(
-        asked=asked,
-        answered=len(rows),
-        rejected=rejected,
-        skipped={"duplicate": duplicates} if duplicates else {},
-    )
-    return [rows[feedback_id] for feedback_id in sorted(rows)], coverage
+    return [rows[feedback_id] for feedback_id in sorted(rows)], met.coverage("duplicate", duplicates)
+
+
+def _rated(record: Record) -> Record:
+    told = record.get("rating") in (1, -1) or "rejected" in record or "skipped" in record
+    return record if told else {"rejected": "no_rating"}
 
 
 def pull_request_rows(day: date, records: Iterable[Record], *, known_on: date) -> tuple[list[PullRequest], Coverage]:
     """The newest state, as of the day, of each pull request that moved on it."""
     newest: dict[str, Record] = {}
-    asked = rejected = superseded = 0
-    for record in records:
-        asked += 1
-        if "rejected" in record:
-            rejected += 1
-            continue
+    met, superseded = _Met(), 0
+    for record in met.readable(records):
         identity = record["pull_request_id"]
         if identity in newest:
             superseded += 1
@@ -290,13 +306,7 @@ def pull_request_rows(day: date, records: Iterable[Record], *, known_on: date) -
         )
         for identity, record in sorted(newest.items())
     ]
-    coverage = Coverage(
-        asked=asked,
-        answered=len(rows),
-        rejected=rejected,
-        skipped={"superseded": superseded} if superseded else {},
-    )
-    return rows, coverage
+    return rows, met.coverage("superseded", superseded)
 
 
 def ticket_keys(*texts: str | None) -> list[str]:
@@ -310,22 +320,12 @@ def user_outcome_rows(
 ) -> tuple[list[UserOutcome], Coverage]:
     """The day's user outcomes, users as pseudonyms, each once."""
     rows: dict[tuple[str, str, datetime], UserOutcome] = {}
-    asked = rejected = 0
-    for record in records:
-        asked += 1
-        if "rejected" in record:
-            rejected += 1
-            continue
+    met, duplicates = _Met(), 0
+    for record in met.readable(records):
         user_id = pseudonym("user", record["user_id"], key)
         happened_at = _moment(record["happened_at"])
+        duplicates += (user_id, record["outcome"], happened_at) in rows
         rows[(user_id, record["outcome"], happened_at)] = UserOutcome(
             day=day, known_on=known_on, user_id=user_id, outcome=record["outcome"], happened_at=happened_at
         )
-    duplicates = asked - rejected - len(rows)
-    coverage = Coverage(
-        asked=asked,
-        answered=len(rows),
-        rejected=rejected,
-        skipped={"duplicate": duplicates} if duplicates else {},
-    )
-    return [rows[identity] for identity in sorted(rows)], coverage
+    return [rows[identity] for identity in sorted(rows)], met.coverage("duplicate", duplicates)

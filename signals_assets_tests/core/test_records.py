@@ -67,6 +67,27 @@ def test_log_lines_name_sessions_by_the_pseudonym_of_the_sessions_table():
     assert (coverage.asked, coverage.rejected) == (2, 1)
 
 
+def test_bad_and_passed_over_lines_are_counted_by_their_reasons():
+    line = {"logged_at": NOON, "service": "api", "level": "ERROR", "message": "boom"}
+    bad = [{"rejected": "no_time"}, {"rejected": "invalid_json"}, {"rejected": "no_time"}]
+    passed = {"skipped": "below_error_level", "count": 5}
+    _, coverage = records.error_log_rows(DAY, [line, *bad, passed], key=KEY, known_on=DAY)
+    assert (coverage.asked, coverage.answered, coverage.rejected) == (9, 1, 3)
+    assert coverage.skipped == {"below_error_level": 5}
+    assert coverage.notes == {"rejected.invalid_json": 1, "rejected.no_time": 2}
+
+
+def test_a_line_that_is_logged_late_leaves_the_ids_of_the_others():
+    lines = [
+        {"logged_at": NOON + second, "service": "api", "level": "ERROR", "message": f"at {second}"}
+        for second in (0, 0, 1, 2)
+    ]
+    early, _ = records.error_log_rows(DAY, [lines[0], lines[1], lines[3]], key=KEY, known_on=DAY)
+    late, _ = records.error_log_rows(DAY, lines, key=KEY, known_on=DAY)
+    assert len({row.log_id for row in late}) == 4
+    assert [row.log_id for row in late if row.message != "at 1"] == [row.log_id for row in early]
+
+
 def test_the_same_thumb_from_records_and_session_counts_once():
     session = make_session(feedback=[Feedback(0, 1, None, NOON)])
     told = {"session_id": "one", "user_id": "ann", "step": 0, "rating": 1, "given_at": NOON}
