@@ -68,19 +68,22 @@ def _session_source(settings: Settings, doors: Doors) -> Any:
 
 
 def _records(settings: Settings, _: Doors) -> Any:
-    from signals_assets.resources.github_records import KINDS, GitHubRecords
-    from signals_assets.resources.records import FileRecords
+    from signals_assets.resources.records import RECORD_KINDS, FileRecords, RecordsByKind
 
     files = FileRecords(settings.records)
-    kinds = [kind for kind in KINDS if getattr(settings.records_from, kind) == "github"]
-    if not kinds:
-        return files
+    chosen: dict[Any, str] = {kind: getattr(settings.records_from, kind, "files") for kind in RECORD_KINDS}
+    doors = {name: _SOURCES[name](settings) for name in sorted(set(chosen.values()) - {"files"})}
+    return (
+        RecordsByKind(files, {kind: doors[name] for kind, name in chosen.items() if name in doors}) if doors else files
+    )
+
+
+def _github_records(settings: Settings) -> Any:
+    from signals_assets.resources.github_records import GitHubRecords
 
     asked = settings.github
     return GitHubRecords(
         _github(settings, "records_from"),
-        files,
-        kinds,
         agent_name=asked.agent_name or settings.agent_name,
         tag_prefix=asked.tag_prefix,
         team_keys=[*asked.team_keys, *([settings.linear.team] if settings.linear.team else [])],
@@ -289,6 +292,9 @@ def _slack(settings: Settings, doors: Doors, files: Any) -> Any:
     except ValueError as error:
         raise DoorError(f"notifier = 'slack': {error}") from None
 
+
+_SOURCES: dict[str, Callable[[Settings], Any]] = {"github": _github_records}
+"""Where records come from beside files, by the name that `records_from` has for it."""
 
 _OPENERS: dict[str, Callable[[Settings, Doors], Any]] = {
     "pseudonym_key": _pseudonym_key,

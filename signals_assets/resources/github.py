@@ -33,6 +33,8 @@ from signals_assets.resources.code_host import (
 from signals_assets.resources.http import Answer, Http, address
 
 PAGE: Final = 100
+MOST_PAGES: Final = 10_000
+"""Of one list; a list that goes on is taken for a fault."""
 _KEPT_ANSWERS: Final = 500
 _NEXT: Final = re.compile(r'<([^>]+)>\s*;\s*rel="next"')
 _REPOSITORY: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
@@ -93,19 +95,27 @@ class GitHub:
     ) -> Iterator[dict[str, Any]]:
         """Every item of a list, page after page; `of` names the list where it stands inside an object.
 
-        With `absent`, nothing where the list does not exist.
+        With `absent`, nothing where the list does not exist. Raises GitHubError for what is no list and for pages that
+        do not end.
         """
         url: str | None = self._url(path, {"per_page": PAGE, **query})
+        seen: set[str] = set()
         while url is not None:
+            seen.add(url)
             answer = self._asked(url, absent=absent)
             if answer is None:
                 return
             content = answer.json()
-            yield from content if of is None else content[of]
+            items = content if of is None else content.get(of) if isinstance(content, dict) else None
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise self._wrong(path, "the answer is no list; is github.base_url the address of its REST API?")
+            yield from items
             found = _NEXT.search(answer.headers.get("link", ""))
             url = found[1] if found else None
             if url is not None and not url.startswith(f"{self._base}/"):
                 raise GitHubError("GitHub's next page is at another address than github.base_url; check the setting")
+            if url in seen or len(seen) == MOST_PAGES:
+                raise self._wrong(path, "its pages do not end; nothing was kept, run it again later")
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any] | None:
         """Create something that GitHub creates once only; None where GitHub declines it (422): it may exist already.
@@ -143,14 +153,18 @@ class GitHub:
     def _judge(self, answer: Answer, path: str) -> None:
         if 200 <= answer.status < 300:
             return
-        kind = path.strip("/").partition("/")[0] or "repository"
         cure = {
             301: "the repository has moved; set github.repository to its new name",
             401: "access is denied; set GITHUB_TOKEN to a token that is valid",
             403: "the token may not; it needs contents and pull requests of the repository, writing for drafts",
             404: "it does not exist or the token may not see it; check github.repository and GITHUB_TOKEN",
         }.get(answer.status, f"HTTP {answer.status}; check github.repository and github.base_url")
-        raise GitHubError(f"GitHub, {kind} of {self.repository}: {cure}")
+        raise self._wrong(path, cure)
+
+    def _wrong(self, path: str, what: str) -> GitHubError:
+        """An error that says what was asked for: the first word of the path."""
+        kind = path.strip("/").partition("/")[0] or "repository"
+        return GitHubError(f"GitHub, {kind} of {self.repository}: {what}")
 
 
 class GitHubCodeHost(CodeHost):

@@ -10,20 +10,18 @@ are as they are now.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
 from signals_assets.core.ticket_links import linked_tickets
-from signals_assets.resources.github import GitHub, changed_files
+from signals_assets.resources.github import GitHub, GitHubError, changed_files
 from signals_assets.resources.records import Normal, RecordKind, Records
 
 Review = Literal["none", "commented", "changes_requested", "approved"]
-
-KINDS: Final[tuple[RecordKind, ...]] = ("releases", "pull_requests")
-"""What GitHub can tell."""
 
 _EVER: Final = "0000"
 _VERSION: Final = re.compile(r"(\d+(?:\.\d+)*)(.*)")
@@ -51,7 +49,7 @@ class _Published:
 
 @dataclass(frozen=True, slots=True)
 class _Pull:
-    """What is kept of a pull request; times as GitHub writes them, which sort as text."""
+    """What is kept of a pull request; times sort as text."""
 
     number: int
     title: str
@@ -65,78 +63,77 @@ class _Pull:
 
 
 class GitHubRecords(Records):
-    """Releases and pull requests from GitHub, every other kind from another door."""
+    """Releases and pull requests from GitHub; there are no records of another kind."""
 
     def __init__(
         self,
         github: GitHub,
-        beside: Records,
-        kinds: Collection[RecordKind],
         *,
         agent_name: str | None = None,
         tag_prefix: str = "",
         team_keys: Sequence[str] = (),
     ) -> None:
-        """Ask `github` for `kinds` (of `KINDS`) and `beside` for the rest.
+        """Nothing is asked before the first question.
 
         Args:
             github: The repository.
-            beside: Door of the other kinds.
-            kinds: What GitHub is asked for.
             agent_name: Agent that the repository releases, as its sessions name it.
             tag_prefix: Only tags that begin so are the agent's; what follows is the version.
             team_keys: Keys of the tracker's teams, whose identifiers a pull request may name.
         """
-        self._github, self._beside, self._kinds = github, beside, frozenset(kinds)
+        self._github = github
         self._agent_name, self._tag_prefix, self._team_keys = agent_name, tag_prefix, tuple(team_keys)
         self._pulls: dict[int, _Pull] = {}
         self._since = self._newest = "9999"
         self._files: dict[tuple[int, str], list[str]] = {}
         self._reviews: dict[tuple[int, str], list[dict[str, Any]]] = {}
-        self._numbers: dict[str, list[str]] = {}
+        self._merges: dict[str, list[tuple[str, str]]] = {}
 
     def days(self, kind: RecordKind) -> list[date]:
         """See `Records.days`. For pull requests: days on which one was opened, reviewed, merged or closed."""
-        if kind not in self._kinds:
-            return self._beside.days(kind)
         if kind == "releases":
             return sorted({_day(one.at) for one in self._published()[0]})
-        return sorted({_day(moment) for pull in self._updated_since(_EVER) for moment in self._moments(pull)})
+        if kind == "pull_requests":
+            return sorted({_day(moment) for pull in self._updated_since(_EVER) for moment in self._moments(pull)})
+        return []
 
     def records(self, kind: RecordKind, day: date) -> Iterator[dict[str, Any]]:
         """See `Records.records`; keys as `FileRecords` has them, pull requests also review, reverts, ticket_keys."""
-        if kind not in self._kinds:
-            yield from self._beside.records(kind, day)
-        elif kind == "releases":
+        if kind == "releases":
             yield from self._released(day)
-        else:
+        elif kind == "pull_requests":
             for pull in sorted(self._updated_since(f"{day}T00:00:00Z"), key=lambda pull: pull.number):
                 if record := self._as_of(pull, day):
                     yield record
 
     def skipped(self, kind: RecordKind) -> dict[str, int]:
-        """Releases that are none of ours, by reason: draft, other_tag."""
-        return dict(sorted(self._published()[1].items())) if kind == "releases" and kind in self._kinds else {}
+        """Releases that are none of ours, by reason: draft, other_tag, no_version."""
+        return dict(sorted(self._published()[1].items())) if kind == "releases" else {}
 
     def check(self) -> str:
-        """Which kinds come from where."""
-        default = self._github.get("")["default_branch"]
-        return f"github: {' and '.join(sorted(self._kinds))} of {self._github.repository} ({default})"
+        """The repository and its default branch."""
+        return f"github: {self._github.repository} ({self._github.get('')['default_branch']})"
 
     # --- releases -----------------------------------------------------------------------------------------------------
 
     def _published(self) -> tuple[list[_Published], Counter[str]]:
-        """Releases of the agent, the oldest first, and how many were passed over and why."""
+        """Releases of the agent, the oldest first, and how many were passed over and why.
+
+        GitHub itself takes no release without a tag; one whose tag is the prefix alone has no version.
+        """
         found, passed = {}, Counter[str]()
         for one in self._github.pages("/releases"):
-            tag = one["tag_name"]
-            if one["draft"] or not one["published_at"]:
-                passed["draft"] += 1
-            elif not tag.startswith(self._tag_prefix):
-                passed["other_tag"] += 1
-            else:
+            with _form("release"):
+                tag = _text(one["tag_name"])
                 version = _version(tag.removeprefix(self._tag_prefix))
-                found[tag] = _Published(tag, version, one["published_at"], bool(one["prerelease"]))
+                if one["draft"] or not one["published_at"]:
+                    passed["draft"] += 1
+                elif not tag.startswith(self._tag_prefix):
+                    passed["other_tag"] += 1
+                elif not version:
+                    passed["no_version"] += 1
+                else:
+                    found[tag] = _Published(tag, version, _moment(one["published_at"]), bool(one["prerelease"]))
         return sorted(found.values(), key=lambda one: (one.at, one.tag)), passed
 
     def _released(self, day: date) -> Iterator[Normal]:
@@ -156,10 +153,9 @@ class GitHubRecords(Records):
         if before is None:
             return []
         between = f"/compare/{quote(before.tag, safe='')}...{quote(release.tag, safe='')}"
-        parents = {
-            one["sha"]: [parent["sha"] for parent in one["parents"]]
-            for one in self._github.pages(between, of="commits", absent=True)
-        }
+        listed = self._github.pages(between, of="commits", absent=True)
+        with _form("commit"):
+            parents = {one["sha"]: [parent["sha"] for parent in one["parents"]] for one in listed}
         heads = parents.keys() - {parent for found in parents.values() for parent in found}
         numbers: set[str] = set()
         for head in heads:
@@ -170,13 +166,11 @@ class GitHubRecords(Records):
         return sorted(numbers, key=int)
 
     def _behind(self, commit: str, until: str) -> list[str]:
-        """Pull requests that brought a commit into the repository; asked once for each commit."""
-        if commit not in self._numbers:
-            listed = self._github.pages(f"/commits/{commit}/pulls")
-            self._numbers[commit] = [
-                str(one["number"]) for one in listed if one["merged_at"] and one["merged_at"] <= until
-            ]
-        return self._numbers[commit]
+        """Pull requests that brought a commit into the repository until then; asked once for each commit."""
+        if commit not in self._merges:
+            pulls = [_pull(one) for one in self._github.pages(f"/commits/{commit}/pulls")]
+            self._merges[commit] = [(pull.merged_at, str(pull.number)) for pull in pulls if pull.merged_at]
+        return [number for merged_at, number in self._merges[commit] if merged_at <= until]
 
     # --- pull requests ------------------------------------------------------------------------------------------------
 
@@ -190,9 +184,10 @@ class GitHubRecords(Records):
         while True:
             fresh: dict[int, _Pull] = {}
             for one in self._github.pages("/pulls", state="all", sort="updated", direction="desc"):
-                if one["updated_at"] < stop:
+                pull = _pull(one)
+                if pull.updated_at < stop:
                     break
-                fresh[one["number"]] = _pull(one)
+                fresh[pull.number] = pull
             changed = any(self._pulls.get(number) != pull for number, pull in fresh.items())
             self._pulls |= fresh
             if not changed:
@@ -243,11 +238,16 @@ class GitHubRecords(Records):
         """Its submitted reviews, in order; asked once for each update."""
         if (pull.number, pull.updated_at) not in self._reviews:
             listed = self._github.pages(f"/pulls/{pull.number}/reviews")
-            self._reviews[pull.number, pull.updated_at] = [
-                {"by": (one["user"] or {}).get("login"), "state": one["state"], "submitted_at": one["submitted_at"]}
-                for one in listed
-                if one.get("submitted_at")  # a review that is still being written has no time
-            ]
+            with _form("review"):
+                self._reviews[pull.number, pull.updated_at] = [
+                    {
+                        "by": (one["user"] or {}).get("login"),
+                        "state": one["state"],
+                        "submitted_at": _moment(one["submitted_at"]),
+                    }
+                    for one in listed
+                    if one.get("submitted_at")  # a review that is still being written has no time
+                ]
         return self._reviews[pull.number, pull.updated_at]
 
     def _reverted(self, pull: _Pull) -> str | None:
@@ -259,18 +259,42 @@ class GitHubRecords(Records):
         return None
 
 
+@contextmanager
+def _form(what: str) -> Iterator[None]:
+    """Raises GitHubError, without its content, for a `what` that has not the form that GitHub promises."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise GitHubError(
+            f"GitHub's answer has a {what} in another form than REST API 2022-11-28 promises; nothing was kept. "
+            "Is github.base_url the address of its REST API?"
+        ) from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _moment(value: Any) -> str:
+    """A time in UTC to the second, which sorts as text; raises ValueError or TypeError where it is none."""
+    return datetime.fromisoformat(_text(value)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _pull(one: Mapping[str, Any]) -> _Pull:
-    return _Pull(
-        number=one["number"],
-        title=one["title"],
-        body=one["body"] or "",
-        branch=one["head"]["ref"],
-        head=one["head"]["sha"],
-        opened_at=one["created_at"],
-        updated_at=one["updated_at"],
-        merged_at=one["merged_at"],
-        closed_at=one["closed_at"],
-    )
+    with _form("pull request"):
+        return _Pull(
+            number=int(one["number"]),
+            title=_text(one["title"] or ""),
+            body=_text(one["body"] or ""),
+            branch=_text(one["head"]["ref"]),
+            head=_text(one["head"]["sha"]),
+            opened_at=_moment(one["created_at"]),
+            updated_at=_moment(one["updated_at"]),
+            merged_at=_moment(one["merged_at"]) if one["merged_at"] else None,
+            closed_at=_moment(one["closed_at"]) if one["closed_at"] else None,
+        )
 
 
 def _review(reviews: Sequence[Mapping[str, Any]]) -> Review:

@@ -46,8 +46,8 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """The body as JSON; raises ValueError where it is none."""
-        return json.loads(self.body)
+        """The body as JSON, an empty one as null; raises ValueError where it is none."""
+        return json.loads(self.body or b"null")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,9 @@
 """Door: the outside's own records: releases, error logs, feedback, pull requests, user outcomes.
 
-Put here: `Records` and the embedded implementation over JSON Lines, CSV and changelog files.
-Not here: row models (see `tables.py`), pseudonyms (see `core/records.py`).
+Put here: `Records`, the embedded implementation over JSON Lines, CSV and changelog files, what a raw record of any
+source becomes, and the choice of a source for each kind.
+Not here: services (see `resources/github_records.py`, `resources/cloudwatch.py`, `resources/sentry.py`), row models
+(see `tables.py`), pseudonyms (see `core/records.py`).
 """
 
 import csv
@@ -33,7 +35,36 @@ class Records(ABC):
 
     @abstractmethod
     def records(self, kind: RecordKind, day: date) -> Iterator[dict[str, Any]]:
-        """The day's records with normalised keys (see the implementation), bad ones as {"rejected": code}."""
+        """The day's records with normalised keys (see `FileRecords`), in a stable order.
+
+        A bad one is {"rejected": code}; those that are none of ours may stand as {"skipped": code, "count": number}.
+        """
+
+    @abstractmethod
+    def check(self) -> str:
+        """What is read from where; one harmless call."""
+
+
+class RecordsByKind(Records):
+    """Some kinds from doors of their own, every other kind from the door beside them."""
+
+    def __init__(self, beside: Records, doors: Mapping[RecordKind, Records]) -> None:
+        self._beside, self._doors = beside, dict(doors)
+
+    def days(self, kind: RecordKind) -> list[date]:
+        """See `Records.days`."""
+        return self._doors.get(kind, self._beside).days(kind)
+
+    def records(self, kind: RecordKind, day: date) -> Iterator[dict[str, Any]]:
+        """See `Records.records`."""
+        return self._doors.get(kind, self._beside).records(kind, day)
+
+    def check(self) -> str:
+        """What each door says, with the kinds that it is asked for."""
+        kinds: dict[Records, list[str]] = {}
+        for kind in RECORD_KINDS:
+            kinds.setdefault(self._doors.get(kind, self._beside), []).append(kind)
+        return "; ".join(f"{', '.join(asked)} from {door.check()}" for door, asked in kinds.items())
 
 
 Normal = dict[str, Any]
@@ -126,13 +157,13 @@ class FileRecords(Records):
             days: set[date] = set()
             rejected: list[str] = []
             for raw in _raw_records(path, (_agent_of(path, kind) or self._agent_name) if kind == "releases" else None):
-                for record in _normalised(kind, raw):
+                for record in normalised(kind, raw):
                     if "skipped" in record:
                         known.skipped[record["skipped"]] += 1
                     elif "rejected" in record:
                         rejected.append(record["rejected"])
                     else:
-                        days.add(known.add(record, _DAY_OF[kind]))
+                        days.add(known.add(record, day_of(kind, record)))
             if rejected:
                 # A record that cannot be dated comes with its file: with the last day that the file tells of.
                 modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).date()
@@ -155,9 +186,8 @@ class _ByDay:
         """Days that have records."""
         return set(self._kept)
 
-    def add(self, record: Normal, time: str) -> date:
-        """Keep a record with the day of its `time`; returns the day."""
-        day = datetime.fromtimestamp(record[time], UTC).date()
+    def add(self, record: Normal, day: date) -> date:
+        """Keep a record of a day; returns the day."""
         self._waiting.setdefault(day, []).append(record)
         return day
 
@@ -261,13 +291,22 @@ def _read_changelog(stream: io.BufferedReader) -> Iterator[Any]:
 # --- raw records to normal ones --------------------------------------------------------------------------------
 
 
-def _normalised(kind: RecordKind, raw: Any) -> Iterable[Normal]:
+def normalised(kind: RecordKind, raw: Mapping[str, Any] | str) -> list[Normal]:
+    """What a raw record means: one record or several, {"rejected": code} where it means none, {"skipped": code}.
+
+    Keys of `raw` may have any of the customary names; the normalised ones win. A text is the code of why it is none.
+    """
     if isinstance(raw, str):
         return [{"rejected": raw}]
     try:
         return list(_NORMALISERS[kind](raw))
     except ContentError as error:
         return [{"rejected": str(error)}]
+
+
+def day_of(kind: RecordKind, record: Normal) -> date:
+    """The UTC day that a normalised record belongs to."""
+    return datetime.fromtimestamp(record[_DAY_OF[kind]], UTC).date()
 
 
 def _first(raw: Mapping[str, Any], names: Iterable[str]) -> Any:

@@ -136,7 +136,7 @@ def test_doors_that_leave_the_machine_are_dry_unless_told_otherwise(tmp_path):
 def test_single_kinds_of_records_come_from_github(tmp_path):
     settings = Settings(home=tmp_path, records_from={"pull_requests": "github"})
     records = resources_for(settings)["records"]
-    assert type(records).__name__ == "GitHubRecords"
+    assert type(records).__name__ == "RecordsByKind"
     assert records.days("releases") == []  # of the folder: nobody was asked
 
 

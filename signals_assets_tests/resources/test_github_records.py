@@ -6,10 +6,11 @@ from datetime import date
 import pytest
 
 from signals_assets.core.records import pull_request_rows
-from signals_assets.resources.github import GitHub
+from signals_assets.resources.github import GitHub, GitHubError
 from signals_assets.resources.github_records import GitHubRecords
-from signals_assets.resources.records import FileRecords
+from signals_assets.resources.records import FileRecords, RecordsByKind
 from signals_assets_tests.fakes.github_server import GitHubServer
+from signals_assets_tests.fakes.local_service import Reply
 from signals_assets_tests.resources.records_contract import RecordsContract, day
 
 KINDS = ("releases", "pull_requests")
@@ -36,7 +37,7 @@ def client(server):
 
 
 def from_github(server, **values):
-    return GitHubRecords(client(server), FileRecords(None), KINDS, **values)
+    return GitHubRecords(client(server), **values)
 
 
 def tell(server):
@@ -252,17 +253,102 @@ def test_every_fault_of_the_line_leaves_the_records_as_they_are(server):
     tell(server)
     expected = [list(from_github(server).records(kind, day(number))) for kind in KINDS for number in range(4, 9)]
     server.chance(3, 0.3, ["too_many", "limited", "error", "before", "after", "cut"])
-    records = GitHubRecords(client(server), FileRecords(None), KINDS)
+    records = from_github(server)
     assert [list(records.records(kind, day(number))) for kind in KINDS for number in range(4, 9)] == expected
 
 
 def test_other_kinds_come_from_the_door_beside(server, tmp_path):
     (tmp_path / "feedback.jsonl").write_text(json.dumps({"session_id": "s", "rating": 1, "at": at(5)}))
     (tmp_path / "releases.jsonl").write_text(json.dumps({"version": "9", "at": at(5)}))
-    records = GitHubRecords(client(server), FileRecords(tmp_path), ["pull_requests"])
-    assert records.days("feedback") == [day(5)]
-    assert records.days("releases") == [day(5)]
-    assert records.check() == "github: pull_requests of team/agent (main)"
+    branch(server, "one", {"a.py": "1\n"}, at(6))
+    server.open("one", "One", at=at(6))
+    records = RecordsByKind(FileRecords(tmp_path), {"pull_requests": from_github(server)})
+    assert records.days("feedback") == records.days("releases") == [day(5)]
+    assert [one["version"] for one in records.records("releases", day(5))] == ["9"]
+    assert records.days("pull_requests") == [day(6)]
+    assert only(records, 6)["title"] == "One"
+    assert "pull_requests from github: team/agent (main)" in records.check()
+
+
+@pytest.mark.parametrize("broken", [{"message": "moved"}, ["v1.0.0"], "v1.0.0", 1, None])
+def test_an_answer_that_is_no_list_is_an_error_without_its_content(server, broken):
+    server._releases = lambda request: Reply(200, broken)
+    server.spec.response = lambda operation, content: None
+    with pytest.raises(GitHubError, match="releases of team/agent: the answer is no list") as refused:
+        list(from_github(server).records("releases", day(5)))
+    assert "v1.0.0" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("tag_name", None),
+        ("tag_name", 7),
+        ("published_at", "hers@example.com"),
+        ("published_at", 7),
+        ("draft", "absent"),
+    ],
+)
+def test_a_release_in_another_form_is_an_error_without_its_content(server, field, value):
+    server.release("v1.0.0", at=at(4))
+    listed = server._releases
+
+    def broken(request):
+        reply = listed(request)
+        for one in reply.content:
+            one.pop(field)
+            one.update({} if value == "absent" else {field: value})
+        return reply
+
+    server._releases, server.spec.response = broken, lambda operation, content: None
+    with pytest.raises(GitHubError, match="a release in another form") as refused:
+        list(from_github(server).records("releases", day(4)))
+    assert "hers@" not in str(refused.value)
+
+
+def test_a_tag_that_is_its_prefix_alone_has_no_version_and_is_counted(server):
+    server.release("agent-v", at=at(4))
+    records = from_github(server, tag_prefix="agent-v")
+    assert (list(records.records("releases", day(4))), records.skipped("releases")) == ([], {"no_version": 1})
+
+
+def test_a_pull_request_with_an_unknown_time_is_an_error_without_its_content(server):
+    branch(server, "one", {"a.py": "1\n"}, at(5))
+    server.open("one", "One of hers", at=at(5))
+    server.pulls[1]["updated_at"] = "yesterday"
+    server.spec.response = lambda operation, content: None
+    with pytest.raises(GitHubError, match="a pull request in another form") as refused:
+        list(from_github(server).records("pull_requests", day(5)))
+    assert "hers" not in str(refused.value)
+    assert "yesterday" not in str(refused.value)
+
+
+@pytest.mark.parametrize("endless", [lambda page: "2", lambda page: str(page + 1)], ids=["repeated", "ever on"])
+def test_pages_that_do_not_end_are_an_error(server, monkeypatch, endless):
+    monkeypatch.setattr("signals_assets.resources.github.MOST_PAGES", 20)
+
+    def listed(request):
+        page = endless(int(request.query.get("page", 1)))
+        return Reply(200, [], {"Link": f'<{server.origin}{request.path}?page={page}>; rel="next"'})
+
+    server._releases = listed
+    with pytest.raises(GitHubError, match="releases of team/agent: its pages do not end"):
+        list(from_github(server).records("releases", day(5)))
+    assert len(server.requests) <= 20
+
+
+def test_an_empty_page_in_the_middle_does_not_end_a_list(server, monkeypatch):
+    monkeypatch.setattr("signals_assets.resources.github.PAGE", 2)
+    for number in range(4, 10):
+        server.release(f"v1.{number}.0", at=at(number))
+    listed = server._releases
+
+    def thin(request):
+        reply = listed(request)
+        return Reply(200, [], reply.headers) if request.query.get("page") == "2" else reply
+
+    server._releases = thin
+    assert from_github(server).days("releases") == [day(number) for number in (4, 5, 8, 9)]
 
 
 def test_the_real_changelog_is_read_with_versions_days_and_pull_requests(data_dir, tmp_path):
