@@ -8,9 +8,9 @@ Thinking: core/abstractions.py, core/barrier/, core/agreement_band.py, core/rere
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster as dg
 
@@ -19,8 +19,8 @@ from signals_assets.checks import share
 from signals_assets.core.abstractions import (
     AbstractionChunk,
     Abstractions,
+    Cases,
     SessionCalls,
-    SessionCase,
     abstract_chunk,
 )
 from signals_assets.core.abstractions import agreement as agreement_of
@@ -55,7 +55,8 @@ from signals_assets.tables import (
     WordSupport,
 )
 
-ROWS_PER_CHUNK = 64
+T = TypeVar("T")
+ROWS_PER_BATCH = 64
 SUPPORT_WINDOW = 14
 """Trailing days of word support: as long as raw text is kept."""
 
@@ -106,14 +107,11 @@ def _chunks(
     detected: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in warehouse.read(Detection, day).to_pylist():
         detected[row["session_id"]].append(row)
-    for batch in warehouse.stream(RawSession, day, rows_per_batch=ROWS_PER_CHUNK):
-        cases = [
-            SessionCase(raw=raw, analysis=analysed.get(raw["session_id"]), detections=detected[raw["session_id"]])
-            for raw in batch.to_pylist()
-        ]
+    for raw in warehouse.chunks(RawSession, day):
+        here = set(raw.column("session_id"))
         yield AbstractionChunk(
             day=day,
-            rows=cases,
+            rows=Cases(raw, _only(analysed, here), _only(detected, here)),
             support=support,
             taxonomy_version=taxonomy.version,
             friction_types=taxonomy.slugs("friction"),
@@ -121,6 +119,10 @@ def _chunks(
             audience=settings.audience,
             key=key,
         )
+
+
+def _only(by_session: Mapping[str, T], sessions: set[str]) -> dict[str, T]:
+    return {session: by_session[session] for session in sorted(sessions & by_session.keys())}
 
 
 @daily_asset(Agreement, deps=["detections", "analyses", "friction_events", "delight_events"])
@@ -210,7 +212,7 @@ def feedback_links(
             steps[row["session_id"]] |= {row["step"]} if row["step"] is not None else set()
         calls = {
             raw["session_id"]: SessionCalls.of(raw, steps[raw["session_id"]], pseudonym_key.bytes())
-            for batch in (warehouse.stream(RawSession, day, rows_per_batch=ROWS_PER_CHUNK) if thumbs else ())
+            for batch in (warehouse.stream(RawSession, day, rows_per_batch=ROWS_PER_BATCH) if thumbs else ())
             for raw in batch.to_pylist()
             if raw["session_id"] in steps
         }

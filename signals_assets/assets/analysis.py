@@ -20,7 +20,7 @@ from signals_assets.checks import share
 from signals_assets.core import analysis as thinking
 from signals_assets.core.abstractions import answer_texts, parsed_answer
 from signals_assets.core.analysis_rules import RULES
-from signals_assets.core.barrier.support import SupportChunk, count_chunk, day_vocabulary, support_rows
+from signals_assets.core.barrier.support import Spoken, SupportChunk, count_chunk, day_vocabulary, support_rows
 from signals_assets.core.barrier.thresholds import SHOWN
 from signals_assets.core.cost import COLUMNS, cost_of
 from signals_assets.core.coverage import Coverage
@@ -305,18 +305,11 @@ def word_support(
             continue
         vocabulary = day_vocabulary(text for answer in answers if answer is not None for text in answer_texts(answer))
         chunks = (
-            SupportChunk(_sessions(batch), vocabulary, key)
-            for batch in warehouse.stream(
-                RawSession, day, columns=["user_id", "session"], rows_per_batch=ROWS_PER_CHUNK
-            )
+            SupportChunk(Spoken(rows), vocabulary, key)
+            for rows in warehouse.chunks(RawSession, day, columns=["user_id", "session"])
         )
         rows = support_rows(day, compute.map(count_chunk, chunks), key)
         store(context, warehouse, WordSupport, day, rows, Coverage(asked=len(answers), answered=len(answers)))
-
-
-def _sessions(batch: Any) -> list[tuple[str | None, str]]:
-    columns = (batch.column(name).to_pylist() for name in ("user_id", "session"))
-    return list(zip(*columns, strict=True))
 
 
 sessions_are_answered = share(

@@ -19,9 +19,6 @@ from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import Detection, RawSession, SessionMetrics
 
-ROWS_PER_CHUNK = 32
-"""Sessions per piece of work: large enough to amortise pickling, small enough to keep memory flat."""
-
 
 @daily_assets(SessionMetrics, Detection, name="session_metrics_and_detections", deps=["raw_sessions"])
 def session_metrics_and_detections(
@@ -33,8 +30,8 @@ def session_metrics_and_detections(
     """One pass over every session: nothing is sampled here."""
     for day in days_of(context):
         chunks = (
-            MetricsChunk(day=day, rows=batch.to_pylist(), components=settings.components)
-            for batch in warehouse.stream(RawSession, day, rows_per_batch=ROWS_PER_CHUNK)
+            MetricsChunk(day=day, rows=rows, components=settings.components)
+            for rows in warehouse.chunks(RawSession, day)
         )
         measured = MetricsResult([], [], Coverage())
         for part in compute.map(measure_chunk, chunks):

@@ -12,7 +12,7 @@ Truth    events of detectors exist for every session; everything else exists for
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -96,11 +96,25 @@ class SessionCase(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class Cases:
+    """Sessions with what is known of them by session id, joined when iterated: `raw` may be read only then."""
+
+    raw: Iterable[Mapping[str, Any]]
+    analysed: Mapping[str, Mapping[str, Any]]
+    detected: Mapping[str, Sequence[Mapping[str, Any]]]
+
+    def __iter__(self) -> Iterator[SessionCase]:
+        for raw in self.raw:
+            session = raw["session_id"]
+            yield SessionCase(raw=raw, analysis=self.analysed.get(session), detections=self.detected.get(session, ()))
+
+
+@dataclass(frozen=True, slots=True)
 class AbstractionChunk:
     """Some sessions of a day and what their abstraction depends on. Picklable: map `abstract_chunk` over a pool."""
 
     day: date
-    rows: Sequence[SessionCase]
+    rows: Iterable[SessionCase]
     support: Support
     taxonomy_version: int
     friction_types: tuple[str, ...]

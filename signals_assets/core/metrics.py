@@ -5,7 +5,7 @@ Not here: the detectors (see `detectors/`), admission of text (there is none in 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date
 from statistics import median
@@ -29,10 +29,10 @@ PERCENTILE: Final = 95
 
 @dataclass(frozen=True, slots=True)
 class MetricsChunk:
-    """Some of a day's `raw_sessions` rows as dictionaries, and the settings' component map."""
+    """Some of a day's `raw_sessions` rows (or what reads them when iterated), and the settings' component map."""
 
     day: date
-    rows: list[dict[str, Any]]
+    rows: Iterable[Mapping[str, Any]]
     components: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -56,7 +56,9 @@ def measure_chunk(chunk: MetricsChunk) -> MetricsResult:
     metrics: list[SessionMetrics] = []
     detections: list[Detection] = []
     notes: Counter[str] = Counter()
+    asked = 0
     for row in chunk.rows:
+        asked += 1
         try:
             measured, found = _measure(row, chunk)
         except Exception as error:  # noqa: BLE001 - one hostile session must not stop a day; its error has no text here
@@ -68,7 +70,7 @@ def measure_chunk(chunk: MetricsChunk) -> MetricsResult:
             notes["other_language"] += 1
         if measured.user_id is None:
             notes["without_user"] += 1
-    asked, answered = len(chunk.rows), len(metrics)
+    answered = len(metrics)
     return MetricsResult(
         metrics, detections, Coverage(asked=asked, answered=answered, failed=asked - answered, notes=dict(notes))
     )

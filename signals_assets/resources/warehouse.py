@@ -14,9 +14,10 @@ import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from signals_assets.tables import TABLES, Row, admitted_columns, arrow_schema, to_arrow
 from signals_assets.zones import ZONES, Zone
@@ -24,6 +25,7 @@ from signals_assets.zones import ZONES, Zone
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ANALYST_ZONES: Final[tuple[Zone, ...]] = ("abstracted", "published")
 """What a query sees unless it asks for more: raw text is never a slip of the keyboard away."""
@@ -60,6 +62,11 @@ class Warehouse(ABC):
         self, model: type[Row], day: date, columns: Sequence[str] | None = None, rows_per_batch: int = 64
     ) -> "Iterator[pa.RecordBatch]":
         """The same for one day in batches, in bounded memory."""
+
+    def chunks(self, model: type[Row], day: date, columns: Sequence[str] | None = None) -> "Iterator[StoredChunk]":
+        """The same for one day in pieces of work, by reference where workers can read this warehouse themselves."""
+        for batch in self.stream(model, day, columns):
+            yield HeldChunk(tuple(batch.to_pylist()))
 
     @abstractmethod
     def query(self, sql: str, parameters: Sequence[object] = (), zones: Sequence[Zone] = ANALYST_ZONES) -> "pa.Table":
@@ -99,11 +106,46 @@ class WarehouseError(RuntimeError):
     """A refusal by the warehouse: names table, day and what to do; holds no row content."""
 
 
+class StoredChunk(ABC):
+    """Some rows of a stored day, in stored order: what per-session stages map through `Compute`.
+
+    Picklable. Where the warehouse can be read from anywhere, what travels is a reference, and the rows are read where
+    the chunk is iterated, in bounded memory; otherwise the rows travel themselves.
+    """
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """The rows. Raises `WarehouseError` where the day is no longer as it was when the chunk was made."""
+
+    @abstractmethod
+    def column(self, name: str) -> list[Any]:
+        """One column's values alone, without reading the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldChunk(StoredChunk):
+    """Rows that travel themselves."""
+
+    rows: tuple[dict[str, Any], ...]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """See `StoredChunk.column`."""
+        return [row[name] for row in self.rows]
+
+
 # --- Parquet files with DuckDB views ---------------------------------------------------------------------------
 
 GROUP_ROWS: Final = 8_192
 GROUP_BYTES: Final = 8 * 2**20
 """A row group holds at most so much: bounds the memory of writers and of streaming readers (sessions are big)."""
+
+ROWS_AT_A_TIME: Final = 64
+"""Rows of a chunk that are Python objects at a time."""
+_FOOTER_END: Final = 8
+"""A Parquet file ends with the size of its footer (4 bytes) and four letters."""
 
 ABANDONED_SECONDS: Final = 6 * 3600
 """A temporary file this old belongs to a process that died: it may hold raw text, so the next write removes it."""
@@ -171,6 +213,19 @@ class ParquetWarehouse(Warehouse):
     ) -> "Iterator[pa.RecordBatch]":
         """See `Warehouse.stream`; holds one row group (8 MB of values) at a time."""
         return self._batches(model, day, _selected(model, columns), rows_per_batch)
+
+    def chunks(self, model: type[Row], day: date, columns: Sequence[str] | None = None) -> "Iterator[StoredChunk]":
+        """See `Warehouse.chunks`: one reference for each row group (8 MB of values), which any process reads itself."""
+        import pyarrow.parquet as pq
+
+        path, names = self._path(model) / f"{day.isoformat()}.parquet", tuple(_selected(model, columns).names)
+        try:
+            with path.open("rb") as file:
+                footer, groups = _footer(file), pq.ParquetFile(file).num_row_groups
+        except FileNotFoundError:
+            return
+        for group in range(groups):
+            yield _ParquetChunk(path.absolute(), model, names, group, footer)
 
     def query(self, sql: str, parameters: Sequence[object] = (), zones: Sequence[Zone] = ANALYST_ZONES) -> "pa.Table":
         """See `Warehouse.query`; DuckDB's SQL, one statement, no access to any other file."""
@@ -298,9 +353,7 @@ class ParquetWarehouse(Warehouse):
         except FileNotFoundError:
             return
         with file:
-            present = [name for name in schema.names if name in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=size, columns=present, use_threads=False):
-                yield _conformed(batch, schema)
+            yield from _rows_of(file, schema, size, range(file.num_row_groups))
 
     def _query_once(self, sql: str, parameters: Sequence[object], zones: Sequence[Zone]) -> "pa.Table":
         import duckdb
@@ -340,6 +393,60 @@ class ParquetWarehouse(Warehouse):
             f'CREATE OR REPLACE VIEW "{model.table}" AS SELECT {columns} '
             f"FROM read_parquet([{files}], union_by_name = true, hive_partitioning = false)"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _ParquetChunk(StoredChunk):
+    """One row group of a day's file, and the digest of the footer that says what is in the file."""
+
+    path: Path
+    model: type[Row]
+    columns: tuple[str, ...]
+    group: int
+    footer: bytes
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self._batches(self.columns):
+            yield from batch.to_pylist()
+
+    def column(self, name: str) -> list[Any]:
+        """See `StoredChunk.column`."""
+        return [value for batch in self._batches((name,)) for value in batch.column(name).to_pylist()]
+
+    def _batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        import pyarrow.parquet as pq
+
+        where = f"{self.model.table} ({self.path.stem})"
+        try:
+            file = self.path.open("rb")
+        except FileNotFoundError:
+            raise WarehouseError(
+                f"{where}: the day is not there any more, or this worker does not see the folder of the tables; "
+                "workers on other machines need it on a shared disk"
+            ) from None
+        with file:
+            if _footer(file) != self.footer:
+                raise WarehouseError(f"{where}: the day was replaced while it was read; run the day again")
+            stored = pq.ParquetFile(file, pre_buffer=False)
+            yield from _rows_of(stored, _selected(self.model, columns), ROWS_AT_A_TIME, [self.group])
+
+
+def _rows_of(
+    file: "pq.ParquetFile", schema: "pa.Schema", size: int, groups: Iterable[int]
+) -> "Iterator[pa.RecordBatch]":
+    present = [name for name in schema.names if name in file.schema_arrow.names]
+    for batch in file.iter_batches(batch_size=size, row_groups=list(groups), columns=present, use_threads=False):
+        yield _conformed(batch, schema)
+
+
+def _footer(file: BinaryIO) -> bytes:
+    """A digest of a Parquet file's footer (places, sizes and bounds of all columns), the same on every machine."""
+    file.seek(-_FOOTER_END, os.SEEK_END)
+    size = int.from_bytes(file.read(4), "little")
+    file.seek(-_FOOTER_END - size, os.SEEK_END)
+    digest = hashlib.blake2b(file.read(size), digest_size=16).digest()
+    file.seek(0)
+    return digest
 
 
 def _models(zones: Sequence[Zone]) -> list[type[Row]]:

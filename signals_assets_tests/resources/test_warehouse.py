@@ -1,6 +1,7 @@
 """The Parquet warehouse: the contract, and what is its own (files, views, processes)."""
 
 import os
+import pickle
 import stat
 import subprocess
 import sys
@@ -82,6 +83,25 @@ def test_big_tables_are_cut_into_small_row_groups_too(warehouse: ParquetWarehous
     warehouse.replace(RawSession, DAY, table)
     file = pq.ParquetFile(warehouse.folder / "restricted" / "raw_sessions" / f"{DAY}.parquet")
     assert file.num_row_groups > 1
+
+
+def test_chunks_are_references_not_rows(warehouse: ParquetWarehouse) -> None:
+    warehouse.replace(RawSession, DAY, [raw_session(n, "x" * 2**20) for n in range(20)])
+    chunks = list(warehouse.chunks(RawSession, DAY))
+    assert len(chunks) > 1
+    assert all(len(pickle.dumps(chunk)) < 2_000 for chunk in chunks)
+    assert [row["session_id"] for chunk in chunks for row in chunk] == [f"s{n}" for n in range(20)]
+
+
+def test_a_chunk_of_a_day_that_was_replaced_meanwhile_is_refused(warehouse: ParquetWarehouse) -> None:
+    warehouse.replace(RawSession, DAY, [raw_session(n) for n in range(3)])
+    (before,) = warehouse.chunks(RawSession, DAY)
+    warehouse.replace(RawSession, DAY, [raw_session(n) for n in range(3, 6)])
+    with pytest.raises(WarehouseError, match="replaced while it was read"):
+        list(before)
+    warehouse.delete_days(RawSession, [DAY])
+    with pytest.raises(WarehouseError, match="shared disk"):
+        list(before)
 
 
 def test_streaming_in_and_out_holds_a_few_row_groups_in_memory(warehouse: ParquetWarehouse) -> None:

@@ -1,5 +1,6 @@
 """What every warehouse must hold: subclass `WarehouseContract` and give it a `warehouse` fixture."""
 
+import pickle
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 
@@ -242,6 +243,18 @@ class WarehouseContract:
         batches = list(warehouse.stream(RawSession, DAY, ["session_id", "session"], rows_per_batch=4))
         assert [batch.num_rows for batch in batches] == [4, 4, 2]
         assert batches[0].schema.names == ["session_id", "session"]
+
+    def test_chunks_hold_a_day_in_order_and_can_be_read_elsewhere(self, warehouse: Warehouse) -> None:
+        warehouse.replace(RawSession, DAY, [raw_session(n) for n in range(150)])
+        chunks = [pickle.loads(pickle.dumps(chunk)) for chunk in warehouse.chunks(RawSession, DAY)]
+        assert [row for chunk in chunks for row in chunk] == warehouse.read(RawSession, DAY).to_pylist()
+        ids_of = [chunk.column("session_id") for chunk in chunks]
+        assert [name for part in ids_of for name in part] == [f"s{n}" for n in range(150)]
+        narrow = [row for chunk in warehouse.chunks(RawSession, DAY, ["session_id", "steps"]) for row in chunk]
+        assert narrow[0] == {"session_id": "s0", "steps": 1}
+
+    def test_a_day_that_is_not_stored_has_no_chunks(self, warehouse: Warehouse) -> None:
+        assert list(warehouse.chunks(RawSession, DAY)) == []
 
     def test_vectors_and_lists_come_back_as_they_were(self, warehouse: Warehouse) -> None:
         row = Embedding(

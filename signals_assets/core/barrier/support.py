@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from signals_assets.core.barrier.lexicon import core_words, function_words, load, text_technologies_lower
 from signals_assets.core.sessions import Session, from_json
+from signals_assets.core.shared import SentOnce
 from signals_assets.tables import WordSupport
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _strings(value: object) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Vocabulary:
+class Vocabulary(SentOnce):
     """The words and sequences worth looking for. Picklable; build it once per day, or once per session's answer."""
 
     words: frozenset[str]
@@ -125,15 +126,6 @@ class Vocabulary:
                 else:
                     sequences.setdefault(kind, set()).add(tuple(parts))
         return cls(frozenset(single), {kind: frozenset(found) for kind, found in sequences.items()})
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """A worker process keeps the last vocabulary with its tables: it comes with every chunk of a day."""
-        return _kept, (self._digest, self.words, self.sequences)
-
-    @cached_property
-    def _digest(self) -> bytes:
-        sequences = [(kind, sorted(group)) for kind, group in sorted(self.sequences.items())]
-        return hashlib.blake2b(repr((sorted(self.words), sequences)).encode()).digest()
 
     @cached_property
     def _ids(self) -> dict[str, int]:
@@ -204,17 +196,6 @@ class Vocabulary:
                 hits = np.unique(hashes[wanted[places] == hashes])
                 found.update(table[int(value)] for value in hits)
         return found
-
-
-_LAST: Final[dict[bytes, Vocabulary]] = {}
-"""The last vocabulary that came to this process, by the digest of its content."""
-
-
-def _kept(digest: bytes, words: frozenset[str], sequences: Mapping[str, frozenset[tuple[str, ...]]]) -> Vocabulary:
-    if digest not in _LAST:
-        _LAST.clear()
-        _LAST[digest] = Vocabulary(words, sequences)
-    return _LAST[digest]
 
 
 def _rolling(ids: "np.ndarray", length: int, firsts: "np.ndarray", last: int) -> "np.ndarray":
@@ -290,10 +271,20 @@ def user_hash(user_id: str | None, key: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """User pseudonym and canonical JSON of rows of `raw_sessions`, which may be read only when this is iterated."""
+
+    raw: Iterable[Mapping[str, Any]]
+
+    def __iter__(self) -> Iterator[tuple[str | None, bytes | str]]:
+        return ((row["user_id"], row["session"]) for row in self.raw)
+
+
+@dataclass(frozen=True, slots=True)
 class SupportChunk:
     """Some sessions of a day (user pseudonym or None, canonical JSON) and what to look for in them."""
 
-    sessions: Sequence[tuple[str | None, bytes | str]]
+    sessions: Iterable[tuple[str | None, bytes | str]]
     vocabulary: Vocabulary
     key: bytes
 
@@ -345,8 +336,8 @@ def support_rows(day: date, partials: Iterable[Partial], key: bytes) -> list[Wor
     return [WordSupport(day=day, hash=value, user_hashes=users) for value, users in sorted(hashed)]
 
 
-@dataclass(frozen=True, slots=True)
-class Support:
+@dataclass(frozen=True)
+class Support(SentOnce):
     """Distinct users per hashed feature over a window of days (exact up to `MOST_USERS`)."""
 
     counts: Mapping[str, int] = field(default_factory=dict)
