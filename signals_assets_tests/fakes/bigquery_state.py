@@ -1,0 +1,533 @@
+"""What the local BigQuery stores: datasets, tables, rows; and how it runs loads and queries on them.
+
+Put here: state over DuckDB, BigQuery's rules for partitions, modes and required filters. Not here: HTTP and jobs' lives
+(`bigquery_server.py`), cells and types (`bigquery_values.py`).
+
+BigQuery promises no order of rows, so this keeps none: rows lie by their clustering columns, else by a hash. Bytes are
+counted by BigQuery's published sizes of types, over the columns that a query names and the partitions that it filters.
+"""
+
+import copy
+import io
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import sqlglot
+from sqlglot import exp
+from sqlglot.tokens import TokenType
+
+from signals_assets_tests.fakes.bigquery_values import duckdb_type, parameter
+
+WRITES = (exp.Insert, exp.Delete, exp.Update, exp.Merge)
+
+
+class Refused(Exception):  # noqa: N818
+    """What BigQuery answers instead: a status, a reason and words."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message = status, reason, message
+
+    def as_json(self) -> dict[str, Any]:
+        return {"reason": self.reason, "message": self.message, "location": ""}
+
+
+@dataclass
+class Stored:
+    """A table or view: its resource as REST shows it, and when each partition was last written."""
+
+    resource: dict[str, Any]
+    modified: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def partitioned_by(self) -> str | None:
+        found = self.resource.get("timePartitioning")
+        return found["field"] if found else None
+
+    @property
+    def schema(self) -> list[dict[str, Any]]:
+        fields: list[dict[str, Any]] = self.resource.get("schema", {}).get("fields", [])
+        return fields
+
+    @property
+    def view(self) -> str | None:
+        found: dict[str, Any] | None = self.resource.get("view")
+        return found["query"] if found else None
+
+
+@dataclass
+class Answer:
+    """What a query came to."""
+
+    table: pa.Table | None
+    bytes: int
+    kind: str
+    changed: int = 0
+
+
+Name = tuple[str, str]
+"""Dataset and table."""
+
+
+class State:
+    """One project. Not safe for threads: the server runs one request at a time."""
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self.datasets: dict[str, dict[str, Any]] = {}
+        self.tables: dict[Name, Stored] = {}
+        self.db = duckdb.connect(":memory:", config={"threads": 1, "python_enable_replacements": False})
+        self.db.execute("SET TimeZone = 'UTC'")
+
+    def close(self) -> None:
+        self.db.close()
+
+    def dataset(self, name: str) -> dict[str, Any]:
+        if name not in self.datasets:
+            raise Refused(404, "notFound", f"Not found: Dataset {self.project}:{name}")
+        return self.datasets[name]
+
+    def stored(self, name: Name) -> Stored:
+        self.dataset(name[0])
+        if name not in self.tables:
+            raise Refused(404, "notFound", f"Not found: Table {self.project}:{name[0]}.{name[1]}")
+        return self.tables[name]
+
+    # --- datasets and tables --------------------------------------------------------------------------------------
+
+    def add_dataset(self, name: str, resource: dict[str, Any]) -> None:
+        if name in self.datasets:
+            raise Refused(409, "duplicate", f"Already Exists: Dataset {self.project}:{name}")
+        self.datasets[name] = resource
+        self.db.execute(f'CREATE SCHEMA "{name}"')
+
+    def drop_dataset(self, name: str, *, with_tables: bool) -> None:
+        self.dataset(name)
+        if not with_tables and any(dataset == name for dataset, _ in self.tables):
+            raise Refused(400, "resourceInUse", f"Dataset {self.project}:{name} is still in use")
+        self.tables = {key: table for key, table in self.tables.items() if key[0] != name}
+        self.db.execute(f'DROP SCHEMA "{name}" CASCADE')
+        del self.datasets[name]
+
+    def add_table(self, name: Name, resource: dict[str, Any]) -> Stored:
+        self.dataset(name[0])
+        if name in self.tables:
+            raise Refused(409, "duplicate", f"Already Exists: Table {self.project}:{name[0]}.{name[1]}")
+        table = Stored(resource)
+        if table.view is not None:
+            self._analysed(self._parsed(table.view), None)
+        else:
+            _check_layout(table)
+            columns = ", ".join(f'"{one["name"]}" {duckdb_type(one)}' for one in table.schema)
+            self.db.execute(f"CREATE TABLE {_quoted(name)} ({columns or '_nothing INTEGER'})")
+        self.tables[name] = table
+        return table
+
+    def drop_table(self, name: Name) -> None:
+        """A table, a view, or with `$` one partition."""
+        base, partition = _parts(name[1])
+        table = self.stored((name[0], base))
+        if partition:
+            self.db.execute(f"DELETE FROM {_quoted((name[0], base))} WHERE {_in_partition(table, partition)}")
+            table.modified.pop(partition, None)
+            return
+        del self.tables[name]
+        if table.view is None:
+            self.db.execute(f"DROP TABLE {_quoted(name)}")
+
+    def change_schema(self, name: Name, fields: list[dict[str, Any]]) -> None:
+        """A table's new schema: columns may be added (not as required ones) and relaxed."""
+        table = self.stored(name)
+        new = {one["name"]: one for one in fields}
+        for old in table.schema:
+            found = new.pop(old["name"], None)
+            if found is None:
+                raise Refused(400, "invalid", f"Provided Schema does not match Table: field {old['name']} is missing")
+            if duckdb_type(found) != duckdb_type(old) or (_mode(found) == "REQUIRED" and _mode(old) != "REQUIRED"):
+                raise Refused(400, "invalid", f"Provided Schema does not match Table: field {old['name']} has changed")
+        for added in new.values():
+            if _mode(added) == "REQUIRED":
+                raise Refused(400, "invalid", f"Provided Schema: cannot add required field {added['name']}")
+            self.db.execute(f'ALTER TABLE {_quoted(name)} ADD COLUMN "{added["name"]}" {duckdb_type(added)}')
+            if _mode(added) == "REPEATED":
+                self.db.execute(f'UPDATE {_quoted(name)} SET "{added["name"]}" = []')
+        table.resource["schema"] = {"fields": copy.deepcopy(fields)}
+
+    def count(self, name: Name) -> int:
+        if self.tables[name].view is not None:
+            return 0
+        return int(self._one(f"SELECT count(*) FROM {_quoted(name)}"))
+
+    def contents(self, name: Name) -> pa.Table:
+        """All rows of a table, in the order in which they lie."""
+        columns = ", ".join(f'"{one["name"]}"' for one in self.stored(name).schema)
+        return self.db.sql(f"SELECT {columns} FROM {_quoted(name)}").to_arrow_table()
+
+    # --- loads ----------------------------------------------------------------------------------------------------
+
+    def load(self, config: Mapping[str, Any], content: bytes) -> int:
+        """A load job: returns the number of rows, or changes nothing and raises `Refused`."""
+        reference = config["destinationTable"]
+        base, partition = _parts(reference["tableId"])
+        name = (reference["datasetId"], base)
+        if name not in self.tables:
+            if config.get("createDisposition") == "CREATE_NEVER":
+                self.stored(name)
+            self.add_table(name, _resource_of(config, self.project, name))
+        table = self.stored(name)
+        for key in ("timePartitioning", "clustering"):
+            if key in config and config[key] != table.resource.get(key):
+                raise Refused(400, "invalid", f"Incompatible table partitioning or clustering specification: {key}")
+        if "schema" in config:
+            self._check_load_schema(name, config)
+        rows = _read(config, content, table.schema)
+        self.db.register("incoming", rows)
+        try:
+            self._insert(name, table, partition, config.get("writeDisposition", "WRITE_APPEND"))
+        except (duckdb.ConversionException, duckdb.BinderException) as error:
+            raise Refused(400, "invalid", f"Error while reading data: {error}") from None
+        finally:
+            self.db.unregister("incoming")
+        return int(rows.num_rows)
+
+    def _check_load_schema(self, name: Name, config: Mapping[str, Any]) -> None:
+        """The schema in a load's configuration must be the table's, unless the load may change it."""
+        table, wanted = self.stored(name), config["schema"]["fields"]
+        options = config.get("schemaUpdateOptions", [])
+        if options:
+            self.change_schema(name, wanted)
+            return
+        known = {one["name"]: one for one in table.schema}
+        for one in wanted:
+            other = known.get(one["name"])
+            if other is None:
+                raise Refused(400, "invalid", f"Provided Schema does not match Table. Cannot add fields: {one['name']}")
+            if duckdb_type(one) != duckdb_type(other) or _mode(one) != _mode(other):
+                raise Refused(
+                    400,
+                    "invalid",
+                    f"Provided Schema does not match Table. Field {one['name']} has changed mode or type",
+                )
+
+    def _insert(self, name: Name, table: Stored, partition: str | None, disposition: str) -> None:
+        source, target = f"({_typed(table, 'incoming', self.db)})", _quoted(name)
+        for one in table.schema:
+            if _mode(one) == "REQUIRED" and self._one(f'SELECT count(*) FROM {source} WHERE "{one["name"]}" IS NULL'):
+                raise Refused(400, "invalid", f"Required field {one['name']} cannot be null")
+        if partition:
+            foreign = f"SELECT count(*) FROM {source} WHERE NOT coalesce({_in_partition(table, partition)}, false)"
+            if self._one(foreign):
+                message = f"Some rows belong to different partitions rather than destination partition {partition}"
+                raise Refused(400, "invalid", message)
+        there = f"WHERE {_in_partition(table, partition)}" if partition else ""
+        if disposition == "WRITE_EMPTY" and self._one(f"SELECT count(*) FROM {target} {there}"):
+            raise Refused(409, "duplicate", f"Already Exists: Table {self.project}:{name[0]}.{name[1]}")
+        touched = self._partitions(source, table)
+        self.db.execute("BEGIN")
+        try:
+            if disposition == "WRITE_TRUNCATE":
+                self.db.execute(f"DELETE FROM {target} {there}")
+            columns = ", ".join(f'"{one["name"]}"' for one in table.schema)
+            self.db.execute(f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} {_disorder(table)}")
+            self.db.execute("COMMIT")
+        except duckdb.Error:
+            self.db.execute("ROLLBACK")
+            raise
+        table.modified |= dict.fromkeys([partition] if partition else touched, _now())
+
+    def _partitions(self, source: str, table: Stored) -> list[str]:
+        column = table.partitioned_by
+        if column is None:
+            return []
+        found = self.db.execute(f"SELECT DISTINCT strftime(\"{column}\", '%Y%m%d') FROM {source}").fetchall()
+        return [name for (name,) in found]
+
+    # --- queries --------------------------------------------------------------------------------------------------
+
+    def query(self, config: Mapping[str, Any], *, dry: bool) -> Answer:
+        """A query job of standard SQL."""
+        if config.get("useLegacySql", True):
+            raise Refused(400, "invalidQuery", "legacy SQL is not spoken here; set useLegacySql to false")
+        tree = self._parsed(_named(config["query"], config.get("queryParameters", [])))
+        tables = self._analysed(tree, (config.get("defaultDataset") or {}).get("datasetId"))
+        size = sum(self._size(tree, node, table) for node, name, table in tables if table is not None)
+        limit = config.get("maximumBytesBilled")
+        if limit is not None and not dry and billed(size) > int(limit):
+            message = f"Query exceeded limit for bytes billed: {limit}. {billed(size)} or higher required."
+            raise Refused(500, "bytesBilledLimitExceeded", message)
+        kind = type(tree).__name__.upper() if isinstance(tree, WRITES) else "SELECT"
+        if dry:
+            return Answer(self._run(tree, config, limit=0) if kind == "SELECT" else None, size, kind)
+        table = self._run(tree, config)
+        if kind == "SELECT":
+            return Answer(table, size, kind)
+        for _, name, stored in tables[:1]:
+            if stored is not None:
+                stored.modified = dict.fromkeys(self._partitions(_quoted(name), stored), _now()) | stored.modified
+        return Answer(None, size, kind, int(table.column(0)[0].as_py()))
+
+    def _parsed(self, sql: str) -> exp.Expression:
+        try:
+            found = sqlglot.parse(sql, read="bigquery")
+        except sqlglot.errors.ParseError as error:
+            raise Refused(400, "invalidQuery", f"Syntax error: {str(error)[:200]}") from None
+        if len(found) != 1 or not isinstance(found[0], (exp.Query, *WRITES)):
+            raise Refused(400, "invalidQuery", "one query or one statement that changes rows is spoken here")
+        return found[0]
+
+    def _analysed(self, tree: exp.Expression, default: str | None) -> list[tuple[exp.Table, Name, Stored | None]]:
+        """Tables by name, made DuckDB's: views unfolded, partitions of INFORMATION_SCHEMA listed, filters demanded."""
+        ctes = {cte.alias for cte in tree.find_all(exp.CTE)}
+        found: list[tuple[exp.Table, Name, Stored | None]] = []
+        for node in list(tree.find_all(exp.Table)):
+            parts = [part.name for part in node.parts]
+            if not all(parts) or isinstance(node.this, exp.Func):
+                raise Refused(400, "invalidQuery", "table functions are not spoken here")
+            names = ".".join(parts).split(".")
+            if len(names) == 1 and names[0] in ctes:
+                continue
+            if "INFORMATION_SCHEMA" in [part.upper() for part in names]:
+                self._show_partitions(node, names)
+                continue
+            if len(names) == 1 and default:
+                names = [default, *names]
+            if len(names) not in (2, 3) or (len(names) == 3 and names[0] != self.project):
+                raise Refused(400, "invalid", f'Table "{names[-1]}" must be qualified with a dataset')
+            name = (names[-2], names[-1])
+            table = self.stored(name)
+            alias = exp.TableAlias(this=exp.to_identifier(_alias(node) or name[1], quoted=True))
+            if table.view is not None:
+                inner = self._parsed(table.view)
+                found += self._analysed(inner, None)
+                node.replace(exp.Subquery(this=inner, alias=alias))
+                continue
+            filled = isinstance(tree, exp.Insert) and node is tree.find(exp.Table)
+            if table.resource.get("requirePartitionFilter") and not filled and not _filters(node, table):
+                message = (
+                    f"Cannot query over table '{'.'.join(names)}' without a filter over column(s) "
+                    f"'{table.partitioned_by}' that can be used for partition elimination"
+                )
+                raise Refused(400, "invalidQuery", message)
+            found.append((node, name, table))
+            changed = isinstance(node.parent, (*WRITES, exp.Schema)) and not _alias(node)
+            node.set("catalog", None)
+            node.set("db", exp.to_identifier(name[0], quoted=True))
+            node.set("this", exp.to_identifier(name[1], quoted=True))
+            node.set("alias", None if changed else alias)
+        return found
+
+    def _show_partitions(self, node: exp.Table, names: Sequence[str]) -> None:
+        if names[-1].upper() != "PARTITIONS" or len(names) < 3:
+            raise Refused(400, "invalidQuery", f"{'.'.join(names)} is not spoken here")
+        dataset = names[-3]
+        self.dataset(dataset)
+        rows = [
+            f"('{table}', '{partition}', {count}, make_timestamptz({stored.modified.get(partition, 0)}))"
+            for (owner, table), stored in self.tables.items()
+            if owner == dataset and stored.partitioned_by
+            for partition, count in self._counts((owner, table), stored)
+        ]
+        listed = ", ".join(rows) or "(NULL, NULL, NULL, NULL)"
+        inner = sqlglot.parse_one(
+            f"SELECT table_name, partition_id, total_rows, last_modified_time FROM (VALUES {listed}) "
+            "AS p(table_name, partition_id, total_rows, last_modified_time) WHERE table_name IS NOT NULL",
+            read="duckdb",
+        )
+        node.replace(exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier("partitions"))))
+
+    def _counts(self, name: Name, table: Stored) -> list[tuple[str, int]]:
+        sql = f"SELECT strftime(\"{table.partitioned_by}\", '%Y%m%d'), count(*) FROM {_quoted(name)} GROUP BY 1"
+        return self.db.execute(sql).fetchall()
+
+    def _run(self, tree: exp.Expression, config: Mapping[str, Any], limit: int | None = None) -> pa.Table:
+        values: dict[str, Any] = {}
+        tree = tree.copy()
+        sent = {one.get("name") or f"p{n}": one for n, one in enumerate(config.get("queryParameters", []))}
+        for node in list(tree.find_all(exp.Parameter)):
+            name = node.name
+            if name not in sent:
+                raise Refused(400, "invalidQuery", f"Query parameter '{name}' not found")
+            values[name], kind = parameter(sent[name])
+            node.replace(exp.cast(exp.Placeholder(this=name), exp.DataType.build(kind, dialect="duckdb")))
+        sql = tree.sql(dialect="duckdb")
+        try:
+            if limit is not None:
+                sql = f"SELECT * FROM ({sql}) LIMIT {limit}"
+            if isinstance(tree, WRITES):
+                [(changed,)] = self.db.execute(sql, values).fetchall()
+                return pa.table({"changed": [changed]})
+            return self.db.sql(sql, params=values).to_arrow_table()
+        except duckdb.Error as error:
+            raise Refused(400, "invalidQuery", f"{type(error).__name__}: {error}") from None
+
+    # --- sizes ----------------------------------------------------------------------------------------------------
+
+    def _size(self, tree: exp.Expression, node: exp.Table, table: Stored) -> int:
+        named = {column.name for column in tree.find_all(exp.Column)}
+        every = any(True for _ in tree.find_all(exp.Star)) and not list(tree.find_all(exp.Count))
+        columns = [one for one in table.schema if every or one["name"] in named]
+        if not columns:
+            return 0
+        sizes = " + ".join(f"coalesce(sum({_bytes(one)}), 0)" for one in columns)
+        where = " AND ".join(f"({one.sql(dialect='duckdb')})" for one in _filters(node, table)) or "true"
+        where = re.sub(r"\$\w+", "NULL", where) if "$" in where else where
+        return int(
+            self._one(
+                f'SELECT {sizes} FROM {_quoted((node.db, node.name))} AS "{_alias(node) or node.name}" WHERE {where}'
+            )
+        )
+
+    def _one(self, sql: str) -> Any:
+        [(value,)] = self.db.execute(sql).fetchall()
+        return value
+
+
+def billed(size: int) -> int:
+    """Bytes billed: whole MiB, at least ten of them, unless nothing was read."""
+    return 0 if size == 0 else max(10 * 2**20, -(-size // 2**20) * 2**20)
+
+
+def _bytes(one: Mapping[str, Any]) -> str:
+    """DuckDB's expression for the logical bytes of one value."""
+    column = f'"{one["name"]}"'
+    kind = one["type"].upper()
+    if one.get("mode") == "REPEATED" or kind in ("RECORD", "STRUCT", "JSON"):
+        return f"length({column}::VARCHAR)"
+    if kind == "STRING":
+        return f"strlen({column}) + 2"
+    return f"CASE WHEN {column} IS NULL THEN 0 ELSE 8 END"
+
+
+def _filters(node: exp.Table, table: Stored) -> list[exp.Expression]:
+    """Conditions next to the table that compare its partitioning column with constants."""
+    select = node.find_ancestor(exp.Select, exp.Delete, exp.Update)
+    where = select.args.get("where") if select is not None else None
+    if where is None:
+        return []
+    return [one for one in where.this.flatten() if _constant(one, table)] if isinstance(where.this, exp.And) else (
+        [where.this] if _constant(where.this, table) else []
+    )  # fmt: skip
+
+
+def _constant(condition: exp.Expression, table: Stored) -> bool:
+    columns = {column.name for column in condition.find_all(exp.Column)}
+    return columns == {table.partitioned_by} and not condition.find(exp.Select)
+
+
+def _named(sql: str, parameters: Sequence[Mapping[str, Any]]) -> str:
+    """Positional parameters by names, in the order of the text."""
+    if not parameters or parameters[0].get("name"):
+        return sql
+    tokens = [one for one in sqlglot.tokenize(sql, read="bigquery") if one.token_type == TokenType.PLACEHOLDER]
+    if len(tokens) != len(parameters):
+        raise Refused(400, "invalidQuery", f"{len(tokens)} positional parameters in the query, {len(parameters)} given")
+    for number, token in reversed(list(enumerate(tokens))):
+        sql = f"{sql[: token.start]}@p{number}{sql[token.end + 1 :]}"
+    return sql
+
+
+def _alias(node: exp.Table) -> str:
+    """The alias that the statement gave, not the one that quoting a whole path makes up."""
+    return "" if "." in node.alias else node.alias
+
+
+def _parts(table: str) -> tuple[str, str | None]:
+    base, _, partition = table.partition("$")
+    return base, partition or None
+
+
+def _in_partition(table: Stored, partition: str) -> str:
+    if table.partitioned_by is None or not re.fullmatch(r"\d{8}", partition):
+        raise Refused(400, "invalid", f"Invalid partition {partition}: the table is not partitioned so")
+    return f"\"{table.partitioned_by}\" = DATE '{partition[:4]}-{partition[4:6]}-{partition[6:]}'"
+
+
+def _check_layout(table: Stored) -> None:
+    columns = {one["name"]: one for one in table.schema}
+    by = table.resource.get("timePartitioning")
+    if by and (by.get("type") != "DAY" or columns.get(by.get("field", ""), {}).get("type") != "DATE"):
+        raise Refused(400, "invalid", "tables are partitioned by DAY over a DATE column here")
+    clustering = table.resource.get("clustering", {}).get("fields", [])
+    if len(clustering) > 4 or any(
+        one not in columns or columns[one]["type"] in ("FLOAT", "RECORD") or columns[one].get("mode") == "REPEATED"
+        for one in clustering
+    ):
+        raise Refused(400, "invalid", "clustering takes up to four plain columns that are no FLOAT")
+
+
+def _disorder(table: Stored) -> str:
+    clustering = table.resource.get("clustering", {}).get("fields", [])
+    first = table.schema[-1]["name"] if table.schema else "_nothing"
+    return "ORDER BY " + ", ".join([*(f'"{one}"' for one in clustering), f'hash("{first}")'])
+
+
+def _resource_of(config: Mapping[str, Any], project: str, name: Name) -> dict[str, Any]:
+    if "schema" not in config:
+        raise Refused(400, "invalid", "no schema specified on job or table")
+    kept = {key: copy.deepcopy(config[key]) for key in ("schema", "timePartitioning", "clustering") if key in config}
+    reference = {"projectId": project, "datasetId": name[0], "tableId": name[1]}
+    return {"tableReference": reference, "type": "TABLE", **kept}
+
+
+def _read(config: Mapping[str, Any], content: bytes, schema: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The rows of an uploaded file, checked as BigQuery checks them."""
+    kind = config.get("sourceFormat", "CSV")
+    try:
+        if kind == "PARQUET":
+            found = pq.read_table(io.BytesIO(content))
+        elif kind == "NEWLINE_DELIMITED_JSON":
+            import pyarrow.json as pj
+
+            found = pj.read_json(io.BytesIO(content)) if content.strip() else pa.table({})
+        else:
+            raise Refused(400, "invalid", f"source format {kind} is not spoken here")
+    except pa.ArrowInvalid as error:
+        raise Refused(400, "invalid", f"Error while reading data: {error}") from None
+    modes = {one["name"]: _mode(one) for one in schema}
+    foreign = sorted(set(found.schema.names) - set(modes))
+    if foreign and not config.get("ignoreUnknownValues"):
+        raise Refused(400, "invalid", f"No such field: {foreign[0]}")
+    if kind == "PARQUET":
+        _check_parquet(found.schema, modes, config.get("parquetOptions") or {})
+    return found
+
+
+def _check_parquet(schema: pa.Schema, modes: Mapping[str, str], options: Mapping[str, Any]) -> None:
+    for one in schema:
+        if pa.types.is_list(one.type) and not options.get("enableListInference"):
+            raise Refused(400, "invalid", f"Field {one.name} is a record of lists without enableListInference")
+        if one.nullable and modes[one.name] == "REQUIRED":
+            raise Refused(400, "invalid", f"Field {one.name} has changed mode from REQUIRED to NULLABLE")
+        if not one.nullable and modes[one.name] == "NULLABLE":
+            raise Refused(400, "invalid", f"Field {one.name} has changed mode from NULLABLE to REQUIRED")
+
+
+def _typed(table: Stored, source: str, db: duckdb.DuckDBPyConnection) -> str:
+    """The incoming rows with the table's columns and types; no list is an empty one."""
+    given = {row[0] for row in db.execute(f"DESCRIBE {source}").fetchall()}
+    columns = [_typed_column(one, one["name"] in given) for one in table.schema]
+    return f"SELECT {', '.join(columns)} FROM {source}"
+
+
+def _typed_column(one: Mapping[str, Any], given: bool) -> str:
+    value = f'"{one["name"]}"' if given else "NULL"
+    cast = f"CAST({value} AS {duckdb_type(one)})"
+    return f'coalesce({cast}, []) AS "{one["name"]}"' if _mode(one) == "REPEATED" else f'{cast} AS "{one["name"]}"'
+
+
+def _mode(one: Mapping[str, Any]) -> str:
+    return str(one.get("mode") or "NULLABLE").upper()
+
+
+def _quoted(name: Iterable[str]) -> str:
+    return ".".join(f'"{part}"' for part in name)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000
