@@ -24,6 +24,17 @@ ANALYST_CHANGED: Final = "analyst changed"
 
 
 @dataclass(frozen=True, slots=True)
+class Going:
+    """A point of a curve of what goes on: share that does after so many steps, its interval, and without the sign."""
+
+    steps: int
+    share: float
+    low: float
+    high: float
+    without: float
+
+
+@dataclass(frozen=True, slots=True)
 class Point:
     """A rate on a day with its 95 % interval."""
 

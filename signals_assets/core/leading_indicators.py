@@ -67,10 +67,13 @@ STEP_GROUPS: Final = 10
 """Groups of the step at which a sign came first; each is compared with sessions that reached its middle."""
 WITHIN_STEPS: Final = 20
 """Steps after a sign within which `same_step` looks for the end."""
+HORIZONS: Final = (5, 10, WITHIN_STEPS, 40, 80)
+"""The same of the first friction of any type: together they are the curve of the sessions that go on."""
 FIRST_STEPS: Final = 10
 """Steps that are the beginning of a session: a request and the first work on it."""
 STATEMENTS: Final[tuple[int, ...]] = (3, 4, 5)
 """After how many statements of the same request the chance of a further one is asked for."""
+ONE_MORE: Final = "one more statement"
 REPHRASING: Final = "repeated_rephrasing"
 ERROR: Final = "error_event"
 LATER: Final = ("escalation_tone", "correction")
@@ -264,7 +267,7 @@ def _questions(table: _Table, types: Sequence[str]) -> Iterator[_Question]:
         steps = np.array([step for step, _ in starts])
         earliest, every = steps.argmin(axis=0), np.arange(len(table.steps))
         first = steps[earliest, every], np.array([seconds for _, seconds in starts])[earliest, every]
-        yield from _after_friction(table, "friction", *first)
+        yield from _after_friction(table, "friction", *first, within=HORIZONS)
         early = first[0] < FIRST_STEPS
         for value in ("abandoned", "success"):
             yield _of_outcome(table, f"friction in the first {FIRST_STEPS} steps", value, early, ~early, first)
@@ -274,20 +277,23 @@ def _questions(table: _Table, types: Sequence[str]) -> Iterator[_Question]:
         yield from _after_errors(table)
 
 
-def _after_friction(table: _Table, type_: str, step: Floats, second: Floats) -> Iterator[_Question]:
-    """Does the session end badly, is it given up soon after?"""
+def _after_friction(
+    table: _Table, type_: str, step: Floats, second: Floats, within: Sequence[int] = (WITHIN_STEPS,)
+) -> Iterator[_Question]:
+    """Does the session end badly, is it given up soon after (`within` so many steps)?"""
     present = np.isfinite(step)
     for value in ("abandoned", "partial"):
         yield _of_outcome(table, f"{type_}>=1", value, present, ~present, (step, second))
     analysed, abandoned, last = table.outcome != "", table.outcome == "abandoned", table.steps - 1
+    for steps in within:
 
-    def soon(rows: Integers, since: Floats) -> Mask:
-        return np.asarray(abandoned[rows] & (last[rows] - since <= WITHIN_STEPS))
+        def soon(rows: Integers, since: Floats, steps: int = steps) -> Mask:
+            return np.asarray(abandoned[rows] & (last[rows] - since <= steps))
 
-    yield _from_then_on(
-        table, type_, f"abandoned within {WITHIN_STEPS} steps", (step, second), analysed, np.zeros_like(step), soon,
-        table.weight, (last, table.seconds),
-    )  # fmt: skip
+        yield _from_then_on(
+            table, type_, f"abandoned within {steps} steps", (step, second), analysed, np.zeros_like(step), soon,
+            table.weight, (last, table.seconds),
+        )  # fmt: skip
 
 
 def _complaint_later(table: _Table, type_: str) -> Iterator[_Question]:
@@ -360,7 +366,7 @@ def _after_statements(table: _Table) -> Iterator[_Question]:
     for k in STATEMENTS:
         reached, earlier = table.statements >= k, table.statements >= (k - 1 if k > STATEMENTS[0] else 0)
         yield _Question(
-            f"{REPHRASING} statements>={k}", "one more statement", "next_stage",
+            f"{REPHRASING} statements>={k}", ONE_MORE, "next_stage",
             table.units.at(table.units.session, np.zeros_like(table.units.stratum)), reached, table.statements >= k + 1,
             earlier, reached, np.ones(len(reached)),
         )  # fmt: skip

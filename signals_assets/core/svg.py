@@ -7,13 +7,14 @@ Shapes live in a box that stretches with the page (`preserveAspectRatio="none"`,
 are HTML beside or above it, so that they keep their size on a phone.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from signals_assets.core.barrier.publication import html
-from signals_assets.core.charts import Lane, Mark, Point, Series, label_places, label_rows, nice_ceiling
+from signals_assets.core.charts import Going, Lane, Mark, Point, Series, label_places, label_rows, nice_ceiling
 from signals_assets.core.landscape import BOX, Panel, Sheet, Spot
 
 MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -167,6 +168,35 @@ def day_bars(days: Mapping[date, float | None], marks: Sequence[Mark], first: da
         f'<div class="trend under"><div class="axis"><span>{percent(top)}</span><span>0</span></div>'
         f'<div class="plot">{_svg("lines low", 100, 100, label, shapes)}'
         f'<div class="days"><span>{short_day(first)}</span><span>{short_day(last)}</span></div></div></div>'
+    )
+
+
+def survival(points: Sequence[Going]) -> str:
+    """What goes on after a sign, by steps, with its interval; what goes on without it as a dashed line.
+
+    The axis of shares begins under the lowest value, at a multiple of a tenth: of sessions most go on.
+    """
+    last = max(point.steps for point in points)
+    floor = math.floor(10 * min(min(point.low, point.without) for point in points)) / 10
+    floor = min(floor, 0.9)
+
+    def at(steps: int, share: float) -> str:
+        return f"{100 * steps / last:.2f},{100 * (1 - share) / (1 - floor):.2f}"
+
+    upper = " ".join(at(point.steps, point.high) for point in points)
+    lower = " ".join(at(point.steps, point.low) for point in reversed(points))
+    middle = " ".join(at(point.steps, point.share) for point in points)
+    beside = " ".join(at(point.steps, point.without) for point in points)
+    shapes = [
+        *(_line("grid", 0, height, 100, height) for height in (0.5, 50, 99.5)),
+        f'<polygon class="band" points="{upper} {lower}"/><polyline class="beside" points="{beside}"/>',
+        f'<polyline class="value" points="{middle}"/>',
+    ]
+    return (
+        '<div class="trend friction under">'
+        f'<div class="axis"><span>{percent(1)}</span><span>{percent(floor)}</span></div>'
+        f'<div class="plot">{_svg("lines", 100, 100, f"Share that goes on, 0 to {last} steps later", shapes)}'
+        f'<div class="days"><span>0 steps</span><span>{last} steps later</span></div></div></div>'
     )
 
 

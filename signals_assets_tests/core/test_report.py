@@ -505,6 +505,33 @@ def test_a_chance_after_each_stage_is_a_curve_and_what_is_left_is_counted() -> N
     assert "Of 100 who came so far, 50 go on after 3, 20 after 4." in words
 
 
+def test_a_chance_of_success_stage_by_stage_is_not_multiplied():
+    stages = [
+        indicator(f"repeated_rephrasing statements>={times}", "outcome=success", chance, 0.7)
+        for times, chance in ((3, 0.6), (4, 0.5))
+    ]
+    assert "go on after" not in told(tables={"leading_indicators": stages})
+
+
+def test_sessions_not_given_up_are_a_curve_beside_those_without_friction():
+    rows = [
+        {
+            **indicator("friction>=1", f"abandoned within {steps} steps", chance - 0.02, chance - 0.05),
+            "rate_with": chance,
+            "rate_without": 0.02,
+        }
+        for steps, chance in ((5, 0.05), (20, 0.1), (80, 0.2))
+    ]
+    page = report({"leading_indicators": rows}).html
+    words = text_of(page).replace("\u202f", " ")
+    assert "80 % go on or ended otherwise 80 steps after their first friction, 98 % of sessions" in words
+    # The axis begins at 70 %, below the interval's lower end; the last point of the line is at 80 %, two thirds down.
+    assert '<polyline class="value" points="0.00,0.00 6.25,16.67 25.00,33.33 100.00,66.67"/>' in page
+    # Only one distance is a row of the table as well.
+    assert text_of(page).count("abandoned within") == 1
+    assert "Not given up" not in told(tables={"leading_indicators": rows[:1]})
+
+
 def test_errors_stand_under_the_friction_they_coincide_with() -> None:
     found = example()
     (hit, *_) = [one for one in found["error_correlations"] if one["verdict"] == "coincides"]

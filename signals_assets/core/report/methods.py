@@ -90,7 +90,8 @@ METHODS: Final = (
         "Share of sessions with the outcome among those with the sign, against sessions without it in the same group "
         "of length (longer sessions hold more of everything), standardised over the groups; intervals by leaving out "
         "one user at a time. The curve of statements: the chance that a user who said the same thing k times says it "
-        "once more, against the chance at the stage before; its interval is that of the difference.",
+        "once more, against the chance at the stage before; its interval is that of the difference. The curve of what "
+        "is not given up: from the first friction on, against sessions that came as far without one.",
         f"All pairs of sign and outcome of the day; Benjamini-Hochberg at {percent(FALSE_DISCOVERY)}.",
         "Sessions of alike length are alike but for the sign. A sign is no cause: both may come of a hard task.",
         "Rothman 1986 (standardisation); Kaplan and Meier 1958 for reading a chance stage by stage.",

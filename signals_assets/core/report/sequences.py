@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from signals_assets.core import svg
-from signals_assets.core.charts import rate_series, release_marks, span
+from signals_assets.core.charts import Going, rate_series, release_marks, span
+from signals_assets.core.leading_indicators import ONE_MORE, WITHIN_STEPS
 from signals_assets.core.report.day import FALSE_DISCOVERY, Day, Section
-from signals_assets.core.report.markup import axis_top, folded, number_of, resting_on, table_of, too_few
+from signals_assets.core.report.markup import axis_top, dashed, folded, number_of, resting_on, table_of, too_few
 from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, points
 
@@ -80,9 +81,12 @@ def early_signs(at: Day) -> Section:
     """What comes before sessions go wrong."""
     section = ("precedes", "Early signs")
     answered = [row for row in at.rows("leading_indicators") if row["difference"] is not None]
-    rows = sorted(answered, key=lambda row: (-row["difference"], row["indicator"], row["outcome"]))
-    open_ = [row for row in at.rows("leading_indicators") if row["difference"] is None]
-    unanswered = _unanswered(at, open_)
+    asked = [row for row in at.rows("leading_indicators") if not _of_curve_alone(row)]
+    rows = sorted(
+        (row for row in asked if row["difference"] is not None),
+        key=lambda row: (-row["difference"], row["indicator"], row["outcome"]),
+    )
+    unanswered = _unanswered(at, [row for row in asked if row["difference"] is None])
     if not rows:
         return Section(*section, too_few(at, "leading indicator"), unanswered)
     telling = [row for row in rows if row["low"] > 0 and (row["q"] is None or row["q"] <= FALSE_DISCOVERY)]
@@ -96,7 +100,42 @@ def early_signs(at: Day) -> Section:
         for row in telling[:3]
     ]  # fmt: skip
     lead = "What came before sessions went wrong, against sessions of the same length in which it did not happen."
-    return Section(*section, lead, _curves(at, rows) + body + unanswered + method_link("method-early"), lines)
+    pictures = _survival(answered) + _curves(at, rows)
+    return Section(*section, lead, pictures + body + unanswered + method_link("method-early"), lines)
+
+
+_WITHIN: Final = re.compile(r"abandoned within (?P<steps>[0-9]+) steps")
+_ANY: Final = "friction>=1"
+
+
+def _of_curve_alone(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a point of the curve and nothing else: one distance stands in the tables, too."""
+    found = _WITHIN.fullmatch(row["outcome"])
+    return found is not None and int(found["steps"]) != WITHIN_STEPS
+
+
+def _survival(rows: Sequence[Mapping[str, Any]]) -> str:
+    """How many sessions are not yet given up so many steps after their first friction, and of those without one."""
+    found = {int(match["steps"]): row for row in rows if (match := _WITHIN.fullmatch(row["outcome"]))
+             and row["indicator"] == _ANY}  # fmt: skip
+    if len(found) < 2:
+        return ""
+    points = [Going(0, 1.0, 1.0, 1.0, 1.0)]
+    for steps, row in sorted(found.items()):
+        low, high = _ends(row)
+        points.append(Going(steps, 1 - row["rate_with"], 1 - high, 1 - low, 1 - row["rate_without"]))
+    last = points[-1]
+    said = (
+        f"{percent(last.share)} go on or ended otherwise {last.steps} steps after their first friction, "
+        f"{percent(last.without)} of sessions that came as far without one (dashed)."
+    )
+    over = f"{dashed(found[last.steps]['sessions'])} sessions, {dashed(found[last.steps]['users'])} users"
+    return (
+        '<div class="trends"><figure><figcaption><h3>Not given up, by steps after the first friction</h3></figcaption>'
+        f'{svg.survival(points)}<p class="note">{esc(said)} Over {esc(over)}. '
+        "Band: 95\u202f% interval of the difference.</p>"
+        "</figure></div>"
+    )
 
 
 def _unanswered(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -132,7 +171,7 @@ def _curves(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
         "Each tick is the chance after so many, with the 95 % interval of its difference from the open tick: the "
         "chance without it, or at the stage before."
     )
-    return f'<p class="note">{note}</p><div class="trends">{"".join(figures)}</div>'
+    return f'<p class="note">{note}</p><div class="curves">{"".join(figures)}</div>'
 
 
 _STATEMENTS: Final = " statements"
@@ -153,7 +192,7 @@ def _curve(at: Day, what: str, outcome: str, by_times: Mapping[int, Mapping[str,
     title = f"{_condition(at, outcome)} after k × {name}".capitalize()
     lasting = ""
     if what.endswith(_STATEMENTS):
-        lasting = _lasting(by_times)
+        lasting = _lasting(by_times) if outcome == ONE_MORE else ""
         title = f"{_condition(at, outcome)} after k statements of the same ({name})".capitalize()
     table = table_of(["", f"Chance, 0 to {percent(top)}", "Chance", "Over"], lines, wide=1)
     return f'<figure class="curve"><figcaption><h3>{esc(title)}</h3></figcaption>{table}{lasting}</figure>'
