@@ -23,7 +23,7 @@ from signals_assets.core.mixed_model import DRIFT, EFFECT, HABIT, Cells, Weights
 
 Evidence = Literal["confirmed", "suspected", "none", "not_enough_data"]
 
-SUSPECTED_Q: Final = 0.02
+SUSPECTED_Q: Final = 0.025
 """Benjamini-Hochberg level of one day's family; daily looks pile up, so it is stricter than the 5 % aimed at."""
 CONFIRMED_RATE: Final = 0.05
 """e-BH level: false discoveries among what is called confirmed."""
@@ -504,7 +504,7 @@ class Judgement:
 def judge(family: Sequence[Comparison]) -> list[Judgement]:
     """Evidence of each comparison of one family: everything that is shown together.
 
-    `confirmed` by e-BH at 5 %, `suspected` by Benjamini-Hochberg at 2 %, else `none`; comparisons without enough
+    `confirmed` by e-BH at 5 %, `suspected` by Benjamini-Hochberg at 2.5 %, else `none`; comparisons without enough
     data are outside the family and say so.
     """
     tested = [index for index, comparison in enumerate(family) if comparison.enough]
