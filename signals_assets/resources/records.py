@@ -26,6 +26,10 @@ RecordKind = Literal["releases", "error_logs", "feedback", "pull_requests", "use
 RECORD_KINDS: Final[tuple[RecordKind, ...]] = ("releases", "error_logs", "feedback", "pull_requests", "user_outcomes")
 
 
+class RecordsError(RuntimeError):
+    """Records could not be read as a whole, so none are told: names the source and what to do; holds no content."""
+
+
 class Records(ABC):
     """Records by kind and day."""
 
@@ -85,6 +89,7 @@ _SERVICES: Final = ("service", "service.name", "service_name", "component", "app
 _LEVELS: Final = ("level", "severity", "severityText", "severity_text", "levelname", "lvl", "log.level")
 _SESSIONS: Final = ("session_id", "sessionId", "session.id", "session", "conversation_id", "gen_ai.conversation.id")
 _USERS: Final = ("user_id", "userId", "user.id", "user", "enduser.id")
+_LEVEL_NUMBERS: Final = (("severityNumber", 17), ("severity_number", 17), ("levelno", 40))
 _ERROR_LEVELS: Final = re.compile(r"(?i)(err|crit|fatal|alert|emerg|severe|panic|exception)")
 _UP: Final = frozenset({"1", "+1", "up", "thumbs_up", "thumbsup", "positive", "like", "good", "true", "yes"})
 _DOWN: Final = frozenset({"-1", "0", "down", "thumbs_down", "thumbsdown", "negative", "dislike", "bad", "false", "no"})
@@ -309,6 +314,31 @@ def day_of(kind: RecordKind, record: Normal) -> date:
     return datetime.fromtimestamp(record[_DAY_OF[kind]], UTC).date()
 
 
+def has_level(raw: Mapping[str, Any]) -> bool:
+    """Whether a raw line of a log says how bad it is."""
+    return _first(raw, (*_LEVELS, *(name for name, _ in _LEVEL_NUMBERS))) is not None
+
+
+def errors_of(day: date, found: Iterable[Normal], *, most: int, narrow: str) -> Iterator[Normal]:
+    """What a service of logs found, as `Records.records` tells it: those of the day, the others counted at the end.
+
+    Raises RecordsError, which says how to `narrow` the question, where there are more than `most`.
+    """
+    passed: Counter[str] = Counter()
+    told = 0
+    for record in found:
+        if "skipped" in record:
+            passed[record["skipped"]] += 1
+        elif "rejected" not in record and day_of("error_logs", record) != day:
+            passed["other_day"] += 1
+        else:
+            told += 1
+            if told > most:
+                raise RecordsError(f"{day} has more than {most} lines of error logs and none were kept; {narrow}")
+            yield record
+    yield from ({"skipped": code, "count": count} for code, count in sorted(passed.items()))
+
+
 def _first(raw: Mapping[str, Any], names: Iterable[str]) -> Any:
     return next((value for name in names if (value := dig(raw, name)) not in (None, "")), None)
 
@@ -384,7 +414,7 @@ def _error_log(raw: Mapping[str, Any]) -> Iterator[Normal]:
 
 def _is_error(raw: Mapping[str, Any], level: Any) -> bool:
     """Error level and above in words, or in the numbers of OpenTelemetry (17), Python (40) and pino (50)."""
-    for name, least in (("severityNumber", 17), ("severity_number", 17), ("levelno", 40)):
+    for name, least in _LEVEL_NUMBERS:
         if isinstance(raw.get(name), int):
             return bool(raw[name] >= least)
     if isinstance(level, int | float):
