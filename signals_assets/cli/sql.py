@@ -7,7 +7,7 @@ from signals_assets.core.taxonomy import TaxonomyError
 from signals_assets.core.taxonomy_sql import as_of_version
 from signals_assets.resources import resources_for
 from signals_assets.resources.decisions import version_of
-from signals_assets.resources.warehouse import WarehouseError
+from signals_assets.resources.stored_rows import WarehouseError
 from signals_assets.settings import Settings
 from signals_assets.zones import ZONES
 

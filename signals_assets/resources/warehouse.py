@@ -7,7 +7,6 @@ Not here: row models (see `tables.py`), what rows mean (see `core/`).
 import contextlib
 import copy
 import hashlib
-import itertools
 import os
 import re
 import time
@@ -19,7 +18,16 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from signals_assets.tables import TABLES, Row, admitted_columns, arrow_schema, to_arrow
+from signals_assets.resources.stored_rows import (
+    GROUP_ROWS,
+    WarehouseError,
+    checked_batches,
+    conformed,
+    refuse_new_text,
+    rows_changed,
+    selected,
+)
+from signals_assets.tables import TABLES, Row, arrow_schema
 from signals_assets.zones import ZONES, Zone
 
 if TYPE_CHECKING:
@@ -102,10 +110,6 @@ class Warehouse(ABC):
         """One harmless call for `signals doctor`: says what answered. Raises `WarehouseError`."""
 
 
-class WarehouseError(RuntimeError):
-    """A refusal by the warehouse: names table, day and what to do; holds no row content."""
-
-
 class StoredChunk(ABC):
     """Some rows of a stored day, in stored order: what per-session stages map through `Compute`.
 
@@ -137,10 +141,6 @@ class HeldChunk(StoredChunk):
 
 
 # --- Parquet files with DuckDB views ---------------------------------------------------------------------------
-
-GROUP_ROWS: Final = 8_192
-GROUP_BYTES: Final = 8 * 2**20
-"""A row group holds at most so much: bounds the memory of writers and of streaming readers (sessions are big)."""
 
 ROWS_AT_A_TIME: Final = 64
 """Rows of a chunk that are Python objects at a time."""
@@ -203,7 +203,7 @@ class ParquetWarehouse(Warehouse):
         """See `Warehouse.read`; days come in ascending order, each once."""
         import pyarrow as pa
 
-        schema = _selected(model, columns)
+        schema = selected(model, columns)
         wanted = [days] if isinstance(days, date) else sorted(set(days))
         batches = [batch for day in wanted for batch in self._batches(model, day, schema, GROUP_ROWS)]
         return pa.Table.from_batches(batches, schema=schema)
@@ -212,13 +212,13 @@ class ParquetWarehouse(Warehouse):
         self, model: type[Row], day: date, columns: Sequence[str] | None = None, rows_per_batch: int = 64
     ) -> "Iterator[pa.RecordBatch]":
         """See `Warehouse.stream`; holds one row group (8 MB of values) at a time."""
-        return self._batches(model, day, _selected(model, columns), rows_per_batch)
+        return self._batches(model, day, selected(model, columns), rows_per_batch)
 
     def chunks(self, model: type[Row], day: date, columns: Sequence[str] | None = None) -> "Iterator[StoredChunk]":
         """See `Warehouse.chunks`: one reference for each row group (8 MB of values), which any process reads itself."""
         import pyarrow.parquet as pq
 
-        path, names = self._path(model) / f"{day.isoformat()}.parquet", tuple(_selected(model, columns).names)
+        path, names = self._path(model) / f"{day.isoformat()}.parquet", tuple(selected(model, columns).names)
         try:
             with path.open("rb") as file:
                 footer, groups = _footer(file), pq.ParquetFile(file).num_row_groups
@@ -288,8 +288,8 @@ class ParquetWarehouse(Warehouse):
                     for group in range(stored.num_row_groups):
                         for batch in stored.read_row_group(group, use_threads=False).combine_chunks().to_batches():
                             left = change(batch)
-                            _refuse_new_text(model, day, batch, left)
-                            changed += _rows_changed(batch, left)
+                            refuse_new_text(model, day, batch, left)
+                            changed += rows_changed(batch, left)
                             writer.write_batch(left)
                 file.flush()
                 os.fsync(file.fileno())
@@ -428,7 +428,7 @@ class _ParquetChunk(StoredChunk):
             if _footer(file) != self.footer:
                 raise WarehouseError(f"{where}: the day was replaced while it was read; run the day again")
             stored = pq.ParquetFile(file, pre_buffer=False)
-            yield from _rows_of(stored, _selected(self.model, columns), ROWS_AT_A_TIME, [self.group])
+            yield from _rows_of(stored, selected(self.model, columns), ROWS_AT_A_TIME, [self.group])
 
 
 def _rows_of(
@@ -436,7 +436,7 @@ def _rows_of(
 ) -> "Iterator[pa.RecordBatch]":
     present = [name for name in schema.names if name in file.schema_arrow.names]
     for batch in file.iter_batches(batch_size=size, row_groups=list(groups), columns=present, use_threads=False):
-        yield _conformed(batch, schema)
+        yield conformed(batch, schema)
 
 
 def _footer(file: BinaryIO) -> bytes:
@@ -455,31 +455,6 @@ def _models(zones: Sequence[Zone]) -> list[type[Row]]:
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _selected(model: type[Row], columns: Sequence[str] | None) -> "pa.Schema":
-    import pyarrow as pa
-
-    schema = arrow_schema(model)
-    if columns is None:
-        return schema
-    foreign = sorted(set(columns) - set(schema.names))
-    if foreign:
-        raise WarehouseError(f"{model.table} has no column {', '.join(foreign)}; see its row model in tables.py")
-    return pa.schema([schema.field(name) for name in columns])
-
-
-def _conformed(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
-    """The batch with exactly the schema's columns: others dropped, missing ones null, types cast safely."""
-    import pyarrow as pa
-
-    columns = [
-        batch.column(field.name).cast(field.type)
-        if field.name in batch.schema.names
-        else pa.nulls(batch.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _refuse_writing(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
@@ -511,150 +486,15 @@ def _write(path: Path, model: type[Row], day: date, rows: "Iterable[Row] | pa.Ta
     """Write checked row groups to `path`, synced to disk; returns the number of rows."""
     import pyarrow.parquet as pq
 
-    where, schema = f"{model.table} ({day})", arrow_schema(model)
-    count, keys = 0, _Keys(model, where)
+    count = 0
     with path.open("wb") as file:
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in _as_batches(model, rows, where):
-                checked = _checked(batch, model, schema, day, where)
-                keys.add(checked)
-                writer.write_batch(checked)
-                count += checked.num_rows
+        with pq.ParquetWriter(file, arrow_schema(model), compression="zstd") as writer:
+            for batch in checked_batches(model, day, rows):
+                writer.write_batch(batch)
+                count += batch.num_rows
         file.flush()
         os.fsync(file.fileno())
     return count
-
-
-def _as_batches(
-    model: type[Row], rows: "Iterable[Row] | pa.Table | Iterable[pa.RecordBatch]", where: str
-) -> "Iterator[pa.RecordBatch]":
-    """Whatever came as record batches that fit a row group."""
-    import pyarrow as pa
-
-    if isinstance(rows, pa.Table):
-        _refuse_arrow(model, where)
-        yield from _cut(rows)
-        return
-    stream = iter(rows)
-    first = next(stream, None)
-    if first is None:
-        return
-    every = itertools.chain([first], stream)
-    if isinstance(first, pa.RecordBatch):
-        _refuse_arrow(model, where)
-        for batch in every:
-            yield from _cut(pa.Table.from_batches([batch]))
-        return
-    for group in _grouped(model, every, where):
-        try:
-            table = to_arrow(model, group)
-        except (TypeError, pa.ArrowInvalid):  # Arrow's words quote the value
-            raise WarehouseError(
-                f"{where}: a row was built past the validation of {model.__name__}, or holds text that the barrier "
-                "did not admit; old rows are kept"
-            ) from None
-        yield from table.combine_chunks().to_batches()
-
-
-def _refuse_arrow(model: type[Row], where: str) -> None:
-    """Arrow knows no `Abstracted`: text in it could be anybody's."""
-    if model.zone == "abstracted" or admitted_columns(model):
-        raise WarehouseError(
-            f"{where}: takes rows of {model.__name__} only, since Arrow tables cannot show that the barrier admitted "
-            "their text; old rows are kept"
-        )
-
-
-def _refuse_new_text(model: type[Row], day: date, before: "pa.RecordBatch", after: "pa.RecordBatch") -> None:
-    """A change of stored rows may take admitted text away; only the barrier makes more of it."""
-    for name in admitted_columns(model):
-        if name in after.schema.names and not _texts(after, name) <= _texts(before, name):
-            raise WarehouseError(
-                f"{model.table} ({day}): a change would put text into {name} that was not stored there; the day is kept"
-            )
-
-
-def _texts(batch: "pa.RecordBatch", name: str) -> set[str]:
-    if name not in batch.schema.names:
-        return set()
-    values = batch.column(name).to_pylist()
-    return {text for value in values for text in (value if isinstance(value, list) else (value,)) if text is not None}
-
-
-def _cut(table: "pa.Table") -> "Iterator[pa.RecordBatch]":
-    bytes_per_row = max(1, table.nbytes // max(1, table.num_rows))
-    yield from table.to_batches(max_chunksize=max(1, min(GROUP_ROWS, GROUP_BYTES // bytes_per_row)))
-
-
-def _grouped(model: type[Row], rows: Iterable[Any], where: str) -> Iterator[list[Row]]:
-    """Rows in lists that fit a row group; refuses anything that is not of the model."""
-    group: list[Row] = []
-    size = 0
-    for row in rows:
-        if type(row) is not model:
-            raise WarehouseError(f"{where}: got {type(row).__name__}, not {model.__name__}; old rows are kept")
-        group.append(row)
-        size += sum(len(value) for value in row.__dict__.values() if isinstance(value, str))
-        if len(group) >= GROUP_ROWS or size >= GROUP_BYTES:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
-
-
-def _checked(batch: "pa.RecordBatch", model: type[Row], schema: "pa.Schema", day: date, where: str) -> "pa.RecordBatch":
-    """The batch with the model's schema, or `WarehouseError` (without any value in it)."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    given = batch.schema.names
-    foreign = sorted(set(given) - set(schema.names))
-    missing = sorted(field.name for field in schema if not field.nullable and field.name not in given)
-    if foreign or missing or len(set(given)) != len(given):
-        raise WarehouseError(
-            f"{where}: foreign columns {foreign or 'none'}, missing columns {missing or 'none'}; columns are those of "
-            f"{model.__name__} in tables.py, each once; old rows are kept"
-        )
-    try:
-        conformed = _conformed(batch, schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        raise WarehouseError(
-            f"{where}: a column does not have the type of {model.__name__} in tables.py; old rows are kept"
-        ) from None
-    empty = [field.name for field in schema if not field.nullable and conformed.column(field.name).null_count]
-    if empty:
-        raise WarehouseError(f"{where}: nulls in {', '.join(empty)}, which may not be null; old rows are kept")
-    if conformed.num_rows and not pc.all(pc.equal(conformed.column("day"), pa.scalar(day, pa.date32()))).as_py():
-        raise WarehouseError(f"{where}: rows of another day; write each day by itself; old rows are kept")
-    return conformed
-
-
-class _Keys:
-    """Remembers a short digest of every key written, to refuse the second."""
-
-    def __init__(self, model: type[Row], where: str) -> None:
-        self._columns, self._where = list(model.key), where
-        self._seen: set[bytes] = set()
-        self._rows = 0
-
-    def add(self, batch: "pa.RecordBatch") -> None:
-        columns = [batch.column(name).to_pylist() for name in self._columns]
-        for key in zip(*columns, strict=True):
-            self._seen.add(hashlib.blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=12).digest())
-        self._rows += batch.num_rows
-        if len(self._seen) != self._rows:
-            raise WarehouseError(
-                f"{self._where}: a key ({', '.join(self._columns)}) occurs more than once; old rows are kept"
-            )
-
-
-def _rows_changed(before: "pa.RecordBatch", after: "pa.RecordBatch") -> int:
-    """Rows that are gone, or else differ."""
-    if before.num_rows != after.num_rows:
-        return int(before.num_rows - after.num_rows)
-    if before.equals(after):
-        return 0
-    return sum(not before.slice(row, 1).equals(after.slice(row, 1)) for row in range(before.num_rows))
 
 
 def _write_schema(folder: Path, model: type[Row]) -> None:

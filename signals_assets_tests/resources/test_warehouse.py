@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from signals_assets.resources.warehouse import ABANDONED_SECONDS, GROUP_BYTES, ParquetWarehouse, WarehouseError
+from signals_assets.resources.stored_rows import GROUP_BYTES
+from signals_assets.resources.warehouse import ABANDONED_SECONDS, ParquetWarehouse, WarehouseError
 from signals_assets.tables import FrictionEvent, Quarantined, RawSession, to_arrow
 from signals_assets_tests.resources.warehouse_contract import (
     DAY,

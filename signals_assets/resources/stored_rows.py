@@ -1,0 +1,199 @@
+"""Rows on their way into a warehouse and out of it: what every implementation checks in the same way.
+
+Put here: `checked_batches` (the contract of a write), conforming to a model's schema, what a rewrite may do.
+Not here: where rows are stored (see `warehouse.py`, `bigquery.py`), row models (see `tables.py`).
+"""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
+
+from signals_assets.tables import Row, admitted_columns, arrow_schema, to_arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GROUP_ROWS: Final = 8_192
+GROUP_BYTES: Final = 8 * 2**20
+"""A row group holds at most so much: bounds the memory of writers and of streaming readers (sessions are big)."""
+
+
+class WarehouseError(RuntimeError):
+    """A refusal by the warehouse: names table, day and what to do; holds no row content."""
+
+
+def checked_batches(
+    model: type[Row], day: date, rows: "Iterable[Row] | pa.Table | Iterable[pa.RecordBatch]"
+) -> "Iterator[pa.RecordBatch]":
+    """The rows of a day in batches that fit a row group, with the model's schema.
+
+    Raises `WarehouseError` (without any value in it) for a missing non-nullable column, a foreign column, another
+    type, a null, a row of another day, a key that occurs twice, and text that the barrier did not admit. Needs about
+    100 bytes of memory a row, for the keys.
+    """
+    where, schema = f"{model.table} ({day})", arrow_schema(model)
+    keys = _Keys(model, where)
+    for batch in _as_batches(model, rows, where):
+        checked = _checked(batch, model, schema, day, where)
+        keys.add(checked)
+        yield checked
+
+
+def selected(model: type[Row], columns: Sequence[str] | None) -> "pa.Schema":
+    """The schema of a model's columns in the order asked for (all where None); raises for one that it does not have."""
+    import pyarrow as pa
+
+    schema = arrow_schema(model)
+    if columns is None:
+        return schema
+    foreign = sorted(set(columns) - set(schema.names))
+    if foreign:
+        raise WarehouseError(f"{model.table} has no column {', '.join(foreign)}; see its row model in tables.py")
+    return pa.schema([schema.field(name) for name in columns])
+
+
+def conformed(batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
+    """The batch with exactly the schema's columns: others dropped, missing ones null, types cast safely."""
+    import pyarrow as pa
+
+    columns = [
+        batch.column(field.name).cast(field.type)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def refuse_new_text(model: type[Row], day: date, before: "pa.RecordBatch", after: "pa.RecordBatch") -> None:
+    """A change of stored rows may take admitted text away; only the barrier makes more of it."""
+    for name in admitted_columns(model):
+        if name in after.schema.names and not _texts(after, name) <= _texts(before, name):
+            raise WarehouseError(
+                f"{model.table} ({day}): a change would put text into {name} that was not stored there; the day is kept"
+            )
+
+
+def _texts(batch: "pa.RecordBatch", name: str) -> set[str]:
+    if name not in batch.schema.names:
+        return set()
+    values = batch.column(name).to_pylist()
+    return {text for value in values for text in (value if isinstance(value, list) else (value,)) if text is not None}
+
+
+def rows_changed(before: "pa.RecordBatch", after: "pa.RecordBatch") -> int:
+    """Rows that are gone, or else differ."""
+    if before.num_rows != after.num_rows:
+        return int(before.num_rows - after.num_rows)
+    if before.equals(after):
+        return 0
+    return sum(not before.slice(row, 1).equals(after.slice(row, 1)) for row in range(before.num_rows))
+
+
+def _as_batches(
+    model: type[Row], rows: "Iterable[Row] | pa.Table | Iterable[pa.RecordBatch]", where: str
+) -> "Iterator[pa.RecordBatch]":
+    """Whatever came as record batches that fit a row group."""
+    import pyarrow as pa
+
+    if isinstance(rows, pa.Table):
+        _refuse_arrow(model, where)
+        yield from _cut(rows)
+        return
+    stream = iter(rows)
+    first = next(stream, None)
+    if first is None:
+        return
+    every = itertools.chain([first], stream)
+    if isinstance(first, pa.RecordBatch):
+        _refuse_arrow(model, where)
+        for batch in every:
+            yield from _cut(pa.Table.from_batches([batch]))
+        return
+    for group in _grouped(model, every, where):
+        try:
+            table = to_arrow(model, group)
+        except (TypeError, pa.ArrowInvalid):  # Arrow's words quote the value
+            raise WarehouseError(
+                f"{where}: a row was built past the validation of {model.__name__}, or holds text that the barrier "
+                "did not admit; old rows are kept"
+            ) from None
+        yield from table.combine_chunks().to_batches()
+
+
+def _refuse_arrow(model: type[Row], where: str) -> None:
+    """Arrow knows no `Abstracted`: text in it could be anybody's."""
+    if model.zone == "abstracted" or admitted_columns(model):
+        raise WarehouseError(
+            f"{where}: takes rows of {model.__name__} only, since Arrow tables cannot show that the barrier admitted "
+            "their text; old rows are kept"
+        )
+
+
+def _cut(table: "pa.Table") -> "Iterator[pa.RecordBatch]":
+    bytes_per_row = max(1, table.nbytes // max(1, table.num_rows))
+    yield from table.to_batches(max_chunksize=max(1, min(GROUP_ROWS, GROUP_BYTES // bytes_per_row)))
+
+
+def _grouped(model: type[Row], rows: Iterable[Any], where: str) -> Iterator[list[Row]]:
+    """Rows in lists that fit a row group; refuses anything that is not of the model."""
+    group: list[Row] = []
+    size = 0
+    for row in rows:
+        if type(row) is not model:
+            raise WarehouseError(f"{where}: got {type(row).__name__}, not {model.__name__}; old rows are kept")
+        group.append(row)
+        size += sum(len(value) for value in row.__dict__.values() if isinstance(value, str))
+        if len(group) >= GROUP_ROWS or size >= GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _checked(batch: "pa.RecordBatch", model: type[Row], schema: "pa.Schema", day: date, where: str) -> "pa.RecordBatch":
+    """The batch with the model's schema, or `WarehouseError` (without any value in it)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    given = batch.schema.names
+    foreign = sorted(set(given) - set(schema.names))
+    missing = sorted(field.name for field in schema if not field.nullable and field.name not in given)
+    if foreign or missing or len(set(given)) != len(given):
+        raise WarehouseError(
+            f"{where}: foreign columns {foreign or 'none'}, missing columns {missing or 'none'}; columns are those of "
+            f"{model.__name__} in tables.py, each once; old rows are kept"
+        )
+    try:
+        found = conformed(batch, schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+        raise WarehouseError(
+            f"{where}: a column does not have the type of {model.__name__} in tables.py; old rows are kept"
+        ) from None
+    empty = [field.name for field in schema if not field.nullable and found.column(field.name).null_count]
+    if empty:
+        raise WarehouseError(f"{where}: nulls in {', '.join(empty)}, which may not be null; old rows are kept")
+    if found.num_rows and not pc.all(pc.equal(found.column("day"), pa.scalar(day, pa.date32()))).as_py():
+        raise WarehouseError(f"{where}: rows of another day; write each day by itself; old rows are kept")
+    return found
+
+
+class _Keys:
+    """Remembers a short digest of every key written, to refuse the second."""
+
+    def __init__(self, model: type[Row], where: str) -> None:
+        self._columns, self._where = list(model.key), where
+        self._seen: set[bytes] = set()
+        self._rows = 0
+
+    def add(self, batch: "pa.RecordBatch") -> None:
+        columns = [batch.column(name).to_pylist() for name in self._columns]
+        for key in zip(*columns, strict=True):
+            self._seen.add(hashlib.blake2b(repr(key).encode("utf-8", "surrogatepass"), digest_size=12).digest())
+        self._rows += batch.num_rows
+        if len(self._seen) != self._rows:
+            raise WarehouseError(
+                f"{self._where}: a key ({', '.join(self._columns)}) occurs more than once; old rows are kept"
+            )
