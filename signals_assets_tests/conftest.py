@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:  # importing Dagster costs a second that most tests do not need
     from signals_assets.simulation import World
+    from signals_assets_tests.fakes.postgres import PostgresServer
     from signals_assets_tests.home import Home
 
 
@@ -75,3 +76,26 @@ def crossing(lived: "Home", tmp_path: Path) -> "Iterator[Callable[..., Home]]":
     yield make
     for home in made:
         home.instance.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[PostgresServer]":
+    """A real PostgreSQL server, one for each process of the test run; fails, never skips, where there is none."""
+    from signals_assets_tests.fakes.postgres import PostgresServer
+
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: "PostgresServer") -> str:
+    """SQLAlchemy's URL of a new empty database on it."""
+    return postgres.database()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new empty ledger's URL, on each of the databases that a ledger may lie in."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'ledger' / 'ledger.db'}"
+    return str(request.getfixturevalue("postgres_url"))

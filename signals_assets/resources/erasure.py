@@ -579,6 +579,7 @@ def _ledger(ledger: Ledger, traces: Traces) -> tuple[int, bool]:
             changed += ledger.erase(entry.kind, [entry.key])
         else:
             changed += ledger.amend(entry.kind, entry.key, left)
+    ledger.forget_replaced()  # whether or not something changed now: a call before may have been killed here
     return changed, in_audit
 
 

@@ -12,16 +12,18 @@ import itertools
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from signals_assets.resources.database import Database, insert_or_ignore
+from signals_assets.resources.database import Database, insert_or_ignore, text_type
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class Ledger(ABC):
         """Remove payloads of entries (erasure of a person): keys stay as tombstones. Returns how many."""
 
     @abstractmethod
+    def forget_replaced(self) -> None:
+        """What `amend` and `erase` replaced is gone from the ledger's files, too; call it once, after them."""
+
+    @abstractmethod
     def check(self) -> str:
         """One harmless call for `signals doctor`: says what answered. Raises LedgerError."""
 
@@ -113,13 +119,17 @@ class LedgerError(RuntimeError):
 INSERT_ROWS: Final = 2_000
 """Rows per INSERT of `append_many`: bounds memory, since items are a stream."""
 
+LONGEST_KEY: Final = 2_500
+"""Bytes of a kind and key together: what every database can index."""
+
 
 class SqlLedger(Ledger):
     """The ledger as one table of a SQL database; SQLite in a file by default, PostgreSQL by URL.
 
     Writers queue (SQLite: BEGIN IMMEDIATE; PostgreSQL: an advisory lock), so a reader that saw sequence number n
     never meets a smaller one later. Readers wait for nobody. The engine is made at the first use in each process;
-    the ledger itself can be pickled and survives fork and spawn.
+    the ledger itself can be pickled and survives fork and spawn. What fails for a moment is tried again where it is
+    one call here; a `transaction` block is its caller's to repeat.
     """
 
     def __init__(self, url: str) -> None:
@@ -150,8 +160,7 @@ class SqlLedger(Ledger):
     @contextmanager
     def transaction(self) -> "Iterator[_SqlWriter]":
         """See `Ledger.transaction`. One at a time per thread: use the writer for everything within it."""
-        if getattr(self._inside, "open", False):
-            raise LedgerError("a transaction is open in this thread; write through its writer, not beside it")
+        self._refuse_inside()
         with self._database.connection(writes=True) as connection:
             self._inside.open = True
             try:
@@ -159,15 +168,17 @@ class SqlLedger(Ledger):
             finally:
                 self._inside.open = False
 
+    def append(self, kind: str, key: str, payload: Mapping[str, Any]) -> tuple[Entry, bool]:
+        """See `Ledger.append`."""
+        return self._write(lambda connection: _SqlWriter(connection, self._table).append(kind, key, payload))
+
     def entries(self, kinds: Sequence[str], *, before: date | None = None) -> list[Entry]:
         """See `Ledger.entries`; an entry written before any day was materialized precedes every day."""
-        with self._database.connection() as connection:
-            return _entries(connection, self._table, kinds, before)
+        return self._database.run(lambda connection: _entries(connection, self._table, kinds, before))
 
     def find(self, kind: str, key: str) -> Entry | None:
         """See `Ledger.find`."""
-        with self._database.connection() as connection:
-            return _find(connection, self._table, kind, key)
+        return self._database.run(lambda connection: _find(connection, self._table, kind, key))
 
     def append_many(self, kind: str, items: Iterable[tuple[str, Mapping[str, Any]]]) -> int:
         """See `Ledger.append_many`; consumes a stream in bounded memory."""
@@ -176,43 +187,57 @@ class SqlLedger(Ledger):
 
     def newest_day(self) -> date | None:
         """See `Ledger.newest_day`."""
-        with self._database.connection() as connection:
-            return _newest_day(connection, self._table)
+        return self._database.run(lambda connection: _newest_day(connection, self._table))
 
     def kinds(self) -> list[str]:
         """See `Ledger.kinds`."""
         import sqlalchemy as sa
 
-        with self._database.connection() as connection:
-            return sorted(connection.execute(sa.select(self._table.c.kind).distinct()).scalars())
+        chosen = sa.select(self._table.c.kind).distinct()
+        return self._database.run(lambda connection: sorted(connection.execute(chosen).scalars()))
 
     def amend(self, kind: str, key: str, payload: Mapping[str, Any]) -> bool:
-        """See `Ledger.amend`; on SQLite the old payload is overwritten, too."""
+        """See `Ledger.amend`."""
         here = (self._table.c.kind == kind) & (self._table.c.key == key)
-        values = {"payload": _row(kind, key, payload, None)["payload"]}
-        with self._database.connection(writes=True) as connection:
-            found = connection.execute(self._table.update().where(here).values(values)).rowcount > 0
-        self._database.forget_log()
-        return found
+        change = self._table.update().where(here).values(payload=_row(kind, key, payload, None)["payload"])
+        return self._write(lambda connection: connection.execute(change).rowcount > 0)
 
     def erase(self, kind: str, keys: Sequence[str]) -> int:
-        """See `Ledger.erase`; on SQLite the freed pages and the write-ahead log are overwritten, too."""
-        table, count = self._table, 0
-        with self._database.connection(writes=True) as connection:
-            for key in dict.fromkeys(keys):
-                here = (table.c.kind == kind) & (table.c.key == key)
-                count += connection.execute(table.update().where(here).values(payload={})).rowcount
-        self._database.forget_log()
-        return count
+        """See `Ledger.erase`."""
+        table = self._table
+
+        def emptied(connection: "sa.Connection") -> int:
+            here = [(table.c.kind == kind) & (table.c.key == key) for key in dict.fromkeys(keys)]
+            return sum(connection.execute(table.update().where(one).values(payload={})).rowcount for one in here)
+
+        return self._write(emptied)
+
+    def forget_replaced(self) -> None:
+        """See `Ledger.forget_replaced` and `Database.forget_replaced`."""
+        self._refuse_inside()
+        self._database.forget_replaced()
 
     def check(self) -> str:
-        """See `Ledger.check`."""
+        """See `Ledger.check`: the database's kind and version."""
         import sqlalchemy as sa
 
-        with self._database.connection() as connection:
+        def answered(connection: "sa.Connection") -> str:
             count = connection.execute(sa.select(sa.func.count()).select_from(self._table)).scalar_one()
             version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
-            return f"{connection.dialect.name} {version}: {count} entries"
+            return f"{_NAMES[connection.dialect.name]} {version}: {count} entries"
+
+        return self._database.run(answered)
+
+    def _write(self, work: "Callable[[sa.Connection], Written]") -> "Written":
+        self._refuse_inside()
+        return self._database.run(work, writes=True)
+
+    def _refuse_inside(self) -> None:
+        if getattr(self._inside, "open", False):
+            raise LedgerError("a transaction is open in this thread; write through its writer, not beside it")
+
+
+_NAMES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 class _SqlWriter:
@@ -268,8 +293,8 @@ def _tables() -> "sa.MetaData":
         "entries",
         tables,
         sa.Column("seq", number, primary_key=True, autoincrement=True),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("kind", text_type(), nullable=False),
+        sa.Column("key", text_type(), nullable=False),
         sa.Column("newest_day", sa.Date),
         sa.Column("payload", sa.JSON, nullable=False),
         sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
@@ -281,6 +306,7 @@ def _tables() -> "sa.MetaData":
 
 
 def _row(kind: str, key: str, payload: Mapping[str, Any], newest: date | None) -> dict[str, Any]:
+    _refuse_key(kind, key)
     try:
         json.dumps(payload := dict(payload), allow_nan=False)
     except (TypeError, ValueError):
@@ -291,6 +317,15 @@ def _row(kind: str, key: str, payload: Mapping[str, Any], newest: date | None) -
     return {"kind": kind, "key": key, "payload": payload, "newest_day": newest, "written_at": datetime.now(UTC)}
 
 
+def _refuse_key(kind: str, key: str) -> None:
+    try:
+        fits = "\0" not in kind + key and len((kind + key).encode()) <= LONGEST_KEY
+    except UnicodeEncodeError:
+        fits = False
+    if not fits:
+        raise LedgerError(f"the key of a {kind[:40]!r} entry is not text of at most {LONGEST_KEY} bytes; hash it")
+
+
 def _newest_day(connection: "sa.Connection", table: "sa.Table") -> date | None:
     import sqlalchemy as sa
 
@@ -299,6 +334,7 @@ def _newest_day(connection: "sa.Connection", table: "sa.Table") -> date | None:
 
 
 def _find(connection: "sa.Connection", table: "sa.Table", kind: str, key: str) -> Entry | None:
+    _refuse_key(kind, key)
     row = connection.execute(_columns(table).where(table.c.kind == kind, table.c.key == key)).one_or_none()
     return None if row is None else Entry(*row)
 

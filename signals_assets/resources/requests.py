@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from signals_assets.core.requests import REVISION, SETTLED, State
-from signals_assets.resources.database import Database, insert_or_ignore
+from signals_assets.resources.database import Database, insert_or_ignore, text_type
 from signals_assets.resources.ledger import LedgerError
 
 if TYPE_CHECKING:
@@ -329,7 +329,7 @@ class RequestLog:
         with self._database.connection(writes=True) as connection:
             for some in _cut(sorted(request_ids)):
                 count += connection.execute(table.delete().where(table.c.request_id.in_(some))).rowcount
-        self._database.forget_log()
+        self._database.forget_replaced()
         return count
 
     def close(self) -> None:
@@ -349,9 +349,9 @@ def _tables() -> "sa.MetaData":
     sa.Table(
         "analysis_requests",
         tables,
-        sa.Column("request_id", sa.Text, primary_key=True),
+        sa.Column("request_id", text_type(), primary_key=True),
         sa.Column("part", sa.Integer, primary_key=True),
-        sa.Column("label", sa.Text, nullable=False, index=True),
+        sa.Column("label", text_type(), nullable=False, index=True),
         sa.Column("parts", sa.Integer, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
@@ -367,8 +367,8 @@ def _tables() -> "sa.MetaData":
     sa.Table(
         "analysis_sends",
         tables,
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("label", sa.Text, nullable=False),
+        sa.Column("key", text_type(), primary_key=True),
+        sa.Column("label", text_type(), nullable=False),
         sa.Column("state", sa.Text, nullable=False, index=True),
         sa.Column("batch_id", sa.Text),
         sa.Column("tokens", sa.BigInteger, nullable=False),
@@ -380,7 +380,7 @@ def _tables() -> "sa.MetaData":
     sa.Table(
         "analysis_labels",
         tables,
-        sa.Column("label", sa.Text, primary_key=True),
+        sa.Column("label", text_type(), primary_key=True),
         sa.Column("rounds", sa.Integer, nullable=False),
     )
     return tables
@@ -422,8 +422,13 @@ def _request(row: Any) -> Request:
 
 
 def _send(row: Any) -> Send:
-    at, since = (moment.replace(tzinfo=UTC) for moment in (row.at, row.since))  # SQLite forgets the zone
+    at, since = _utc(row.at), _utc(row.since)
     return Send(**{**row._mapping, "at": at, "since": since})
+
+
+def _utc(moment: datetime) -> datetime:
+    """SQLite forgets the zone; PostgreSQL answers in the one that its session is set to."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _cut(ids: Sequence[str]) -> Iterator[list[str]]:

@@ -50,6 +50,9 @@ class MemoryLedger(Ledger):
     def erase(self, kind: str, keys: Sequence[str]) -> int:
         raise NotImplementedError("no test erases here")
 
+    def forget_replaced(self) -> None:
+        """Nothing of it is anywhere else."""
+
     def check(self) -> str:
         return f"memory: {len(self._entries)} entries"
 

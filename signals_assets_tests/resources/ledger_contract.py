@@ -118,9 +118,22 @@ class LedgerContract:
         assert "secret" not in str(refusal.value)
         assert ledger.find("x", "1") is None
 
+    @pytest.mark.parametrize("key", ["a\0b", "\ud800", "ü" * 1_300])
+    def test_a_key_that_not_every_database_can_hold_is_refused(self, ledger: Ledger, key: str) -> None:
+        with pytest.raises(LedgerError, match="hash it"):
+            ledger.append("x", key, {})
+        assert ledger.append("x", key.replace("\0", "0").replace("\ud800", "d")[:1_200], {})[1]
+
+    def test_any_text_in_a_payload_comes_back_as_it_was(self, ledger: Ledger) -> None:
+        payload = {"text": "a\0b \ud800 \U0001f600 'quoted' \\ %s :name", "\0": ["\x7f", ""]}
+        ledger.append("x", "1", payload)
+        assert ledger.append_many("x", [("2", payload)]) == 1
+        assert [entry.payload for entry in ledger.entries(["x"])] == [payload, payload]
+
     def test_erasing_keeps_the_keys_as_tombstones(self, ledger: Ledger) -> None:
         ledger.append_many("x", [("1", {"note": "gone"}), ("2", {"note": "stays"})])
         assert ledger.erase("x", ["1", "1", "never there"]) == 1
+        ledger.forget_replaced()
         assert [entry.payload for entry in ledger.entries(["x"])] == [{}, {"note": "stays"}]
         assert not ledger.append("x", "1", {"note": "again"})[1]
 
@@ -146,6 +159,17 @@ class LedgerContract:
         for thread in threads:
             thread.join()
         assert sum(added) == len(ledger.entries(["x"])) == 20
+
+    def test_whatever_writes_beside_an_open_transaction_is_refused_at_once(self, ledger: Ledger) -> None:
+        ledger.append("x", "1", {})
+        beside = [
+            lambda: ledger.append_many("x", [("2", {})]), lambda: ledger.amend("x", "1", {}),
+            lambda: ledger.erase("x", ["1"]), ledger.forget_replaced,
+        ]  # fmt: skip
+        with ledger.transaction():
+            for write in beside:
+                with pytest.raises(LedgerError, match="its writer"):
+                    write()
 
     def test_readers_do_not_wait_for_a_writer(self, ledger: Ledger) -> None:
         ledger.append("x", "1", {})

@@ -338,9 +338,9 @@ def test_a_tracker_that_does_not_tell_pull_requests_keeps_nothing_else(ledger, t
     assert ledger_tickets(ledger.entries(["filing", "ticket_state"]))[KEY].state == "closed"
 
 
-def test_two_daemons_at_once_file_each_cause_once_and_keep_the_budget(tmp_path):
-    """Over the real ledger: its transactions are what keeps two writers apart."""
-    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+def test_two_daemons_at_once_file_each_cause_once_and_keep_the_budget(tmp_path, ledger_url):
+    """Over the real ledgers: their transactions are what keeps two writers apart."""
+    url = ledger_url
     SqlLedger(url).append("kill_switch", "1", {"on": False})
     start = threading.Barrier(4)
     results = []

@@ -42,8 +42,9 @@ class Killed(BaseException):
 class World:
     """An analyst in a folder, at a server; `again` is a new process with the same folder."""
 
-    def __init__(self, folder, server, backend="openai", **limits):
+    def __init__(self, folder, server, backend="openai", url=None, **limits):
         self.folder, self.server, self.kind, self.limits = folder, server, backend, limits
+        self.url = url or f"sqlite:///{folder / 'restricted' / 'ledger.db'}"
         self.again()
 
     def again(self):
@@ -54,7 +55,7 @@ class World:
             self.backend.settles_after = 0.0
         else:
             self.backend = DirectBatches(reach, restricted / "direct", concurrency=2)
-        self.log = RequestLog(f"sqlite:///{restricted / 'ledger.db'}")
+        self.log = RequestLog(self.url)
         model = "gpt-5.2" if self.kind == "openai" else "open-weights"
         self.analyst = LanguageModelAnalyst(
             self.backend,
@@ -416,6 +417,33 @@ def test_killed_at_any_step_the_next_process_goes_on_and_pays_nothing_twice(worl
     assert len(world.answers()) == 6
     assert world.server.paid_twice() == {}
     assert world.server.state.files == {}
+
+
+@pytest.mark.parametrize("kind", ["openai", "direct"])
+def test_in_postgresql_connections_that_are_lost_between_any_two_steps_cost_nothing(
+    tmp_path, kind, postgres, postgres_url, monkeypatch
+):
+    steps = []
+
+    def losing(name, real):
+        def lost(*args, **kwargs):
+            postgres.hang_up(f"datname = '{postgres_url.rpartition('/')[2]}'")
+            steps.append(name)
+            return real(*args, **kwargs)
+
+        return lost
+
+    names = ("plan", "prepare", "creating", "submitted", "stored", "done", "of_requests", "sends")
+    for name in names:
+        monkeypatch.setattr(RequestLog, name, losing(name, getattr(RequestLog, name)))
+    with serving() as server:
+        world = World(tmp_path, server, kind, postgres_url)
+        world.live([ask(n) for n in range(4)])
+        assert {answer.state for answer in world.answers().values()} == {"answered"}
+        assert len(world.answers()) == 4
+        assert server.paid_twice() == {}
+    assert set(steps) == set(names)
+    world.log.close()
 
 
 def test_what_a_process_that_died_left_unfinished_is_removed_by_the_next_one_and_not_under_one_at_work(tmp_path):

@@ -71,6 +71,7 @@ def test_a_forked_child_opens_its_own_connections(ledger: SqlLedger) -> None:
 def test_erased_payloads_are_gone_from_the_files(ledger: SqlLedger, tmp_path: Path) -> None:
     ledger.append("x", "1", {"note": "a-word-to-be-forgotten"})
     ledger.erase("x", ["1"])
+    ledger.forget_replaced()
     ledger.close()
     files = list((tmp_path / "restricted").iterdir())
     assert files
@@ -90,4 +91,4 @@ def test_a_ledger_in_memory_is_refused(url: str) -> None:
 
 
 def test_a_password_in_the_url_is_never_printed() -> None:
-    assert "secret" not in repr(SqlLedger("postgresql+psycopg://user:secret@host/db"))
+    assert "secret" not in repr(SqlLedger("postgresql://user:secret@host/db"))
