@@ -185,9 +185,10 @@ act = dg.define_asset_job(
 def stays_inside(settings: Settings) -> bool:
     """Whether every door is an embedded one, so that nothing leaves the machine."""
     doors = (settings.analyst, settings.tracker, settings.code_host, settings.notifier, settings.warehouse)
-    return doors == ("rules", "files", "git", "files", "parquet") and settings.second_reader.analyst in (
-        "none",
-        "rules",
+    return (
+        doors == ("rules", "files", "git", "files", "parquet")
+        and settings.second_reader.analyst in ("none", "rules")
+        and settings.compute != "dask"
     )
 
 

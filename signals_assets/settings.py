@@ -287,6 +287,7 @@ class Settings(BaseSettings):
     embedding_model: str = Field("all-MiniLM-L6-v2", description="Model name, or a folder with its weights.")
     compute: Literal["processes", "serial", "dask"] = "processes"
     workers: int = Field(0, ge=0, description="Worker processes; 0: one per core, at most 8.")
+    dask_scheduler: str | None = Field(None, description="Address for compute = dask, e.g. tcp://scheduler:8786.")
     tracker: Literal["files", "linear"] = "files"
     code_host: Literal["git", "github"] = "git"
     notifier: Literal["files", "slack"] = "files"

@@ -10,6 +10,7 @@ import pytest
 
 if TYPE_CHECKING:  # importing Dagster costs a second that most tests do not need
     from signals_assets.simulation import World
+    from signals_assets_tests.fakes.dask_cluster import DaskCluster
     from signals_assets_tests.fakes.postgres import PostgresServer
     from signals_assets_tests.home import Home
 
@@ -59,6 +60,16 @@ def lived(world: "World", tmp_path_factory: pytest.TempPathFactory) -> "Iterator
     with Home(tmp_path_factory.mktemp("lived") / "home", world.out) as home:
         home.materialize(FIRST_DAY, LAST_DAY)
         yield home
+
+
+@pytest.fixture(scope="session")
+def dask_cluster() -> "Iterator[DaskCluster]":
+    """A scheduler and two workers on this machine; a test that kills a worker starts another one."""
+    from signals_assets_tests.fakes.dask_cluster import DaskCluster
+
+    with DaskCluster() as cluster:
+        cluster.wait_for_workers(2)
+        yield cluster
 
 
 @pytest.fixture

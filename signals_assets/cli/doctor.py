@@ -38,7 +38,11 @@ OTHERS = (
         "SIGNALS_SECOND_READER__ANALYST=openai-compatible, SIGNALS_SECOND_READER__LANGUAGE_MODEL__BASE_URL, ...__MODEL",
     ),
     ("embedder", "sentence-transformers, none, openai", "openai: not part of this version"),
-    ("compute", "processes, serial, dask", "dask: not part of this version"),
+    (
+        "compute",
+        "processes, serial, dask",
+        "pip install 'signals-assets[dask]'; SIGNALS_COMPUTE=dask, SIGNALS_DASK_SCHEDULER=tcp://scheduler:8786",
+    ),
     ("tracker", "files, linear", "SIGNALS_TRACKER=linear, SIGNALS_LINEAR__TEAM=ENG, LINEAR_API_KEY=..."),
     (
         "code_host",

@@ -6,6 +6,7 @@ A door is chosen by its name in the settings. Nothing falls back to another door
 implementation is not part of this installation is an error that says what to install or set.
 """
 
+import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any
@@ -123,9 +124,22 @@ def _compute(settings: Settings, _: Doors) -> Any:
 
     if settings.compute == "serial":
         return SerialCompute()
-    if settings.compute == "processes":
-        return ProcessCompute(settings.workers or min(8, os.cpu_count() or 1))
-    raise _unknown("compute", settings.compute, "use processes or serial")
+    if settings.compute == "dask":
+        return _dask(settings)
+    return ProcessCompute(settings.workers or min(8, os.cpu_count() or 1))
+
+
+def _dask(settings: Settings) -> Any:
+    from signals_assets.resources.dask_compute import DaskCompute
+
+    if not settings.dask_scheduler:
+        raise DoorError(
+            "compute = 'dask' needs dask_scheduler, e.g. SIGNALS_DASK_SCHEDULER=tcp://scheduler:8786, or "
+            "SIGNALS_COMPUTE=processes"
+        )
+    if importlib.util.find_spec("distributed") is None:
+        raise DoorError("compute = 'dask' needs distributed: pip install 'signals-assets[dask]'")
+    return DaskCompute(settings.dask_scheduler)
 
 
 def _analyst(settings: Settings, doors: Doors) -> Any:

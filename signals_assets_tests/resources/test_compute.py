@@ -1,5 +1,9 @@
-"""Compute: order, look-ahead, errors, and processes that end."""
+"""Compute: order, look-ahead, errors, and processes that end. Every door holds what stands first.
 
+Dask: see also test_dask_compute.py.
+"""
+
+import contextlib
 import os
 import pickle
 import subprocess
@@ -11,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from signals_assets.resources.compute import Compute, ComputeError, ProcessCompute, SerialCompute
+from signals_assets.resources.dask_compute import DaskCompute
+from signals_assets_tests.fakes.dask_cluster import DaskCluster
 
 
 def square(number: int) -> int:
@@ -32,6 +38,10 @@ def die(number: int) -> int:
     os._exit(9)
 
 
+def make_what_cannot_travel(number: int) -> object:
+    return lambda: number
+
+
 def process(number: int) -> int:
     return os.getpid()
 
@@ -43,9 +53,16 @@ def processes() -> Iterator[ProcessCompute]:
     compute.close()
 
 
-@pytest.fixture(params=["serial", "processes"])
-def compute(request: pytest.FixtureRequest, processes: ProcessCompute) -> Compute:
-    return SerialCompute() if request.param == "serial" else processes
+@pytest.fixture(scope="module")
+def dask(dask_cluster: DaskCluster) -> Iterator[DaskCompute]:
+    compute = DaskCompute(dask_cluster.address, 20)
+    yield compute
+    compute.close()
+
+
+@pytest.fixture(params=["serial", "processes", "dask"])
+def compute(request: pytest.FixtureRequest) -> Compute:
+    return SerialCompute() if request.param == "serial" else request.getfixturevalue(request.param)
 
 
 def test_results_come_in_the_order_of_the_chunks(compute: Compute) -> None:
@@ -88,6 +105,19 @@ def test_chunks_are_taken_only_a_little_ahead(compute: Compute) -> None:
     assert taken <= 10 + 4
 
 
+def test_what_cannot_travel_does_not_stop_the_next_map(compute: Compute) -> None:
+    with contextlib.suppress(Exception):  # serially it is no error
+        list(compute.map(make_what_cannot_travel, range(4)))
+    assert list(compute.map(square, [1, 2])) == [1, 4]
+
+
+def test_a_door_that_was_sent_to_another_process_works_there(compute: Compute) -> None:
+    there = pickle.loads(pickle.dumps(compute))
+    assert list(there.map(square, range(4))) == [0, 1, 4, 9]
+    if not isinstance(there, SerialCompute):
+        there.close()
+
+
 def test_the_doctor_gets_an_answer(compute: Compute) -> None:
     assert "worker" in compute.check()
 
@@ -108,10 +138,6 @@ def test_a_worker_that_dies_is_a_clear_error_and_the_next_map_works() -> None:
         list(compute.map(die, range(3)))
     assert list(compute.map(square, [1, 2])) == [1, 4]
     compute.close()
-
-
-def test_it_can_be_sent_to_another_process(processes: ProcessCompute) -> None:
-    assert pickle.loads(pickle.dumps(processes)).workers == 2
 
 
 SCRIPT = """

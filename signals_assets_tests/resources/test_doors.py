@@ -15,8 +15,8 @@ DOORS = [
 ]  # fmt: skip
 OPENS = {
     "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},
-    "compute": {"processes", "serial"}, "embedder": {"sentence-transformers", "none"}, "tracker": {"files", "linear"},
-    "code_host": {"git", "github"}, "notifier": {"files", "slack"},
+    "compute": {"processes", "serial", "dask"}, "embedder": {"sentence-transformers", "none"},
+    "tracker": {"files", "linear"}, "code_host": {"git", "github"}, "notifier": {"files", "slack"},
 }  # fmt: skip
 CHOICES = [
     (name, choice)
@@ -49,7 +49,8 @@ def test_there_is_every_door_and_opening_them_writes_nothing(tmp_path):
 def test_a_named_door_that_is_part_of_this_version_opens(name, choice, tmp_path):
     model = {"base_url": "http://localhost:9/v1", "api_key": "sk-none"}
     linear = {"team": "ENG", "api_key": "lin_api_none"}
-    settings = Settings(home=tmp_path, language_model=model, linear=linear, **{name: choice})
+    dask = {"dask_scheduler": "tcp://127.0.0.1:9"}
+    settings = Settings(home=tmp_path, language_model=model, linear=linear, **dask, **{name: choice})
     assert resources_for(settings)[name] is not None
 
 
