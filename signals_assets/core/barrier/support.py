@@ -19,8 +19,10 @@ from functools import cache, cached_property
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
 from signals_assets.core.barrier.lexicon import core_words, function_words, load, text_technologies_lower
-from signals_assets.core.sessions import Session, from_json
+from signals_assets.core.sessions import Session
 from signals_assets.core.shared import SentOnce
 from signals_assets.tables import WordSupport
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 MOST_USERS: Final = 10
 """More users than any rule asks for are not stored."""
 
+_TEXTS: Final = ("text", "user_comment", "tool_name", "name")
 _LETTERS: Final = bytes(c if chr(c).islower() and c < 128 else 32 for c in range(256))
 _MULTIPLIER: Final = 0x9E3779B97F4A7C15
 _MASK: Final = (1 << 64) - 1
@@ -84,11 +87,26 @@ def _sequences(words: Sequence[str], length: int, kind: str) -> Iterator[Feature
 def transcript_text(session: Session) -> Iterator[str]:
     """All text of a session that a person or tool wrote: texts, comments, tool names, arguments."""
     for step in session.steps:
-        for text in (step.text, step.user_comment, step.tool_name, step.name):
-            if text:
-                yield text
-        if step.arguments:
-            yield from _strings(step.arguments)
+        yield from _step_texts((step.text, step.user_comment, step.tool_name, step.name), step.arguments)
+
+
+def stored_text(line: bytes | str) -> Iterator[str]:
+    """The same, in the same order, of a session in canonical JSON, which needs no `Session` for that.
+
+    Raises ValueError (without quoting content) when the line is not a canonical session.
+    """
+    try:
+        steps = orjson.loads(line)["steps"]
+        for step in steps:
+            yield from _step_texts(map(step.get, _TEXTS), step.get("arguments"))
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise ValueError("not a canonical session: stored row is unreadable; re-materialize its day") from None
+
+
+def _step_texts(texts: Iterable[str | None], arguments: object) -> Iterator[str]:
+    yield from filter(None, texts)
+    if arguments:
+        yield from _strings(arguments)
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -308,7 +326,7 @@ def count_chunk(chunk: SupportChunk) -> Partial:
     partial: Partial = {}
     for user_id, line in chunk.sessions:
         user = user_hash(user_id, chunk.key)
-        words = tokens("\n\n".join(transcript_text(from_json(line))))
+        words = tokens("\n\n".join(stored_text(line)))
         for feature in chunk.vocabulary.found_in(words):
             partial.setdefault(feature, set()).add(user)
     return _capped(partial)

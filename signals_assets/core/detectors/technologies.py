@@ -72,9 +72,9 @@ _ADDED: Final = re.compile(r"\S{1,200}\.(\w{1,6})\b")
 _IMPORT: Final = re.compile(
     r"(?:\b(?:from|import|using|use|require)\b[\s('\"]{1,3}|\"(?:github\.com/)?)("
     + "|".join(re.escape(name) for name in sorted(IMPORTS, key=len, reverse=True))
-    + r")(?![\w-])",
-    re.I,
+    + r")(?![\w-])"
 )
+"""Matched against text in lower case, and only where one of the names stands: that is quicker to see."""
 _EDIT_KEYS: Final = ("new_string", "content", "new_str", "file_text", "code_edit")
 
 
@@ -128,8 +128,11 @@ class Technologies:
             self._languages[language] += weight
 
     def _imports(self, text: str) -> None:
-        found = {IMPORTS[name.lower()] for name in _IMPORT.findall(text[:MOST_CODE])}
-        self._frameworks.update(found)
+        low = text[:MOST_CODE].lower()
+        for name in IMPORTS:
+            if name in low:
+                self._frameworks.update({IMPORTS[found] for found in _IMPORT.findall(low)})
+                return
 
     def languages(self) -> tuple[str, ...]:
         """The languages worked with, the most used first; those of shown code where no file says more."""

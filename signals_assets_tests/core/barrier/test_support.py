@@ -3,6 +3,7 @@
 import pickle
 from datetime import date
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,8 +15,10 @@ from signals_assets.core.barrier.support import (
     count_chunk,
     day_vocabulary,
     feature_hash,
+    stored_text,
     support_rows,
     tokens,
+    transcript_text,
 )
 from signals_assets.core.sessions import to_json
 from signals_assets_tests.factories import make_session, make_step
@@ -113,3 +116,18 @@ def test_an_index_for_one_more_text_says_what_one_for_all_texts_says(transcript,
     said, one, other = (" ".join(words) for words in (transcript, first, second))
     whole = TranscriptIndex.of_text([said], [one, other])
     assert TranscriptIndex.of_text([said], [one]).also(other).shared == whole.shared
+
+
+def test_stored_text_is_the_sessions_text_in_its_order():
+    arguments = {"query": "where is it", "nested": [{"name": "deep"}]}
+    steps = [
+        make_step("user_message", text="Please look."),
+        make_step("tool_call", None, tool_name="search", arguments=arguments),
+        make_step("tool_result", tool_name="search", text="nothing", user_comment="stop that"),
+        make_step("event", None, name="interrupt"),
+    ]
+    session = make_session(*steps)
+    assert list(stored_text(to_json(session))) == list(transcript_text(session))
+    for line in (b"{}", b"[]", b'{"steps": [1]}', b"no json"):
+        with pytest.raises(ValueError, match="not a canonical session"):
+            list(stored_text(line))

@@ -64,3 +64,8 @@ def test_a_word_in_prose_is_no_import():
 def test_every_name_that_may_be_said_is_a_public_technology():
     names = {*LANGUAGES.values(), *FENCES.values(), *FRAMEWORKS.values(), *IMPORTS.values(), "GitHub Actions"}
     assert {name for name in names if technology(name) != name} == set()
+
+
+def test_an_import_with_a_letter_that_only_folds_to_a_known_name_names_nothing():
+    found = facets(*(part for n in range(2) for part in edit(f"a{n}", after="import po\u017fthog\nimport flask")))
+    assert found.frameworks == ("Flask",)
