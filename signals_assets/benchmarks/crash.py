@@ -644,8 +644,6 @@ def lived(plan: Plan) -> Result:
     warnings.simplefilter("ignore")
     server = importlib.import_module("signals_assets_tests.fakes.openai_server").OpenAIProcess
     for owner, name, phase in plan.watched:
-        if name == "append" and name not in vars(owner):
-            owner.append = lambda self, *given: super(SqlLedger, self).append(*given)
         setattr(owner, name, _watched(getattr(owner, name), name, phase))
     door.HOLDS = HELD  # type: ignore[misc]
     _warm()

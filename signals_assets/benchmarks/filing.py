@@ -10,6 +10,8 @@ has nothing open, and get SIGKILL: by their own hand at a step drawn by the seed
 each transaction, and before its commit), or from outside after a random time. The server outlives them and, by the
 seed, is limited, fails before and after the commit, loses requests and answers, answers too late and in halves, and is
 down for whole passages, so that the circuit breaker opens. Nothing tells a daemon what the one before it had done.
+Every third life keeps its ledger in PostgreSQL, on a real server that the benchmark starts, where connections are lost
+all the time, too.
 """
 
 import importlib
@@ -24,17 +26,18 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from unittest import mock
 
 from signals_assets.core.tickets import TICKET_KINDS, Decision, Ticket, ledger_tickets, may_file
 from signals_assets.resources import filing
+from signals_assets.resources.database import Database
 from signals_assets.resources.http import Http
-from signals_assets.resources.ledger import SqlLedger
+from signals_assets.resources.ledger import LedgerError, SqlLedger
 from signals_assets.resources.linear import LinearTracker
 from signals_assets.resources.linear_client import LinearClient
 from signals_assets.resources.tracker import TicketAtTracker, TicketText, TrackerError
@@ -65,6 +68,8 @@ DOWN: Final = 0.08
 """Share of passages during which the server fails whatever it is asked."""
 SLOW: Final = 0.4
 """Seconds that a slow answer takes; a daemon waits for three quarters of them."""
+HANG_UPS: Final = (0.02, 0.2)
+"""PostgreSQL: seconds between two connections that are ended, at least and at most."""
 PATIENT: Final = 40
 """Daemons of one slot and day after which one that is not killed ends the day."""
 
@@ -77,6 +82,7 @@ class Plan:
     seed: int
     killed: float = 0.8
     sabotage: str | None = None
+    database: Literal["sqlite", "postgresql"] = "sqlite"
 
     @property
     def filings(self) -> int:
@@ -86,8 +92,9 @@ class Plan:
 
 def plans(*, quick: bool, seed: int) -> list[Plan]:
     """The lives of a run, and one for each sabotage."""
-    days, lives = (3, 1) if quick else (20, 9)
-    honest = [Plan(days, seed * 1_000 + number) for number in range(lives)]
+    days, lives = (3, 2) if quick else (20, 9)
+    third: list[Literal["sqlite", "postgresql"]] = ["sqlite", "postgresql", "sqlite"]
+    honest = [Plan(days, seed * 1_000 + number, database=third[number % 3]) for number in range(lives)]
     return [*honest, *(Plan(3, seed * 1_000, sabotage=name) for name in SABOTAGES)]
 
 
@@ -98,7 +105,7 @@ def plans(*, quick: bool, seed: int) -> list[Plan]:
 class Orders:
     """What one daemon does, on which day, and when it dies (at a step, or not by its own hand)."""
 
-    folder: Path
+    ledger: str
     url: str
     day: date
     at: datetime
@@ -135,18 +142,18 @@ def _ticket(number: int, episode: str, day: date) -> Callable[[Decision], Ticket
     return render
 
 
-def doors(folder: Path, url: str) -> tuple[SqlLedger, LinearTracker]:
-    """The real ledger on disk, the real tracker over HTTP; only its pauses are short."""
+def doors(ledger: str, url: str) -> tuple[SqlLedger, LinearTracker]:
+    """The real ledger in its database, the real tracker over HTTP; only its pauses are short."""
     client = LinearClient(
         url, "lin_api_key", timeout_seconds=0.75 * SLOW, sleep=lambda seconds: time.sleep(min(seconds, 0.005))
     )
-    return SqlLedger(f"sqlite:///{folder / 'ledger.db'}"), LinearTracker(client, team="ENG", link=LINK)
+    return SqlLedger(ledger), LinearTracker(client, team="ENG", link=LINK)
 
 
 def daemon(orders: Orders) -> None:
     """One passage: reconcile, then every cause in a random order. Exit code 0 where nothing was left undone."""
     rng = random.Random(orders.seed)  # noqa: S311
-    ledger, tracker = doors(orders.folder, orders.url)
+    ledger, tracker = doors(orders.ledger, orders.url)
     left = 0
     with ExitStack() as stack:
         stack.enter_context(SABOTAGES[orders.sabotage](ledger) if orders.sabotage else ExitStack())
@@ -154,7 +161,7 @@ def daemon(orders: Orders) -> None:
         common: dict[str, Any] = {"settings": settings(), "clock": lambda: orders.at}
         try:
             filing.reconcile(ledger, tracker, **common)
-        except TrackerError:
+        except (TrackerError, LedgerError):
             left += 1
         causes = _offered(orders.day)
         rng.shuffle(causes)
@@ -165,7 +172,7 @@ def daemon(orders: Orders) -> None:
                     component=f"part{number % COMPONENTS}", episode=episode, day=orders.day,
                     render=_ticket(number, episode, orders.day), recurrence=f"Again on {orders.day}.", **common,
                 )  # fmt: skip
-            except TrackerError:
+            except (TrackerError, LedgerError):
                 left += 1
             else:
                 left += "circuit breaker" in filed.reason
@@ -183,7 +190,7 @@ def _mortal(dies_at: int | None) -> Iterator[None]:
         if steps == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    send, transaction = Http.send, SqlLedger.transaction
+    send, transaction, run = Http.send, SqlLedger.transaction, Database.run
 
     def mortal_send(self: Http, *args: Any, **options: Any) -> Any:
         step()
@@ -199,7 +206,19 @@ def _mortal(dies_at: int | None) -> Iterator[None]:
             step()
         step()
 
-    with mock.patch.object(Http, "send", mortal_send), mock.patch.object(SqlLedger, "transaction", mortal_transaction):
+    def mortal_run(self: Database, work: Callable[[Any], Any], *, writes: bool = False) -> Any:
+        def mortal_work(connection: Any) -> Any:
+            done = work(connection)
+            step()
+            return done
+
+        return run(self, mortal_work if writes else work, writes=writes)
+
+    with (
+        mock.patch.object(Http, "send", mortal_send),
+        mock.patch.object(SqlLedger, "transaction", mortal_transaction),
+        mock.patch.object(Database, "run", mortal_run),
+    ):
         yield
 
 
@@ -264,31 +283,58 @@ SABOTAGES: Final[dict[str, Callable[[SqlLedger], Any]]] = {
 # --- a life ---------------------------------------------------------------------------------------------------------
 
 
+COUNTED: Final = (
+    "connections lost", "daemons", "kills at a step", "kills from outside", "passages that left something",
+    "passages while down",
+)  # fmt: skip
+
+
 class Life:
     """Days that are lived on one ledger and one server; counts what happened."""
 
-    def __init__(self, plan: Plan, folder: Path, server: Any) -> None:
-        """`server`: the local Linear, running."""
-        self.plan, self.folder, self.server = plan, folder, server
-        self.counts: Counter[str] = Counter()
+    def __init__(self, plan: Plan, ledger: str, server: Any) -> None:
+        """`ledger`: its URL.  `server`: the local Linear, running."""
+        self.plan, self.ledger, self.server = plan, ledger, server
+        self.counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([__name__, "sqlalchemy.dialects.sqlite"])
+        dialects = ("sqlalchemy.dialects.sqlite", "sqlalchemy.dialects.postgresql", "psycopg2")
+        self._context.set_forkserver_preload([__name__, *dialects])
         self._lock = threading.Lock()
         self._passage = 0
         self._rng = random.Random(plan.seed)  # noqa: S311
 
-    def live(self) -> None:
-        """All days; then one passage without kills and faults, as the next day's would be."""
-        for number in range(self.plan.days):
-            day = FIRST + timedelta(number)
-            doors(self.folder, self.server.url)[0].day_materialized(day)
-            slots = [threading.Thread(target=self._slot, args=(day, slot)) for slot in range(DAEMONS)]
-            for slot in slots:
-                slot.start()
-            for slot in slots:
-                slot.join()
+    def live(self, postgres: Any = None) -> None:
+        """All days; then one passage without kills and faults, as the next day's would be.
+
+        `postgres`: the ledger's server, where it is one; its connections are ended again and again until then.
+        """
+        with self._hanging_up(postgres) if postgres else nullcontext():
+            for number in range(self.plan.days):
+                day = FIRST + timedelta(number)
+                doors(self.ledger, self.server.url)[0].day_materialized(day)
+                slots = [threading.Thread(target=self._slot, args=(day, slot)) for slot in range(DAEMONS)]
+                for slot in slots:
+                    slot.start()
+                for slot in slots:
+                    slot.join()
         self.server.faults = self._faults({})
         self._run(day, killed=False, seed=0)
+
+    @contextmanager
+    def _hanging_up(self, postgres: Any) -> Iterator[None]:
+        ended, rng = threading.Event(), random.Random(self.plan.seed)  # noqa: S311
+
+        def hang_up() -> None:
+            while not ended.wait(rng.uniform(*HANG_UPS)):
+                self.counts["connections lost"] += postgres.hang_up()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def _slot(self, day: date, slot: int) -> None:
         """One daemon after the other, until one ends with nothing left undone."""
@@ -318,7 +364,7 @@ class Life:
             at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=2 * self._passage)
         from_outside = killed and rng.random() < 0.3
         dies_at = rng.randint(1, STEPS) if killed and not from_outside else None
-        orders = Orders(self.folder, self.server.url, day, at, seed, dies_at, self.plan.sabotage)
+        orders = Orders(self.ledger, self.server.url, day, at, seed, dies_at, self.plan.sabotage)
         process = self._context.Process(target=daemon, args=(orders,))
         process.start()
         if from_outside:
@@ -340,10 +386,10 @@ def lived(plan: Plan) -> Result:
     folder = Path(tempfile.mkdtemp(prefix="signals-filing-"))
     begun = time.monotonic()
     try:
-        with LinearServer() as server:
-            life = Life(plan, folder, server)
-            life.live()
-            figures = _left(folder, server) | {
+        with LinearServer() as server, _ledger(plan, folder) as (ledger, postgres):
+            life = Life(plan, ledger, server)
+            life.live(postgres)
+            figures = _left(ledger, server) | {
                 "daemons": life.counts["daemons"],
                 "kills": life.counts["kills from outside"] + life.counts["kills at a step"],
                 **{name.replace(" ", "_"): count for name, count in sorted(life.counts.items()) if name != "daemons"},
@@ -354,12 +400,25 @@ def lived(plan: Plan) -> Result:
             }
     finally:
         shutil.rmtree(folder)
-    return {"plan": {"days": plan.days, "seed": plan.seed}, "sabotage": plan.sabotage, "figures": figures}
+    known = {"days": plan.days, "seed": plan.seed, "ledger": plan.database}
+    return {"plan": known, "sabotage": plan.sabotage, "figures": figures}
 
 
-def _left(folder: Path, server: Any) -> Result:
+@contextmanager
+def _ledger(plan: Plan, folder: Path) -> Iterator[tuple[str, Any]]:
+    """The URL of a new ledger, and its server where it has one."""
+    if plan.database == "sqlite":
+        yield f"sqlite:///{folder / 'ledger.db'}", None
+        return
+    from signals_assets_tests.fakes.postgres import PostgresServer
+
+    with PostgresServer() as postgres:
+        yield postgres.database(), postgres
+
+
+def _left(url: str, server: Any) -> Result:
     """What a life left at the server and in the ledger; the two are counted apart."""
-    ledger, _ = doors(folder, server.url)
+    ledger, _ = doors(url, server.url)
     state = server.state
     by_issue = {row["issue"]["id"]: row["metadata"] for row in state.attachments.values()}
     causes = Counter(row["fingerprint"] for row in by_issue.values())
@@ -428,10 +487,11 @@ def run(*, quick: bool = False, seed: int = 0, chosen: Sequence[Plan] | None = N
     """
     try:
         importlib.import_module("signals_assets_tests.fakes.linear_server")
+        importlib.import_module("psycopg2")
     except ImportError:
         raise RuntimeError(
-            "this benchmark needs the local Linear in signals_assets_tests and graphql-core: run it from a checkout "
-            "that was installed with `make install`"
+            "this benchmark needs the local Linear in signals_assets_tests, graphql-core and psycopg2: run it from a "
+            "checkout that was installed with `make install`"
         ) from None
     every = plans(quick=quick, seed=seed) if chosen is None else list(chosen)
     with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}):

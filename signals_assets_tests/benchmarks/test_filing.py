@@ -14,19 +14,21 @@ from signals_assets.cli.printing import show
 @pytest.fixture(scope="module")
 def result():
     pytest.importorskip("graphql")
-    return run(seed=2, chosen=[Plan(1, 2), Plan(1, 2, sabotage="the ledger says filed before it is")])
+    lives = [Plan(1, 2), Plan(1, 3, database="postgresql")]
+    return run(seed=2, chosen=[*lives, Plan(1, 2, sabotage="the ledger says filed before it is")])
 
 
 @pytest.mark.slow
 def test_killed_daemons_file_each_cause_once_within_the_budget(result):
     json.dumps(result)
     assert [gate["gate"] for gate in result["gates"] if not gate["holds"]] == []
-    (life,) = result["lives"]
-    figures = life["figures"]
-    assert figures["issues"] == figures["filings"] == figures["most_issues_on_a_day"] == PER_DAY
-    assert figures["kills"] == figures["kills_at_a_step"] + figures["kills_from_outside"] >= 1
-    assert figures["faults"] == sum(figures["faults_by_kind"].values())
-    assert figures["daemons"] > figures["kills"]
+    for life in result["lives"]:
+        figures = life["figures"]
+        assert figures["issues"] == figures["filings"] == figures["most_issues_on_a_day"] == PER_DAY
+        assert figures["kills"] == figures["kills_at_a_step"] + figures["kills_from_outside"] >= 1
+        assert figures["faults"] == sum(figures["faults_by_kind"].values())
+        assert figures["daemons"] > figures["kills"]
+        assert (figures["connections_lost"] > 0) == (life["plan"]["ledger"] == "postgresql")
 
 
 @pytest.mark.slow
@@ -55,6 +57,7 @@ def test_a_whole_run_files_more_than_a_thousand_tickets_and_tries_every_sabotage
     whole = plans(quick=False, seed=0)
     assert sum(plan.filings for plan in whole if plan.sabotage is None) >= 1_000
     assert {plan.sabotage for plan in whole} - {None} == set(SABOTAGES)
+    assert sorted(plan.database for plan in whole if plan.sabotage is None) == ["postgresql"] * 3 + ["sqlite"] * 6
     assert len({plan.seed for plan in whole if plan.sabotage is None}) == sum(plan.sabotage is None for plan in whole)
 
 

@@ -53,7 +53,9 @@ class PostgresServer:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="signals-postgres-"))
-        self._as = {"user": UNPRIVILEGED, "group": _group(), "extra_groups": []} if os.geteuid() == 0 else {}
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            self._as = {"user": UNPRIVILEGED, "group": _group(), "extra_groups": []}
         try:
             self._programs = self._reachable(programs())
             self._prepare()
