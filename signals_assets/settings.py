@@ -275,7 +275,9 @@ class Settings(BaseSettings):
 
     session_source: Literal["files", "bigquery"] = "files"
     warehouse: Literal["parquet", "bigquery"] = "parquet"
-    ledger_url: str | None = Field(None, description="SQLAlchemy URL; default: SQLite in home.")
+    ledger_url: SecretStr | None = Field(
+        None, description="SQLAlchemy URL (sqlite:///..., postgresql://...), which may hold a password; default: SQLite."
+    )
     analyst: Literal["rules", "openai", "openai-compatible"] = "rules"
     language_model: ModelSettings = Field(default_factory=ModelSettings)
     second_reader: ReaderSettings = Field(default_factory=ReaderSettings)

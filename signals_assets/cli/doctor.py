@@ -26,7 +26,7 @@ OTHERS = (
         "SIGNALS_RECORDS=folder with releases.jsonl, error_logs.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github",
     ),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
-    ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql+psycopg://..."),
+    ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql://..., pip install 'signals-assets[postgres]'"),
     (
         "analyst",
         "rules, openai, openai-compatible",

@@ -114,9 +114,12 @@ def _warehouse(settings: Settings, _: Doors) -> Any:
 
 
 def _ledger(settings: Settings, _: Doors) -> Any:
-    from signals_assets.resources.ledger import SqlLedger
+    from signals_assets.resources.ledger import LedgerError, SqlLedger
 
-    return SqlLedger(ledger_url(settings))
+    try:
+        return SqlLedger(ledger_url(settings))
+    except LedgerError as error:
+        raise DoorError(f"ledger_url: {error}") from None
 
 
 def _compute(settings: Settings, _: Doors) -> Any:
@@ -231,7 +234,9 @@ def batches_for(settings: Settings, *, directly: bool = False, folder: str = "an
 
 def ledger_url(settings: Settings) -> str:
     """SQLAlchemy's URL of the ledger, which the requests to the analyst share."""
-    return settings.ledger_url or f"sqlite:///{(settings.restricted / 'ledger.db').absolute()}"
+    if settings.ledger_url is not None:
+        return settings.ledger_url.get_secret_value()
+    return f"sqlite:///{(settings.restricted / 'ledger.db').absolute()}"
 
 
 def _embedder(settings: Settings, _: Doors) -> Any:
