@@ -133,7 +133,7 @@ class PostgresServer:
     def table_file(self, url: str, table: str) -> Path:
         """The file that holds a table's rows, written out."""
         self.run("CHECKPOINT")
-        return self.folder / "data" / self.run(f"SELECT pg_relation_filepath('{table}')", url)[0][0]
+        return self.folder / "data" / str(self.run(f"SELECT pg_relation_filepath('{table}')", url)[0][0])
 
     def _answers(self) -> bool:
         import psycopg2

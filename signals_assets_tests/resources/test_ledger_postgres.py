@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
-from signals_assets.resources import database
+from signals_assets.resources import DoorError, database, doors_or_reasons
 from signals_assets.resources.database import PAUSES
 from signals_assets.resources.ledger import LedgerError, SqlLedger
 from signals_assets.resources.requests import RequestLog, Send
+from signals_assets.settings import Settings
 from signals_assets_tests.fakes.postgres import PASSWORD, PostgresServer, Wire
 from signals_assets_tests.resources.ledger_contract import LedgerContract
 
@@ -319,6 +321,17 @@ def test_no_error_holds_the_password(postgres: PostgresServer, postgres_url: str
         told = "".join(traceback.format_exception(caught.value))
         assert "SIGNALS_LEDGER_URL" in told
         assert not [word for word in (PASSWORD, "-secret", private["note"]) if word in told]
+
+
+def test_the_settings_show_no_password_and_a_ledger_of_another_kind_is_a_closed_door(postgres_url: str) -> None:
+    settings = Settings(ledger_url=SecretStr(postgres_url))
+    assert PASSWORD not in f"{settings!r} {settings.model_dump_json()}"
+    ledger = doors_or_reasons(settings)["ledger"]
+    assert ledger.append("x", "1", {})[1]
+    ledger.close()
+    refused = doors_or_reasons(Settings(ledger_url=SecretStr("oracle://user:secret@host/db")))["ledger"]
+    assert isinstance(refused, DoorError)
+    assert "secret" not in str(refused)
 
 
 def test_a_server_that_is_too_old_a_driver_that_is_missing_and_another_database_are_refused_clearly(
