@@ -21,7 +21,17 @@ OUTSIDE = [
     {"analyst": "openai"}, {"tracker": "linear"}, {"code_host": "github"}, {"notifier": "slack"},
     {"warehouse": "bigquery"}, {"second_reader": {"analyst": "openai"}},
 ]  # fmt: skip
-HEAVY = ("torch", "sklearn", "matplotlib", "sentence_transformers", "pandas", "scipy", "sknetwork", "duckdb")
+HEAVY = (
+    "torch",
+    "sklearn",
+    "matplotlib",
+    "sentence_transformers",
+    "pandas",
+    "scipy",
+    "sknetwork",
+    "duckdb",
+    "sqlalchemy",
+)
 
 
 def test_the_definitions_load():

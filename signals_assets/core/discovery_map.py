@@ -172,7 +172,9 @@ def _map_of_kind(
     enough = len(window.items) >= LEAST_ITEMS
     if enough and (recluster or not old):
         patterns, themes = _clustered(day, window, kind, seed, member_of)
-        gone = _matched(day, window, patterns, old, member_of, 0) + _matched(day, window, themes, old, member_of, 1)
+        hashes = [content_hash(item.text) for item in window.items]
+        gone = _matched(day, window, hashes, patterns, old, member_of, 0)
+        gone += _matched(day, window, hashes, themes, old, member_of, 1)
         return _Kind(kind, window, patterns, themes, gone, everything, True)
     new = np.array([r for r, item in enumerate(window.items) if item.item_id not in member_of], dtype=np.int64)
     patterns, themes, gone = _carried(window, kind, old, member_of, new)
@@ -220,6 +222,7 @@ def _clustered(
 def _matched(
     day: date,
     window: Window,
+    hashes: Sequence[str],
     groups: list[_Group],
     old: Mapping[str, Row],
     member_of: Mapping[str, tuple[str | None, str | None]],
@@ -227,7 +230,8 @@ def _matched(
 ) -> list[Row]:
     """Give each group the id of its match in the map before, or a new one; returns the clusters that are gone.
 
-    Compared are the items that both maps know. Hungarian matching on intersection over union.
+    `hashes` are those of the items' texts. Compared are the items that both maps know. Hungarian matching on
+    intersection over union.
     """
     name = "pattern" if level == 0 else "theme"
     ids = sorted(cluster_id for cluster_id, row in old.items() if row["level"] == name)
@@ -243,7 +247,7 @@ def _matched(
     )
     kept = dict(best_matches(scores, SAME_ID))
     for number, group in enumerate(groups):
-        founders = sorted(content_hash(window.items[row].text) for row in group.rows)
+        founders = sorted(hashes[row] for row in group.rows)
         origins = _origins(now[number], was)
         group.cluster_id = content_id("c", group.kind, group.level, day.isoformat(), *founders)
         if number in kept:

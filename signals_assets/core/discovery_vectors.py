@@ -384,7 +384,9 @@ def distinctive_terms(groups: Sequence[Sequence[str]], count: int, share: float 
     the group's texts. Words are counted once per text, so that one long text does not name a group.
     """
     counted = [Counter(word for text in texts for word in set(words(text))) for texts in groups]
-    total: Counter[str] = sum(counted, Counter())
+    total: Counter[str] = Counter()
+    for counts in counted:
+        total.update(counts)
     average = sum(total.values()) / max(len(groups), 1)
     chosen = []
     for texts, counts in zip(groups, counted, strict=True):

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from signals_assets.resources.database import Database, insert_or_ignore, text_type
@@ -147,8 +148,11 @@ class SqlLedger(Ledger):
         self._prepare()
 
     def _prepare(self) -> None:
-        self._table = _tables().tables["entries"]
         self._inside = threading.local()
+
+    @cached_property
+    def _table(self) -> "sa.Table":
+        return _tables().tables["entries"]  # at the first use: SQLAlchemy is no part of opening the definitions
 
     def __repr__(self) -> str:
         return f"SqlLedger({self._database.kind})"
