@@ -173,12 +173,46 @@ class SlackSettings(BaseModel):
     dry_run: bool = Field(True, description="Write messages beside the page instead of posting them.")
 
 
+class CloudWatchSettings(BaseModel):
+    """Which events of Amazon CloudWatch Logs are error logs; credentials are boto3's (a role, AWS_PROFILE)."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    log_groups: list[str] = Field(default_factory=list, description="Names or ARNs.")
+    region: str | None = Field(None, description="Default: AWS_REGION or the profile's.")
+    endpoint_url: str | None = Field(None, description="Another server than Amazon's for the region.")
+    filter_terms: str = Field(
+        "", description='Words and "quoted texts", all of which an event must hold; levels are judged here anyway.'
+    )
+    fields: dict[Literal["session_id", "user_id", "service", "level", "message"], str] = Field(
+        default_factory=dict, description='Where a JSON message keeps them, e.g. {session_id = "ctx.conversation"}.'
+    )
+    errors_a_day: int = Field(200_000, ge=1, description="A day with more is an error, not cut.")
+    timeout_seconds: float = Field(60, gt=0)
+
+
+class SentrySettings(BaseModel):
+    """Which events of Sentry are error logs."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    organization: str = Field("", description="Its slug.")
+    projects: list[str] = Field(default_factory=list, description="Their slugs.")
+    token: SecretStr | None = Field(None, description="With the scope project:read; default: SENTRY_AUTH_TOKEN.")
+    base_url: str = Field("https://sentry.io", description="Of your region (https://de.sentry.io) or your own server.")
+    session_tag: str = Field("session_id", description="Tag that holds the session's id.")
+    service_tag: str | None = Field(None, description="Tag that holds the service; default: the project is the service.")
+    errors_a_day: int = Field(200_000, ge=1, description="A day with more is an error, not cut.")
+    timeout_seconds: float = Field(30, gt=0)
+
+
 class RecordsFrom(BaseModel):
     """Which records come from a service instead of the folder `records`."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     releases: Literal["files", "github"] = "files"
+    error_logs: Literal["files", "cloudwatch", "sentry"] = "files"
     pull_requests: Literal["files", "github"] = "files"
 
 
@@ -302,6 +336,8 @@ class Settings(BaseSettings):
     linear: LinearSettings = Field(default_factory=LinearSettings)
     github: GitHubSettings = Field(default_factory=GitHubSettings)
     slack: SlackSettings = Field(default_factory=SlackSettings)
+    cloudwatch: CloudWatchSettings = Field(default_factory=CloudWatchSettings)
+    sentry: SentrySettings = Field(default_factory=SentrySettings)
     public: PublicSettings = Field(default_factory=PublicSettings)
     components: dict[str, list[str]] = Field(
         default_factory=dict,

@@ -22,8 +22,8 @@ OTHERS = (
     ("session_source", "files, bigquery", "bigquery: not part of this version"),
     (
         "records",
-        "a folder, github",
-        "SIGNALS_RECORDS=folder with releases.jsonl, error_logs.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github",
+        "a folder, github, cloudwatch, sentry",
+        "SIGNALS_RECORDS=folder with releases.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github, ...__ERROR_LOGS=sentry",
     ),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
     ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql://..., pip install 'signals-assets[postgres]'"),

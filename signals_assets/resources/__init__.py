@@ -91,6 +91,48 @@ def _github_records(settings: Settings) -> Any:
     )
 
 
+def _cloudwatch(settings: Settings) -> Any:
+    from signals_assets.resources.cloudwatch import CloudWatchRecords
+
+    if importlib.util.find_spec("boto3") is None:
+        raise DoorError("records_from.error_logs = 'cloudwatch' needs boto3: pip install 'signals-assets[aws]'")
+    asked = settings.cloudwatch
+    try:
+        return CloudWatchRecords(
+            asked.log_groups,
+            region=asked.region,
+            endpoint_url=asked.endpoint_url,
+            filter_terms=asked.filter_terms,
+            fields={**asked.fields},
+            errors_a_day=asked.errors_a_day,
+            timeout_seconds=asked.timeout_seconds,
+        )
+    except ValueError as error:
+        raise DoorError(f"records_from.error_logs = 'cloudwatch': {error}") from None
+
+
+def _sentry(settings: Settings) -> Any:
+    from signals_assets.resources.sentry import SentryRecords
+
+    asked = settings.sentry
+    token = asked.token.get_secret_value() if asked.token else os.environ.get("SENTRY_AUTH_TOKEN", "")
+    if not token:
+        raise DoorError("records_from.error_logs = 'sentry' needs a token: set SENTRY_AUTH_TOKEN (scope project:read)")
+    try:
+        return SentryRecords(
+            asked.organization,
+            asked.projects,
+            token,
+            base_url=asked.base_url,
+            session_tag=asked.session_tag,
+            service_tag=asked.service_tag,
+            errors_a_day=asked.errors_a_day,
+            timeout_seconds=asked.timeout_seconds,
+        )
+    except ValueError as error:
+        raise DoorError(f"records_from.error_logs = 'sentry': {error}") from None
+
+
 def _github(settings: Settings, asks: str) -> Any:
     """The repository at GitHub; `asks` names the setting that wants it."""
     from signals_assets.resources.github import GitHub
@@ -312,7 +354,11 @@ def _slack(settings: Settings, doors: Doors, files: Any) -> Any:
         raise DoorError(f"notifier = 'slack': {error}") from None
 
 
-_SOURCES: dict[str, Callable[[Settings], Any]] = {"github": _github_records}
+_SOURCES: dict[str, Callable[[Settings], Any]] = {
+    "cloudwatch": _cloudwatch,
+    "github": _github_records,
+    "sentry": _sentry,
+}
 """Where records come from beside files, by the name that `records_from` has for it."""
 
 _OPENERS: dict[str, Callable[[Settings, Doors], Any]] = {

@@ -21,6 +21,7 @@ ATTEMPTS: Final = 5
 """Requests for one call at the most."""
 FIRST_PAUSE: Final = 0.5
 """Seconds before the first repeat where the service names none; doubled with each further one."""
+_LIMIT_HEADERS: Final = ("x-ratelimit", "x-sentry-rate-limit")
 PATIENCE: Final = 120.0
 """Longest wait for one call, all its repeats together; a longer rate limit ends the call."""
 
@@ -156,15 +157,17 @@ def _limit(answer: Answer, now: float) -> float | None:
     """Seconds that a rate limit asks to wait, 0 where it names none; None where the answer is no rate limit.
 
     GitHub says 403 or 429, by `Retry-After` (secondary limit) or a used-up `x-ratelimit-remaining` and the reset's
-    time in seconds since 1970; Slack says 429 and `Retry-After`.
+    time in seconds since 1970; Sentry says 429 with headers like these under its own name; Slack says 429 and
+    `Retry-After`.
     """
-    used_up = answer.headers.get("x-ratelimit-remaining") == "0"
+    prefix = next((one for one in _LIMIT_HEADERS if f"{one}-remaining" in answer.headers), "")
+    used_up = answer.headers.get(f"{prefix}-remaining") == "0"
     named = answer.headers.get("retry-after")
     if answer.status != 429 and not (answer.status == 403 and (used_up or named is not None)):
         return None
     if named is not None:
         return _number(named)
-    return max(0.0, _number(answer.headers.get("x-ratelimit-reset")) - now) if used_up else 0.0
+    return max(0.0, _number(answer.headers.get(f"{prefix}-reset")) - now) if used_up else 0.0
 
 
 def _number(text: str | None) -> float:

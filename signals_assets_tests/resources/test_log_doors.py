@@ -1,0 +1,63 @@
+"""Error logs from CloudWatch and Sentry as the settings choose them, and what is refused with what to set."""
+
+import pytest
+
+from signals_assets.resources import DoorError, resources_for
+from signals_assets.settings import Settings
+from signals_assets_tests.fakes.sentry_server import SentryServer
+
+
+@pytest.fixture(autouse=True)
+def _no_token(monkeypatch):
+    monkeypatch.delenv("SENTRY_AUTH_TOKEN", raising=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "missing"),
+    [
+        ("cloudwatch", {}, r"cloudwatch\.log_groups names none"),
+        ("cloudwatch", {"log_groups": ["a"], "filter_terms": "?A"}, r"cloudwatch\.filter_terms takes words"),
+        ("sentry", {}, "needs a token: set SENTRY_AUTH_TOKEN"),
+        ("sentry", {"token": "t"}, "slugs or numbers, at least one of each"),
+        (
+            "sentry",
+            {"token": "t", "organization": "o", "projects": ["p"], "base_url": "ftp://x"},
+            r"sentry\.base_url must",
+        ),
+    ],
+)
+def test_what_cannot_work_is_refused_when_the_door_is_opened(source, values, missing, tmp_path):
+    settings = Settings(home=tmp_path, records_from={"error_logs": source}, **{source: values})
+    with pytest.raises(DoorError, match=f"records_from.error_logs = '{source}'.*{missing}"):
+        resources_for(settings)
+
+
+def test_cloudwatch_without_its_client_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    settings = Settings(home=tmp_path, records_from={"error_logs": "cloudwatch"}, cloudwatch={"log_groups": ["a"]})
+    with pytest.raises(DoorError, match=r"pip install 'signals-assets\[aws\]'"):
+        resources_for(settings)
+
+
+def test_error_logs_come_from_the_chosen_service_and_the_rest_from_the_folder(tmp_path, monkeypatch):
+    with SentryServer(token="sntrys_1") as server:
+        server.project("api")
+        server.event("api", "2026-01-05T10:00:00Z", "KeyError: 'x'")
+        monkeypatch.setenv("SENTRY_AUTH_TOKEN", "sntrys_1")
+        sentry = {"organization": "team", "projects": ["api"], "base_url": server.origin}
+        settings = Settings(home=tmp_path, records_from={"error_logs": "sentry"}, sentry=sentry)
+        records = resources_for(settings)["records"]
+        assert records.check().endswith("; error_logs from sentry: api of team")
+        day = settings.start_day.replace(day=5)
+        assert [one["message"] for one in records.records("error_logs", day)] == ["KeyError: 'x'"]
+        assert list(records.records("releases", day)) == []
+    assert "sntrys_1" not in repr(settings)
+
+
+def test_a_cloudwatch_door_is_opened_without_asking_anything(tmp_path):
+    settings = Settings(
+        home=tmp_path,
+        records_from={"error_logs": "cloudwatch"},
+        cloudwatch={"log_groups": ["/app/api"], "fields": {"session_id": "ctx.conversation"}, "filter_terms": "ERROR"},
+    )
+    assert type(resources_for(settings)["records"]).__name__ == "RecordsByKind"
