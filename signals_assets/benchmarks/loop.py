@@ -13,21 +13,19 @@ import numpy.typing as npt
 
 from signals_assets.core.abstractions import wilson
 from signals_assets.core.deduplication import (
-    NOTHING,
     TRIGRAMS,
     VECTORS,
     Bounds,
-    Likeness,
-    by_trigrams,
-    by_vectors,
     described,
+    learnt,
     near,
     same,
-    sentences,
+    to_embed,
     weigh,
 )
 from signals_assets.core.taxonomy import seed as taxonomy_seed
-from signals_assets.simulation.duplicates import COMPONENTS, Pair, Words, worlds
+from signals_assets.core.topics import Topics, by_trigrams
+from signals_assets.simulation.duplicates import COMPONENTS, Pair, Text, Words, worlds
 
 SEEDS: Final = 5
 LEAST_PRECISION: Final = 0.98
@@ -70,9 +68,9 @@ def _embedder(quick: bool, embed: Embed | None) -> Embed | None:
 def deduplication(seeds: Iterable[int], embed: Embed | None) -> Result:
     """Pairs of a cause and somebody's text: how many that are the same are found, how many found are the same.
 
-    Three times: with the words whose seeds from 100 the measure was fitted to; with fresh words, whose misses showed
-    what to build and whose seeds from 100 set from where on two are merged; and with a third set, written before that,
-    by which nothing was set.
+    Four times: with the words whose seeds from 100 the measure was fitted to; with fresh words and a fourth set, whose
+    misses showed what to build and whose seeds from 100 set from where on two are merged; and with a third set, by
+    whose texts and misses nothing was built or set.
     Intervals are Wilson's and take pairs as independent, though they share phrases: they are too narrow.
     """
     numbers = list(seeds)
@@ -82,22 +80,30 @@ def deduplication(seeds: Iterable[int], embed: Embed | None) -> Result:
     rows = []
     for name, words in WORDS.items():
         pairs = list(worlds(numbers, name))
-        measures: list[tuple[Bounds, Likeness]] = [(TRIGRAMS, by_trigrams)]
+        said = sorted({one for pair in pairs for one in _to_embed(pair, types)})
+        measures = [(TRIGRAMS, by_trigrams(said))]
         if embed is not None:
-            measures.append((VECTORS, by_vectors(_vectors(pairs, types, embed))))
-        for bounds, alike in measures:
-            rows.append({"words": words, "measure": bounds.measure, **_judged(pairs, types, bounds, alike)})
+            measures.append((VECTORS, dict(zip(said, embed(said), strict=True))))
+        for bounds, vectors in measures:
+            judged = _judged(pairs, learnt(types, vectors, bounds), bounds)
+            rows.append({"words": words, "measure": bounds.measure, **judged})
     return {"rows": rows, "gates": _gates(rows)}
 
 
-def _judged(pairs: Sequence[Pair], types: dict[str, tuple[str, ...]], bounds: Bounds, alike: Likeness) -> Result:
+def _texts(pair: Pair) -> tuple[Sequence[Text], Sequence[Text]]:
+    """The pair's text as a ticket or as a change."""
+    return ((), (pair.text,)) if pair.is_change else ((pair.text,), ())
+
+
+def _to_embed(pair: Pair, types: dict[str, tuple[str, ...]]) -> list[str]:
+    return to_embed(pair.concern, *_texts(pair), types=types, components=COMPONENTS)
+
+
+def _judged(pairs: Sequence[Pair], topics: Topics, bounds: Bounds) -> Result:
     found, of = Counter[str](), Counter[str]()
     right = wrong = missed = linked = linked_wrongly = 0
     for pair in pairs:
-        tickets, changes = ((), (pair.text,)) if pair.is_change else ((pair.text,), ())
-        (evidence,) = weigh(
-            pair.concern, tickets, changes, types=types, components=COMPONENTS, alike=alike, bounds=bounds
-        )
+        (evidence,) = weigh(pair.concern, *_texts(pair), components=COMPONENTS, topics=topics, bounds=bounds)
         said = same(evidence, bounds)
         of[pair.kind] += 1
         found[pair.kind] += said
@@ -138,13 +144,3 @@ def _gates(rows: Sequence[Result]) -> list[Result]:
         for row, name, least in asked
         if row["measure"] == VECTORS.measure
     ]
-
-
-def _vectors(
-    pairs: Sequence[Pair], types: dict[str, tuple[str, ...]], embed: Embed
-) -> dict[str, npt.NDArray[np.float32]]:
-    texts = {*NOTHING, *(one for said in types.values() for one in said)}
-    for pair in pairs:
-        texts |= {*pair.concern.symptoms, *sentences(pair.text.title, pair.text.body, COMPONENTS)}
-    ordered = sorted(texts)
-    return dict(zip(ordered, embed(ordered), strict=True))

@@ -12,20 +12,18 @@ ticket, never a wrong merge.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 
 from signals_assets.core.deduplication import (
-    NOTHING,
     TRIGRAMS,
     VECTORS,
     Bounds,
     Concern,
     Evidence,
-    by_trigrams,
-    by_vectors,
-    sentences,
+    learnt,
+    to_embed,
     weigh,
 )
+from signals_assets.core.topics import by_trigrams
 from signals_assets.resources.code_host import PREFIX, CodeHost
 from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.tracker import Tracker
@@ -48,11 +46,11 @@ def weighed(
     """
     tickets = [ticket for ticket in tracker.open_tickets() if not ticket.ours or ticket.key in concern.keys]
     changes = [change for change in code_host.pull_requests_in_flight() if not change.branch.startswith(PREFIX)]
-    if embedder.dimensions == 0 or not (tickets or changes):
-        found = weigh(concern, tickets, changes, types=types, components=components, alike=by_trigrams, bounds=TRIGRAMS)
-        return found, TRIGRAMS
-    said = [sentences(ticket.title, ticket.body, components) for ticket in tickets]
-    said += [sentences(change.title, change.body, components) for change in changes]
-    texts = sorted({*concern.symptoms, *NOTHING, *chain.from_iterable(types.values()), *chain.from_iterable(said)})
-    alike = by_vectors(dict(zip(texts, embedder.embed(texts), strict=True)))
-    return weigh(concern, tickets, changes, types=types, components=components, alike=alike, bounds=VECTORS), VECTORS
+    if not (tickets or changes):
+        return [], TRIGRAMS if embedder.dimensions == 0 else VECTORS
+    said = to_embed(concern, tickets, changes, types=types, components=components)
+    bounds, vectors = TRIGRAMS, by_trigrams(said)
+    if embedder.dimensions:
+        bounds, vectors = VECTORS, dict(zip(said, embedder.embed(said), strict=True))
+    topics = learnt(types, vectors, bounds)
+    return weigh(concern, tickets, changes, components=components, topics=topics, bounds=bounds), bounds

@@ -159,7 +159,7 @@ _FRESH_SYMPTOMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = 
          "what comes out of {place} is not what we ordered"),
         ("validate what {place} delivers against the order",)),
 }  # fmt: skip
-"""Written after the measure's first bounds: what people write, how a change is titled. Only `same` is set by them."""
+"""Written after the measure's first bounds: what people write, how a change is titled."""
 
 _FRESH_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]] = {
     "query-gateway": (
@@ -347,7 +347,8 @@ _FOURTH_DEFECTS: Final[Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]
         (("unsupported recurrence rule makes the parser throw", "recurring meetings fail to parse"),
          ("handle complex recurrence rules", "more robust RRULE parsing"))),
 }  # fmt: skip
-"""A fourth set, in the register of bug reports: written and committed before anything was tried on it."""
+"""A fourth set, in the register of bug reports: written and committed before anything was tried on it. Since then its
+misses showed what to build."""
 
 Words = Literal["tuning", "fresh", "third", "fourth"]
 
