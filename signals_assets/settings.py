@@ -19,6 +19,8 @@ from pydantic_settings import (
 )
 
 Audience = Literal["self", "team", "company", "public"]
+_MEMBER = r"^$|^(user|group|serviceAccount|domain):[^\s:'\"]+$"
+"""A member as Google's IAM writes it, or nobody."""
 
 
 def _toml_files() -> list[str]:
@@ -161,6 +163,22 @@ class GitHubSettings(BaseModel):
     )
 
 
+class BigQuerySettings(BaseModel):
+    """Where the warehouse bigquery keeps tables; credentials as Google finds them (GOOGLE_APPLICATION_CREDENTIALS)."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    project: str = Field("", description="Project that holds the datasets and pays for the jobs.")
+    dataset_prefix: str = Field("signals", pattern=r"^[A-Za-z0-9_]{1,100}$", description="Datasets are PREFIX_ZONE.")
+    location: str = Field("EU", description="Region or multi-region of the datasets.")
+    endpoint: str | None = Field(None, description="Another server than Google's; it is given no credentials.")
+    maximum_bytes_billed: int = Field(100 * 2**30, gt=0, description="A query that would read more is refused.")
+    patience_seconds: float = Field(120, gt=0, description="How long a refused or lost request is tried again.")
+    writer: str = Field("", pattern=_MEMBER, description="Who runs Signals, e.g. serviceAccount:NAME@HOST.")
+    analysts: str = Field("", pattern=_MEMBER, description="Who reads abstracted rows, e.g. group:NAME@HOST.")
+    readers: str = Field("", pattern=_MEMBER, description="Who reads published tables, e.g. domain:HOST.")
+
+
 class SlackSettings(BaseModel):
     """Where the daily report goes with the notifier slack."""
 
@@ -201,7 +219,9 @@ class SentrySettings(BaseModel):
     token: SecretStr | None = Field(None, description="With the scope project:read; default: SENTRY_AUTH_TOKEN.")
     base_url: str = Field("https://sentry.io", description="Of your region (https://de.sentry.io) or your own server.")
     session_tag: str = Field("session_id", description="Tag that holds the session's id.")
-    service_tag: str | None = Field(None, description="Tag that holds the service; default: the project is the service.")
+    service_tag: str | None = Field(
+        None, description="Tag that holds the service; default: the project is the service."
+    )
     errors_a_day: int = Field(200_000, ge=1, description="A day with more is an error, not cut.")
     timeout_seconds: float = Field(30, gt=0)
 
@@ -310,7 +330,8 @@ class Settings(BaseSettings):
     session_source: Literal["files", "bigquery"] = "files"
     warehouse: Literal["parquet", "bigquery"] = "parquet"
     ledger_url: SecretStr | None = Field(
-        None, description="SQLAlchemy URL (sqlite:///..., postgresql://...), which may hold a password; default: SQLite."
+        None,
+        description="SQLAlchemy URL (sqlite:///..., postgresql://...), which may hold a password; default: SQLite.",
     )
     analyst: Literal["rules", "openai", "openai-compatible"] = "rules"
     language_model: ModelSettings = Field(default_factory=ModelSettings)
@@ -335,6 +356,7 @@ class Settings(BaseSettings):
     tickets: TicketSettings = Field(default_factory=TicketSettings)
     linear: LinearSettings = Field(default_factory=LinearSettings)
     github: GitHubSettings = Field(default_factory=GitHubSettings)
+    bigquery: BigQuerySettings = Field(default_factory=BigQuerySettings)
     slack: SlackSettings = Field(default_factory=SlackSettings)
     cloudwatch: CloudWatchSettings = Field(default_factory=CloudWatchSettings)
     sentry: SentrySettings = Field(default_factory=SentrySettings)

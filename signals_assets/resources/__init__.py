@@ -150,9 +150,34 @@ def _github(settings: Settings, asks: str) -> Any:
 def _warehouse(settings: Settings, _: Doors) -> Any:
     from signals_assets.resources.warehouse import ParquetWarehouse
 
-    if settings.warehouse != "parquet":
-        raise _unknown("warehouse", settings.warehouse, "use parquet")
+    if settings.warehouse == "bigquery":
+        return bigquery_warehouse(settings)
     return ParquetWarehouse(settings.home / "warehouse")
+
+
+def bigquery_warehouse(settings: Settings) -> Any:
+    """The warehouse in BigQuery as the settings describe it; nothing is asked yet.
+
+    Raises DoorError naming what is missing.
+    """
+    if any(importlib.util.find_spec(name) is None for name in ("dagster_gcp", "sqlglot")):
+        raise DoorError("warehouse = 'bigquery' needs its packages: pip install 'signals-assets[bigquery]'")
+    asked = settings.bigquery
+    if not asked.project:
+        raise DoorError("warehouse = 'bigquery' needs a project: set SIGNALS_BIGQUERY__PROJECT")
+    from signals_assets.core.barrier.thresholds import SHOWN
+    from signals_assets.resources.bigquery import BigQueryWarehouse
+    from signals_assets.resources.bigquery_connection import BigQueryConnection, BigQueryJobs
+    from signals_assets.resources.bigquery_layout import Audience, Layout
+
+    connection = BigQueryConnection(project=asked.project, location=asked.location, endpoint=asked.endpoint)
+    jobs = BigQueryJobs(
+        connection, maximum_bytes_billed=asked.maximum_bytes_billed, patience_seconds=asked.patience_seconds
+    )
+    who = Audience(asked.writer, asked.analysts, asked.readers)
+    least = 0 if settings.audience == "public" else SHOWN[settings.audience].users  # what leaves the house is noised
+    layout = Layout(asked.project, asked.dataset_prefix, asked.location, least, who)
+    return BigQueryWarehouse(jobs, layout, settings.restricted / "spool")
 
 
 def _ledger(settings: Settings, _: Doors) -> Any:

@@ -144,12 +144,16 @@ class BigQueryJobs:
 
     def query(
         self, what: str, sql: str, parameters: tuple[Any, ...] = (), labels: Mapping[str, str] | None = None
-    ) -> "pa.RecordBatchReader | Any":
-        """The rows of a query, as the client's iterator. Raises `WarehouseError` without any value in it."""
+    ) -> Any:
+        """The rows of a query, as the client's iterator. Raises `WarehouseError` without any value in it.
+
+        A small answer comes with the first request; one that was lost is sent again with the same number and found.
+        """
         config = self.config(parameters, labels)
         try:
-            job = self.client.query(sql, job_config=config, retry=self.retry, job_retry=self._job_retry)
-            return job.result(retry=self.retry)
+            return self.client.query_and_wait(
+                sql, job_config=config, retry=self.retry, job_retry=self._job_retry, api_timeout=TIMEOUT_SECONDS
+            )
         except google.NotFound:
             raise
         except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
@@ -206,7 +210,7 @@ class BigQueryJobs:
 def batches(rows: Any, storage: Any, where: str) -> "Iterator[pa.RecordBatch]":
     """The answer of a query in record batches: by the Storage Read API where there is one, else page by page.
 
-    Raises `WarehouseError` when fewer rows came than the answer has.
+    One stream, since several would lose the order of the rows. Raises `WarehouseError` when fewer rows came than the answer has.
     """
     came = 0
     try:
@@ -220,12 +224,10 @@ def batches(rows: Any, storage: Any, where: str) -> "Iterator[pa.RecordBatch]":
 
 def whole(rows: Any, storage: Any, where: str) -> "pa.Table":
     """The answer of a query as one table. Raises like `batches`."""
-    try:
-        table = rows.to_arrow(bqstorage_client=storage, create_bqstorage_client=False)
-    except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
-        raise refusal(where, error) from None
-    _refuse_less(where, table.num_rows, rows.total_rows)
-    return table
+    import pyarrow as pa
+
+    found = list(batches(rows, storage, where))
+    return pa.Table.from_batches(found) if found else rows.to_arrow(create_bqstorage_client=False)
 
 
 def _refuse_less(where: str, came: int, total: int) -> None:

@@ -60,7 +60,7 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names and shapes for one project and prefix; `least_users` is the threshold of `<prefix>_counts`."""
+    """Names and shapes for one project and prefix; `least_users`: the threshold of `<prefix>_counts`, 0: no view."""
 
     project: str
     prefix: str
@@ -122,7 +122,7 @@ class Layout:
         shared = [
             self._view("shared", model, _columns(model)) for model in TABLES.values() if model.zone == "published"
         ]
-        return [*shared, self._counting_view()]
+        return [*shared, *([self._counting_view()] if self.least_users else [])]
 
     def authorised(self) -> dict[str, list[bq.Table]]:
         """Dataset -> the views that may read it for people who may not."""

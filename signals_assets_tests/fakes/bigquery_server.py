@@ -240,15 +240,20 @@ class BigQueryServer(LocalService):
         config = {"query": {key: body[key] for key in keys if key in body}, "labels": body.get("labels", {})}
         if body.get("dryRun"):
             config["dryRun"] = True
+        if body.get("requestId") in self.jobs:  # the same request once more
+            return self._first_page(body, body["requestId"])
         job = self._start({"configuration": config, "jobReference": {"jobId": body.get("requestId", "")}}, b"")
         if body.get("dryRun"):
             statistics = job["statistics"]
             return {"kind": "bigquery#queryResponse", "jobComplete": True, "schema": statistics["query"]["schema"],
                     "totalBytesProcessed": statistics["totalBytesProcessed"]}  # fmt: skip
+        return self._first_page(body, job["jobReference"]["jobId"])
+
+    def _first_page(self, body: Mapping[str, Any], job: str) -> dict[str, Any]:
         query = {"maxResults": str(body["maxResults"])} if "maxResults" in body else {}
         query["formatOptions.useInt64Timestamp"] = str(body.get("formatOptions", {}).get("useInt64Timestamp", "false"))
         asked = Request("GET", "", query, {}, b"")
-        found = self._query_results(asked, {"job": job["jobReference"]["jobId"]})
+        found = self._query_results(asked, {"job": job})
         return found | {"kind": "bigquery#queryResponse"}
 
     def _start(self, body: dict[str, Any], content: bytes) -> dict[str, Any]:
