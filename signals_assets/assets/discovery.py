@@ -23,6 +23,8 @@ from signals_assets.core.discovery import (
     MapResult,
     Window,
     cluster_map,
+    content_hash,
+    embedded,
     embedding_rows,
     items_of,
     propose,
@@ -143,8 +145,9 @@ def embeddings(
         rows, coverage = embedding_rows(
             day, items[day], lambda texts: np.stack([made[text] for text in texts]), known, embedder.name
         )
-        known |= {row.content_hash: row.vector for row in rows}
         store(context, warehouse, Embedding, day, rows, coverage)
+        hashes = {content_hash(item.text): item.text for item in items[day]}
+        known |= {digest: made[embedded(text)] for digest, text in hashes.items() if digest not in known}
 
 
 @daily_assets(Cluster, ClusterMember, name="clusters_and_members", deps=["embeddings", *SOURCES])

@@ -5,7 +5,7 @@ Not here: models (see `resources/embedder.py`), grouping (see `discovery_map.py`
 """
 
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
@@ -157,23 +157,23 @@ def embedding_rows(
     embed: Callable[[Sequence[str]], npt.NDArray[np.float32]],
     known: Mapping[str, Sequence[float]],
     embedder_name: str,
-) -> tuple[list[Embedding], Coverage]:
-    """Rows of `embeddings` for the day's items, and what became of every item.
+) -> tuple[Iterator[Embedding], Coverage]:
+    """Rows of `embeddings` for the day's items, made as they are asked for, and what becomes of every item.
 
-    Each distinct text is embedded once (see `embedded`); `known` maps content hashes to vectors of the same
-    embedder (see `content_hash`) and is used instead of the model. An embedder without dimensions gives no rows, and
-    the coverage says `skipped: no_embedder`.
+    A vector is 1.5 kB as an array and 12 kB as numbers of Python, so the rows are never all there at once. Each
+    distinct text is embedded once (see `embedded`); `known` maps content hashes to vectors of the same embedder (see
+    `content_hash`) and is used instead of the model. An embedder without dimensions gives no rows, and the coverage
+    says `skipped: no_embedder`.
     """
     if embedder_name == "none":
-        return [], Coverage(asked=len(items), skipped={"no_embedder": len(items)} if items else {})
+        return iter(()), Coverage(asked=len(items), skipped={"no_embedder": len(items)} if items else {})
     hashes = {item.item_id: content_hash(item.text) for item in items}
     texts = {hashes[item.item_id]: embedded(item.text) for item in items}
     new = sorted(digest for digest in texts if digest not in known)
-    vectors: dict[str, list[float]] = {digest: [float(x) for x in known[digest]] for digest in texts if digest in known}
+    vectors = {digest: np.asarray(known[digest]) for digest in texts if digest in known}
     if new:
-        made = embed([texts[digest] for digest in new])
-        vectors.update(zip(new, made.tolist(), strict=True))
-    rows = [
+        vectors.update(zip(new, embed([texts[digest] for digest in new]), strict=True))
+    rows = (
         Embedding(
             day=day,
             known_on=item.known_on,
@@ -183,12 +183,12 @@ def embedding_rows(
             user_id=item.user_id,
             content_hash=hashes[item.item_id],
             embedder=embedder_name,
-            vector=vectors[hashes[item.item_id]],
+            vector=vectors[hashes[item.item_id]].tolist(),
         )
         for item in items
-    ]
+    )
     notes = {"distinct_texts": len(texts), "embedded": len(new), "reused": len(texts) - len(new)}
-    return rows, Coverage(asked=len(items), answered=len(rows), notes=notes)
+    return rows, Coverage(asked=len(items), answered=len(items), notes=notes)
 
 
 def texts_to_embed(items: Iterable[Item], known: Container[str]) -> list[str]:

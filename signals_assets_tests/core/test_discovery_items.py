@@ -56,7 +56,8 @@ def test_equal_texts_are_embedded_once_and_known_ones_not_at_all() -> None:
         return HashEmbedder().embed(texts)
 
     known = {content_hash("known thing"): HashEmbedder().embed(["known thing"])[0].tolist()}
-    rows, coverage = embedding_rows(DAY, items, embed, known, "hash-for-tests")
+    made_as_asked, coverage = embedding_rows(DAY, items, embed, known, "hash-for-tests")
+    rows = list(made_as_asked)
     assert sorted(asked) == ["a tool call failed", "another thing"]
     assert [made.item_id for made in rows] == ["e_1", "e_2", "e_3", "e_4"]
     assert rows[0].vector == rows[1].vector
@@ -68,7 +69,7 @@ def test_equal_texts_are_embedded_once_and_known_ones_not_at_all() -> None:
 def test_without_an_embedder_every_item_is_skipped_and_said_so() -> None:
     items = items_of([], [event(1), event(2)], [], [])
     rows, coverage = embedding_rows(DAY, items, HashEmbedder().embed, {}, "none")
-    assert rows == []
+    assert list(rows) == []
     assert coverage.skipped == {"no_embedder": 2}
 
 
