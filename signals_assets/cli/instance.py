@@ -25,11 +25,17 @@ QUIET: Final[dict[str, Any]] = {"loggers": {"console": {}}}
 """Run configuration that replaces Dagster's console log by one line per step."""
 
 
+OWN: Final = "# Copied to $DAGSTER_HOME by the launcher"
+"""How the dagster.yaml begins that may be written anew; another one is somebody's, and stays."""
+
+
 def dagster_home(settings: Settings) -> Path:
-    """The instance's folder (DAGSTER_HOME, or inside the home), with the project's dagster.yaml in it."""
+    """The instance's folder (DAGSTER_HOME, or inside the home), with the project's dagster.yaml where it has none."""
     home = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text(configuration())
+    there = home / "dagster.yaml"
+    if not there.exists() or there.read_text().startswith(OWN):
+        there.write_text(configuration())
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
