@@ -53,6 +53,20 @@ class SliceThreshold(BaseModel):
     ceiling: float = Field(gt=0, le=1, description="Share of the slice's sessions a type may reach.")
 
 
+class SeverityCeilings(BaseModel):
+    """Share of sessions that a type may reach at a severity or worse, e.g. {high = 0.1}; None: not watched."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    medium: float | None = Field(None, gt=0, le=1, description="At medium or high severity.")
+    high: float | None = Field(None, gt=0, le=1, description="At high severity.")
+
+    def named(self) -> dict[Literal["medium", "high"], float]:
+        """Those that are set."""
+        given: dict[Literal["medium", "high"], float | None] = {"medium": self.medium, "high": self.high}
+        return {severity: ceiling for severity, ceiling in given.items() if ceiling is not None}
+
+
 class ThresholdSettings(BaseModel):
     """When a friction partition is over its threshold."""
 
@@ -60,6 +74,9 @@ class ThresholdSettings(BaseModel):
 
     default_ceiling: float = Field(0.35, gt=0, le=1, description="Share of sessions a type may reach.")
     ceilings: dict[str, float] = Field(default_factory=dict, description="Per type, e.g. {error_event = 0.5}.")
+    severity_ceilings: SeverityCeilings = Field(
+        default_factory=SeverityCeilings, description="Of every type, watched beside all severities together."
+    )
     slices: list[SliceThreshold] = Field(
         default_factory=list,
         description="Watched beside all sessions; one that names a type wins over one that does not.",

@@ -931,7 +931,7 @@ class FrictionLevel(Row):
     key = ("type", "slice_kind", "slice")
 
     type: str = Field(description="Friction type: the partition of diagnoses and tickets.")
-    slice_kind: str = Field("all", description="all, or what the slices that the settings name are told apart by.")
+    slice_kind: str = Field("all", description="all, severity, or what the named slices are told apart by.")
     slice: str = Field(
         "all", description="Value of the slice, each with an episode of its own; opaque where not listed."
     )

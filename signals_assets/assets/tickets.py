@@ -26,13 +26,20 @@ from signals_assets.core.breakers import (
 from signals_assets.core.causes import CauseFacts, cause_facts, newest_rows
 from signals_assets.core.causes import causes as causes_of
 from signals_assets.core.charts import HISTORY_DAYS
-from signals_assets.core.cohorts import level_inputs, level_parts, newcomers, slice_sessions
+from signals_assets.core.cohorts import (
+    WatchedSeverity,
+    level_inputs,
+    level_parts,
+    newcomers,
+    severe_events,
+    slice_sessions,
+)
 from signals_assets.core.coverage import Coverage
 from signals_assets.core.deduplication import UNKNOWN, Concern, Duplicate, described, keys_of, settle
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.diagnosis_sessions import session_facts
+from signals_assets.core.levels import SEVERITY, slice_label
 from signals_assets.core.levels import friction_levels as levels_of
-from signals_assets.core.levels import slice_label
 from signals_assets.core.outcomes import verdict_actions
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.ticket_links import identifier_of
@@ -122,7 +129,7 @@ def friction_levels(
     ledger: dg.ResourceParam[Ledger],
     settings: dg.ResourceParam[Settings],
 ) -> None:
-    """Whether each friction type, and each slice that the settings name, crossed its threshold.
+    """Whether each friction type, and each slice and severity that the settings name, crossed its threshold.
 
     Reads its own previous day. The sensor acts on `crossed`.
     """
@@ -144,6 +151,7 @@ def friction_levels(
                 thresholds=settings.thresholds,
                 audience=settings.audience,
                 sessions=partial(_slice_sessions, warehouse, day),
+                events=partial(_severe_events, warehouse, day),
             ),
             release_correlations=warehouse.read(ReleaseCorrelation, day).to_pylist(),
             causes_window=_causes(warehouse, day),
@@ -172,6 +180,12 @@ def _slice_sessions(warehouse: Warehouse, day: date, part: tuple[str, str]) -> f
         labels=warehouse.read(EventLabel, window(day, LABEL_WINDOW)),
         day=day,
     )
+
+
+def _severe_events(warehouse: Warehouse, day: date, severity: WatchedSeverity) -> frozenset[str]:
+    """Ids of the events of a severity or worse that may be among the trailing week's causes."""
+    columns = ["event_id", "severity"]
+    return severe_events(warehouse.read(FrictionEvent, window(day, LABEL_WINDOW), columns=columns), severity)
 
 
 def _causes(warehouse: Warehouse, day: date) -> list[dict[str, Any]]:
@@ -221,7 +235,11 @@ class _Acting:
         return next(iter(asked or [row for row in of_type if row["slice"] == "all"]), None)
 
     def _of_slice(self, settings: Settings, slice_kind: str, said: str) -> list[dict[str, Any]]:
-        """The causes of a slice's sessions; of none where the settings no longer name it."""
+        """The causes of a slice's sessions or of a severity's events; of none where the settings no longer name it."""
+        for severity in settings.thresholds.severity_ceilings.named():
+            if (SEVERITY, severity) == (slice_kind, said):
+                severe = _severe_events(self.warehouse, self.day, severity)
+                return [row for row in self.window if row["event_id"] in severe]
         for one in settings.thresholds.slices:
             if (one.slice_kind, slice_label(self.wording, one.slice_kind, one.slice)) == (slice_kind, said):
                 inside = _slice_sessions(self.warehouse, self.day, (one.slice_kind, one.slice))

@@ -7,21 +7,24 @@ decisions (see `levels.py`, `outcomes.py`).
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from signals_assets.core.arrays import add_up
-from signals_assets.core.barrier.thresholds import ACCOUNT_DAYS
+from signals_assets.core.barrier.thresholds import ACCOUNT_DAYS, concerned_shown
 from signals_assets.core.correlations import friction_rates
 from signals_assets.core.discovery_items import intent_id
-from signals_assets.core.levels import LevelInput, LevelPart
+from signals_assets.core.levels import SEVERITY, LevelInput, LevelPart
 from signals_assets.core.outcomes import Cohort, Effect
 from signals_assets.core.statistics import compare, interval
 from signals_assets.core.user_days import Cells, CountedType, Counts, Rows, day_number, newest_labels, records
 from signals_assets.settings import Audience, ThresholdSettings
 from signals_assets.tables import Kind
+
+WatchedSeverity = Literal["medium", "high"]
+"""The least severity that counts."""
 
 BEFORE_DAYS: Final = 28
 """How far before its release a fix's other cohort reaches."""
@@ -30,11 +33,18 @@ SUFFICES: Final = 0.5
 
 
 def level_inputs(
-    day: date, counts: Counts, *, types: Sequence[CountedType], days: int, part: tuple[str, str] | None = None
+    day: date,
+    counts: Counts,
+    *,
+    types: Sequence[CountedType],
+    days: int,
+    part: tuple[str, str] | None = None,
+    severity: WatchedSeverity | None = None,
 ) -> dict[str, LevelInput]:
     """The trailing `days` of each friction type as of `day`; types whose source looked at no session are absent.
 
-    part: kind and value of a slice, whose sessions alone are counted; default: all sessions.
+    part: kind and value of a slice, whose sessions alone are counted; default: all sessions.  severity: sessions have
+    the type only where they met it at this severity or worse; default: at any.
     """
     week = counts.as_of(day).window(day, days)
     if part is not None:
@@ -46,20 +56,21 @@ def level_inputs(
         if not chosen or not len(cells.weight):
             continue
         users, index = np.unique(cells.columns["user"], return_inverse=True)
-        events = np.array([add_up(index, row, len(users)) for row in cells.events])
+        met = {None: cells.events, "high": cells.high, "medium": cells.high + cells.medium}[severity]
+        events = np.array([add_up(index, row, len(users)) for row in met])
         worth = cells.worth(np.ones(len(cells.weight), dtype=bool))
         estimates = interval(add_up(index, cells.weight, len(users)), events, float(cells.sessions.sum()), worth)
         for row, item in enumerate(chosen):
-            concerned = cells.events[row] > 0
+            concerned = met[row] > 0
             found[item.type] = LevelInput(
                 rate=float(estimates.rate[row]),
                 low=float(estimates.low[row]),
                 high=float(estimates.high[row]),
                 users=week.users(cells.columns["user"][concerned]),
-                sessions=_sessions(week, item),
+                sessions=_sessions(week, item, severity),
                 organizations=_organizations(cells, concerned),
                 n=round(float(cells.sessions.sum())),
-                largest=_largest(week, item),
+                largest=_largest(week, item, severity),
             )
     return found
 
@@ -73,15 +84,55 @@ def level_parts(
     thresholds: ThresholdSettings,
     audience: Audience,
     sessions: Callable[[tuple[str, str]], Collection[str]],
+    events: Callable[[WatchedSeverity], Collection[str]] = lambda _: (),
 ) -> list[LevelPart]:
-    """The slices that the settings name, each with its week and its sessions; nothing is computed where none is named.
+    """The slices and severities that the settings name, each with its week and its sessions or events.
 
     A slice is told of only where its rate may stand beside the total: `friction_rates` would show it, so that neither
-    it nor what it leaves of the total is a few people.  sessions: of a slice, for its causes (see `slice_sessions`).
+    it nor what it leaves of the total is a few people; and so is a severity.  sessions: of a slice, for its causes (see
+    `slice_sessions`).  events: of a severity (see `severe_events`). Nothing is computed where none is named.
     """
     named = sorted({(one.slice_kind, one.slice) for one in thresholds.slices})
-    if not named:
-        return []
+    return [
+        *(_slice_parts(day, counts, types, days, named, audience, sessions) if named else ()),
+        *(
+            LevelPart(
+                SEVERITY, severity, levels=_severe(day, counts, types, days, severity, audience), sessions=(),
+                events=frozenset(events(severity)),
+            )
+            for severity in thresholds.severity_ceilings.named()
+        ),
+    ]  # fmt: skip
+
+
+def _severe(
+    day: date,
+    counts: Counts,
+    types: Sequence[CountedType],
+    days: int,
+    severity: WatchedSeverity,
+    audience: Audience,
+) -> dict[str, LevelInput]:
+    """The week of each type at a severity or worse; those who met it less severely are nobody, or no few people."""
+    whole = level_inputs(day, counts, types=types, days=days)
+    found = level_inputs(day, counts, types=types, days=days, severity=severity)
+
+    def told(type_: str) -> bool:
+        users, others = found[type_].users, whole[type_].users - found[type_].users
+        return concerned_shown(audience, users) and (others == 0 or concerned_shown(audience, others))
+
+    return {type_: replace(week, told=told(type_)) for type_, week in found.items()}
+
+
+def _slice_parts(
+    day: date,
+    counts: Counts,
+    types: Sequence[CountedType],
+    days: int,
+    named: Sequence[tuple[str, str]],
+    audience: Audience,
+    sessions: Callable[[tuple[str, str]], Collection[str]],
+) -> list[LevelPart]:
     rates, _ = friction_rates(day, counts, types=types, audience=audience, label=lambda _, word: word)
     told = {(row.type, row.slice_kind, row.slice) for row in rates if row.window_days == days}
     parts = []
@@ -140,25 +191,37 @@ def newcomers(day: date, counts: Counts, first_day: date, audience: Audience) ->
     return frozenset(counts.words["user"][code] for code in np.setdiff1d(everybody, known).tolist())
 
 
-def _sessions(counts: Counts, item: CountedType) -> int:
-    """Sessions that have the type."""
-    chosen = (
-        (counts["source"] == counts.code("source", item.source))
-        & (counts["kind"] == counts.code("kind", item.kind))
-        & (counts["type"] == counts.code("type", item.type))
-    )
-    return round(float(counts["sessions"][chosen].sum()))
+def severe_events(events: Rows, severity: WatchedSeverity) -> frozenset[str]:
+    """Ids of friction events of a severity or worse. events: rows of `friction_events`."""
+    counted = {"high": {"high"}, "medium": {"medium", "high"}}[severity]
+    return frozenset(event for event, found in records(events, ("event_id", "severity")) if found in counted)
 
 
-def _largest(counts: Counts, item: CountedType) -> int:
+def _sessions(counts: Counts, item: CountedType, severity: WatchedSeverity | None) -> int:
+    """Sessions that have the type at the severity or worse."""
+    return round(float(_having(counts, item, severity).sum()))
+
+
+def _largest(counts: Counts, item: CountedType, severity: WatchedSeverity | None) -> int:
     """Sessions that have the type, of the organisation that has most of them."""
+    known = counts["organization"] >= 0
+    having = _having(counts, item, severity)[known]
+    return round(float(np.bincount(counts["organization"][known], having).max(initial=0.0)))
+
+
+def _having(counts: Counts, item: CountedType, severity: WatchedSeverity | None) -> NDArray[np.float64]:
+    """By row the sessions that have the type; of a severity by their share of the row's weight."""
     chosen = (
         (counts["source"] == counts.code("source", item.source))
         & (counts["kind"] == counts.code("kind", item.kind))
         & (counts["type"] == counts.code("type", item.type))
-        & (counts["organization"] >= 0)
     )
-    return round(float(np.bincount(counts["organization"][chosen], counts["sessions"][chosen]).max(initial=0.0)))
+    having: NDArray[np.float64] = np.where(chosen, counts["sessions"], 0.0)
+    if severity is None:
+        return having
+    severe = counts["high"] if severity == "high" else counts["high"] + counts["medium"]
+    share: NDArray[np.float64] = np.divide(severe, counts["weight"], out=np.zeros_like(having), where=chosen)
+    return having * share
 
 
 def _organizations(cells: Cells, mask: NDArray[np.bool_]) -> int | None:

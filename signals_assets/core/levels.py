@@ -19,6 +19,8 @@ from signals_assets.tables import FrictionLevel, LevelState
 
 NEVER_FILED: Final[frozenset[str]] = frozenset({"other"})
 """Left-overs are material for discovery: nobody can fix "other"; a type that emerges from it can be filed."""
+SEVERITY: Final = "severity"
+"""Kind of a part that is no slice of the sessions but their friction at a severity."""
 RECOVERY_DAYS: Final = 3
 """Evaluations in a row under the closing level that end an episode."""
 
@@ -46,12 +48,23 @@ class LevelInput:
 
 @dataclass(frozen=True, slots=True)
 class LevelPart:
-    """A slice that the settings name: its kind and value as counted, its week by type, the ids of its sessions."""
+    """A slice or severity that the settings name: kind and value as counted, week by type, ids of its sessions.
+
+    The kind of a severity is SEVERITY, its value the least severity that counts.
+    """
 
     slice_kind: str
     slice: str
     levels: Mapping[str, LevelInput]
     sessions: Collection[str]
+    events: Collection[str] | None = None
+    """Of a severity the ids of its events, which go before the sessions: one may hold others, too."""
+
+    def holds(self, cause_row: DataRow) -> bool:
+        """Whether a row of `causes` is of the part."""
+        if self.events is not None:
+            return cause_row["event_id"] in self.events
+        return cause_row["session_id"] in self.sessions
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +270,8 @@ def friction_levels(
     levels: the trailing week of all sessions by type.  release_correlations: the day's.  causes_window: `causes` of
     the trailing week.  previous: the newest earlier rows of this table.  entries: ledger entries that the day may read
     (kinds verdict, kill_switch).  newcomers: users whose accounts are too young to support a ticket.  parts: the slices
-    that the thresholds name; a rise is confirmed among all sessions, so that a slice is over by its ceiling alone, and
-    its causes are counted among its own sessions.  The audit is restricted.
+    and severities that the thresholds name; a rise is confirmed among all sessions, so that a part is over by its
+    ceiling alone, and its causes are counted among its own sessions or events.  The audit is restricted.
     Whether a crossing is too old to act on (`stale`) is the sensor's matter.
     """
     window = list(causes_window)
@@ -270,7 +283,7 @@ def friction_levels(
     rows, audits = [], []
     for part in (LevelPart("all", "all", levels, ()), *parts):
         whole = part.slice_kind == "all"
-        own = window if whole else [row for row in window if row["session_id"] in part.sessions]
+        own = window if whole else [row for row in window if part.holds(row)]
         facts = cause_facts(own, wording.audience, newcomers)
         said = slice_label(wording, part.slice_kind, part.slice)
         for friction_type in sorted(wording.taxonomy.slugs("friction")):
@@ -308,9 +321,13 @@ def _row_key(row: DataRow) -> tuple[str, str, str]:
 
 
 def _ceiling(thresholds: ThresholdSettings, friction_type: str, part: LevelPart) -> float | None:
-    """The ceiling of a type among all sessions or in a slice; None where the slice is not watched for the type."""
+    """The ceiling of a type among all sessions, in a slice or at a severity; None where that is not watched for it."""
     if part.slice_kind == "all":
         return thresholds.ceilings.get(friction_type, thresholds.default_ceiling)
+    if part.slice_kind == SEVERITY:
+        return {str(severity): ceiling for severity, ceiling in thresholds.severity_ceilings.named().items()}[
+            part.slice
+        ]
     of_slice = {
         one.type: one.ceiling
         for one in thresholds.slices
@@ -465,7 +482,7 @@ _SAID_AS: Final[dict[str, str]] = {"agent_version": "version", "prompt_version":
 
 def slice_label(wording: Wording, slice_kind: str, value: str) -> str:
     """A slice's value as it may be published; languages are of a closed list."""
-    if slice_kind in ("all", "language"):
+    if slice_kind in ("all", "language", SEVERITY):
         return value
     return wording.label(_SAID_AS.get(slice_kind, slice_kind), value)
 

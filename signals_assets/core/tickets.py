@@ -164,8 +164,8 @@ def _extent(
     if level["level"] is not None:
         low = level["lower_bound"] or 0.0
         lines.append(
-            f"{percent(level['level'])} of {_sessions_of(level)} have this friction, whatever the component (at least "
-            f"{percent(low)}; its ceiling is {percent(level['ceiling'])})."
+            f"{percent(level['level'])} of {_sessions_of(level)} have this friction{_felt(level)}, whatever the "
+            f"component (at least {percent(low)}; its ceiling is {percent(level['ceiling'])})."
         )
     lines += diagnosis.share
     since = level["episode"].rpartition("@")[2]
@@ -183,12 +183,25 @@ def sliced(level: DataRow) -> str:
 
 
 def _sessions_of(level: DataRow) -> str:
-    return f"the sessions of the slice{sliced(level)}" if sliced(level) else "all sessions"
+    return "all sessions" if _part(level)[0] == "all" else f"the sessions of the slice{sliced(level)}"
+
+
+def _felt(level: DataRow) -> str:
+    """What is put behind "this friction" where a level is of a severity alone."""
+    if level.get("slice_kind") != "severity":
+        return ""
+    return " at high severity" if level["slice"] == "high" else f" at {level['slice']} severity or worse"
+
+
+def _part(level: DataRow) -> tuple[str, str]:
+    """Kind and value of the sessions that a level is of: those of a severity are all."""
+    kind = level.get("slice_kind") or "all"
+    return ("all", "all") if kind in ("all", "severity") else (kind, level["slice"])
 
 
 def _severe_share(rates: Iterable[DataRow], level: DataRow, day: date) -> float | None:
     """The newest week's published share of sessions with the friction whose worst event was high: see `Ticket`."""
-    of_level = ("friction", level["type"], level.get("slice_kind") or "all", level.get("slice") or "all", WINDOW_DAYS)
+    of_level = ("friction", level["type"], *_part(level), WINDOW_DAYS)
     found = [
         (row["source"] == "detector", row["severe_share"] or 0.0)
         for row in rates
@@ -204,8 +217,8 @@ def _trend(rates: Iterable[DataRow], level: DataRow, diagnosis: Diagnosis, day: 
         rates,
         level["type"],
         until=day,
-        slice_kind=level.get("slice_kind") or "all",
-        value=level.get("slice") or "all",
+        slice_kind=_part(level)[0],
+        value=_part(level)[1],
         release=(diagnosis.release, diagnosis.released_on) if diagnosis.release and diagnosis.released_on else None,
     )
     return "\n".join(["```text", line, "```", "", *_bullets(words)]) if line else ""
@@ -231,9 +244,9 @@ def _acceptance(name: str, level: DataRow) -> str:
     target = level["closing_level"] if level["closing_level"] is not None else level["ceiling"] * RECOVERY_SHARE
     sessions = math.ceil(10 / max(target, 0.01) / 50) * 50
     return (
-        f"The share of {markdown(_sessions_of(level))} with this friction ({markdown(name)}, whatever the component) "
-        f"is under {percent(target)} on the next {sessions} sessions of the fixed version. Name this ticket's key in "
-        "branch or title."
+        f"The share of {markdown(_sessions_of(level))} with this friction{_felt(level)} ({markdown(name)}, whatever "
+        f"the component) is under {percent(target)} on the next {sessions} sessions of the fixed version. Name this "
+        "ticket's key in branch or title."
     )
 
 

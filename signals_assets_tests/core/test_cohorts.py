@@ -12,6 +12,7 @@ from signals_assets.core.cohorts import (
     level_parts,
     newcomers,
     outdated_versions,
+    severe_events,
     slice_sessions,
 )
 from signals_assets.core.discovery_items import intent_id
@@ -332,3 +333,48 @@ def test_a_session_of_several_languages_is_of_none_of_them():
     facets = [facet("a", "programming_languages", "python"), facet("b", "programming_languages", "python")]
     facets += [facet("b", "programming_languages", "rust")]
     assert sessions_of("language", "python", facets=facets) == {"a"}
+
+
+# --- severities
+
+
+def at_severity(rows, severity="high", audience="company"):
+    thresholds = ThresholdSettings(severity_ceilings={severity: 0.1})
+    [part] = level_parts(
+        DAY, Counts.of(rows), types=(CHURN,), days=7, thresholds=thresholds, audience=audience,
+        sessions=lambda _: (), events=lambda least: [f"event at {least}"],
+    )  # fmt: skip
+    return part
+
+
+def severe(users, of=60, high=2, medium=0):
+    """`of` users with ten sessions each, half of whom met the type in four; the first `users` at the severity."""
+    rows = [exposure(f"u{i}", 10, organization=f"o{i % 3}") for i in range(of)]
+    met = [(i, {"high": high, "medium": medium} if i < users else {}) for i in range(of // 2)]
+    return rows + [concerned(f"u{i}", 4, organization=f"o{i % 3}", **worst) for i, worst in met]
+
+
+def test_the_week_at_a_severity_counts_sessions_that_met_the_type_that_badly():
+    part = at_severity(severe(12))
+    assert (part.slice_kind, part.slice, set(part.events)) == ("severity", "high", {"event at high"})
+    found = part.levels["context_churn"]
+    assert (found.n, found.users, found.sessions, found.organizations, found.largest) == (600, 12, 24, 3, 8)
+    assert found.rate == pytest.approx(24 / 600)
+    assert 0 < found.low < found.rate
+    assert found.told
+
+
+def test_medium_counts_what_is_worse_too():
+    rows = severe(12, high=1, medium=1)
+    assert [at_severity(rows, least).levels["context_churn"].sessions for least in ("medium", "high")] == [24, 12]
+
+
+@pytest.mark.parametrize(("users", "told"), [(4, False), (12, True), (27, False), (30, True)])
+def test_a_severity_of_few_people_or_of_all_but_few_is_not_told(users, told):
+    assert at_severity(severe(users)).levels["context_churn"].told is told
+
+
+def test_events_of_a_severity_are_those_and_worse():
+    rows = [{"event_id": level, "severity": level} for level in ("low", "medium", "high")]
+    assert severe_events(rows, "high") == {"high"}
+    assert severe_events(rows, "medium") == {"medium", "high"}

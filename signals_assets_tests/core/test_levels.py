@@ -6,7 +6,7 @@ import pytest
 from signals_assets.core.levels import LevelInput, LevelPart, friction_levels, replay
 from signals_assets.core.taxonomy import seed
 from signals_assets.core.wording import Wording
-from signals_assets.settings import SliceThreshold, ThresholdSettings
+from signals_assets.settings import SeverityCeilings, SliceThreshold, ThresholdSettings
 from signals_assets_tests.fakes.ledger import MemoryLedger
 
 START = date(2026, 3, 2)
@@ -293,7 +293,17 @@ def test_every_type_of_the_taxonomy_has_a_row_on_an_empty_day():
 FEATURE = SliceThreshold(slice_kind="intent", slice="new feature", ceiling=0.1)
 
 
-def levels_with(part, *, all_of_it=None, slices=(FEATURE,), day=START, previous=(), audience="company", causes=None):
+def levels_with(
+    part,
+    *,
+    all_of_it=None,
+    slices=(FEATURE,),
+    day=START,
+    previous=(),
+    audience="company",
+    causes=None,
+    thresholds=THRESHOLDS,
+):
     rows, audits = friction_levels(
         day,
         levels={TYPE: all_of_it or week(0.1)},
@@ -302,7 +312,7 @@ def levels_with(part, *, all_of_it=None, slices=(FEATURE,), day=START, previous=
         previous=[row.model_dump() for row in previous],
         entries=[],
         wording=Wording(seed(), frozenset(), audience),
-        thresholds=THRESHOLDS.model_copy(update={"slices": list(slices)}),
+        thresholds=thresholds.model_copy(update={"slices": list(slices)}),
         parts=[part],
     )
     return rows, audits
@@ -381,3 +391,35 @@ def test_a_slice_is_named_by_its_label():
 def test_two_ceilings_for_one_slice_and_type_are_refused():
     with pytest.raises(ValueError, match="two ceilings for the same type"):
         ThresholdSettings(slices=[FEATURE, FEATURE.model_copy(update={"ceiling": 0.2})])
+
+
+# --- severities
+
+
+def of_severity(level, **given):
+    causes = cause_rows(START) + cause_rows(START + timedelta(1))
+    severe = LevelPart("severity", "high", {TYPE: level}, (), frozenset(row["event_id"] for row in causes))
+    thresholds = THRESHOLDS.model_copy(update={"severity_ceilings": SeverityCeilings(high=0.1)})
+    return levels_with(severe, slices=(), causes=causes, thresholds=thresholds, **given)
+
+
+def test_a_type_crosses_at_a_severity_by_the_ceiling_of_that_severity_and_is_replayed():
+    first, _ = of_severity(week(0.3))
+    second, audits = of_severity(week(0.3), day=START + timedelta(1), previous=first)
+    crossed = of_slice(second)
+    assert (crossed.state, crossed.slice_kind, crossed.slice, crossed.ceiling) == ("crossed", "severity", "high", 0.1)
+    assert crossed.episode == f"{TYPE}:severity=high@{START}"
+    assert crossed.causes
+    assert crossed.reason.startswith("Context churn (severity: high) is at ")
+    audit = next(one for one in audits if one["inputs"]["slice_kind"] == "severity" and one["inputs"]["type"] == TYPE)
+    assert audit["inputs"]["low"] > audit["inputs"]["ceiling"] == 0.1
+    again = replay(json.loads(json.dumps(audit)))
+    assert (again.state, again.episode, again.closing_level) == ("crossed", crossed.episode, crossed.closing_level)
+    under, _ = of_severity(week(0.08), day=START + timedelta(1), previous=first)
+    assert of_slice(under).state == "ok"
+
+
+def test_causes_of_a_severity_are_of_its_events_not_of_its_sessions():
+    part = LevelPart("severity", "high", {}, (), frozenset({"e_1"}))
+    assert part.holds({"event_id": "e_1", "session_id": "s"})
+    assert not part.holds({"event_id": "e_2", "session_id": "s"})

@@ -120,6 +120,18 @@ def test_a_related_ticket_is_named_by_its_identifier_and_never_by_words(referenc
     assert "Related" not in rendered().body
 
 
+def test_a_ticket_of_a_severity_speaks_of_all_sessions_at_that_severity():
+    row = level(slice_kind="severity", slice="high", episode="context_churn:severity=high@2026-03-08")
+    cause = CauseFacts("cause_1", "context_churn", "file_read", 23, 61, 4, 90, DAY)
+    body = ticket_text(
+        key="SIG-0A1B2C3D", generation=1, day=DAY, cause=cause, level=row, diagnosis=diagnose(cause, wording=WORDING),
+        wording=WORDING, link="",
+    ).body  # fmt: skip
+    assert "31 % of all sessions have this friction at high severity" in body
+    assert "The share of all sessions with this friction at high severity" in body
+    assert "slice" not in body
+
+
 def test_a_ticket_of_a_slice_speaks_of_the_sessions_of_the_slice():
     row = level(slice_kind="intent", slice="new *feature*", episode="context_churn:intent=new *feature*@2026-03-08")
     cause = CauseFacts("cause_1", "context_churn", "file_read", 23, 61, 4, 90, DAY)
