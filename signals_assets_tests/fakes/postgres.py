@@ -162,14 +162,15 @@ class PostgresServer:
         )  # fmt: skip
 
     def _reachable(self, found: Path) -> Path:
-        """The programs, copied where the unprivileged user may not enter their folder (a checkout below /root)."""
+        """The programs, copied where the unprivileged user may not enter their folder (an environment below /root)."""
         try:
             subprocess.run([found / "postgres", "--version"], check=True, capture_output=True, cwd="/", **self._as)
         except (PermissionError, subprocess.CalledProcessError):
-            copied = self.folder / "programs"
-            shutil.copytree(found.parent, copied, symlinks=True)
             shutil.chown(self.folder, UNPRIVILEGED)
-            return copied / found.name
+            packages = found.parents[2]  # the wheel's folder finds its libraries in the one beside it
+            for name in ("pgserver", "pgserver.libs"):
+                shutil.copytree(packages / name, self.folder / name, symlinks=True)
+            return self.folder / found.relative_to(packages)
         return found
 
 

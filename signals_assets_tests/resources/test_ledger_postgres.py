@@ -226,13 +226,16 @@ def test_a_commit_that_nobody_can_be_asked_about_says_so_and_may_be_done_again(
     again.close()
 
 
-def test_a_connection_lost_between_transactions_is_not_noticed(ledger: SqlLedger, postgres: PostgresServer) -> None:
+def test_a_connection_lost_between_transactions_is_not_noticed(
+    ledger: SqlLedger, postgres: PostgresServer, postgres_url: str
+) -> None:
+    ours = f"datname = '{postgres_url.rpartition('/')[2]}'"
     ledger.append("x", "1", {})
-    assert postgres.hang_up() == 1
+    assert postgres.hang_up(ours) == 1
     assert ledger.append("x", "2", {})[1]
-    postgres.hang_up()
+    assert postgres.hang_up(ours) == 1
     assert len(ledger.entries(["x"])) == 2
-    postgres.hang_up()
+    assert postgres.hang_up(ours) == 1
     with ledger.transaction() as writer:
         assert writer.append("x", "3", {})[1]
 
