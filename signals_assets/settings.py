@@ -208,6 +208,36 @@ class SlackSettings(BaseModel):
     dry_run: bool = Field(True, description="Write messages beside the page instead of posting them.")
 
 
+class BigQueryTable(BaseModel):
+    """A table of your own in BigQuery that records of one kind are read from."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    table: str = Field(description="project.dataset.table")
+    day_column: str | None = Field(None, description="DATE column that it is partitioned by; default: read whole.")
+    columns: dict[str, str] = Field(default_factory=dict, description="Our names of columns -> the table's.")
+    errors_a_day: int = Field(200_000, ge=1, description="Of error logs: a day with more is an error, not cut.")
+
+
+class BigQuerySessions(BaseModel):
+    """The table of your own in BigQuery that sessions are read from, over the connection of `bigquery`."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    table: str = Field("", description="project.dataset.table")
+    shape: Literal["sessions", "steps"] = Field("sessions", description="What a row is.")
+    day_column: str = Field("day", description="DATE column that it is partitioned by: UTC day of start, or of step.")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description='Our names of columns -> the table\'s, e.g. {session_id = "conversation_id"}.'
+    )
+    kinds: dict[str, Literal["user_message", "assistant_message", "tool_call", "tool_result", "event"]] = Field(
+        default_factory=dict,
+        description='What the table calls kinds of steps -> ours, e.g. {bot = "assistant_message"}.',
+    )
+    reach_days: int = Field(1, ge=0, description="Partitions read before and after a day for its sessions.")
+    history_days: int = Field(30, ge=0, description="Of shape steps: partitions looked at for a session's first step.")
+
+
 class CloudWatchSettings(BaseModel):
     """Which events of Amazon CloudWatch Logs are error logs; credentials are boto3's (a role, AWS_PROFILE)."""
 
@@ -248,9 +278,11 @@ class RecordsFrom(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    releases: Literal["files", "github"] = "files"
-    error_logs: Literal["files", "cloudwatch", "sentry"] = "files"
-    pull_requests: Literal["files", "github"] = "files"
+    releases: Literal["files", "github", "bigquery"] = "files"
+    error_logs: Literal["files", "cloudwatch", "sentry", "bigquery"] = "files"
+    feedback: Literal["files", "bigquery"] = "files"
+    pull_requests: Literal["files", "github", "bigquery"] = "files"
+    user_outcomes: Literal["files", "bigquery"] = "files"
 
 
 class DiscoverySettings(BaseModel):
@@ -375,6 +407,10 @@ class Settings(BaseSettings):
     github: GitHubSettings = Field(default_factory=GitHubSettings)
     bigquery: BigQuerySettings = Field(default_factory=BigQuerySettings)
     slack: SlackSettings = Field(default_factory=SlackSettings)
+    bigquery_sessions: BigQuerySessions = Field(default_factory=BigQuerySessions)
+    bigquery_records: dict[
+        Literal["releases", "error_logs", "feedback", "pull_requests", "user_outcomes"], BigQueryTable
+    ] = Field(default_factory=dict, description="Kind of records -> the table that `records_from` reads it from.")
     cloudwatch: CloudWatchSettings = Field(default_factory=CloudWatchSettings)
     sentry: SentrySettings = Field(default_factory=SentrySettings)
     public: PublicSettings = Field(default_factory=PublicSettings)

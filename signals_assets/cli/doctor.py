@@ -19,10 +19,14 @@ from signals_assets.resources.batches import BatchError
 from signals_assets.settings import Settings
 
 OTHERS = (
-    ("session_source", "files, bigquery", "bigquery: not part of this version"),
+    (
+        "session_source",
+        "files, bigquery",
+        "pip install 'signals-assets[bigquery]'; SIGNALS_SESSION_SOURCE=bigquery, bigquery_sessions in signals.toml",
+    ),
     (
         "records",
-        "a folder, github, cloudwatch, sentry",
+        "a folder, github, cloudwatch, sentry, bigquery",
         "SIGNALS_RECORDS=folder with releases.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github, ...__ERROR_LOGS=sentry",
     ),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),

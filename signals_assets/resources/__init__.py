@@ -56,8 +56,8 @@ def _session_source(settings: Settings, doors: Doors) -> Any:
     from signals_assets.resources.erasure import Erased
     from signals_assets.resources.session_source import FileSessionSource
 
-    if settings.session_source != "files":
-        raise _unknown("session_source", settings.session_source, "use files")
+    if settings.session_source == "bigquery":
+        return _bigquery_sessions(settings, doors)
     return FileSessionSource(
         settings.sessions,
         session_format=settings.session_format,
@@ -68,15 +68,63 @@ def _session_source(settings: Settings, doors: Doors) -> Any:
     )
 
 
+def _bigquery_sessions(settings: Settings, doors: Doors) -> Any:
+    asked = settings.bigquery_sessions
+    jobs = _bigquery_jobs(settings, "session_source")
+    from signals_assets.resources.bigquery_source import BigQuerySessionSource
+    from signals_assets.resources.erasure import Erased
+
+    try:
+        return BigQuerySessionSource(
+            jobs,
+            asked.table,
+            shape=asked.shape,
+            day_column=asked.day_column,
+            columns=asked.columns,
+            kinds={**asked.kinds},
+            reach_days=asked.reach_days,
+            history_days=asked.history_days,
+            first_day=settings.start_day,
+            agent_name=settings.agent_name,
+            spool=settings.restricted / "spool",
+            erased=lambda: Erased(doors["ledger"], doors["pseudonym_key"])(),  # the ledger is opened after this door
+        )
+    except ValueError as error:
+        raise DoorError(f"session_source = 'bigquery': bigquery_sessions: {error}") from None
+
+
 def _records(settings: Settings, _: Doors) -> Any:
     from signals_assets.resources.records import RECORD_KINDS, FileRecords, RecordsByKind
 
     files = FileRecords(settings.records)
-    chosen: dict[Any, str] = {kind: getattr(settings.records_from, kind, "files") for kind in RECORD_KINDS}
-    doors = {name: _SOURCES[name](settings) for name in sorted(set(chosen.values()) - {"files"})}
-    return (
-        RecordsByKind(files, {kind: doors[name] for kind, name in chosen.items() if name in doors}) if doors else files
-    )
+    chosen: dict[Any, str] = {kind: getattr(settings.records_from, kind) for kind in RECORD_KINDS}
+    doors = {name: _SOURCES[name](settings) for name in sorted(set(chosen.values()) - {"files", "bigquery"})}
+    doors_of = {kind: doors[name] for kind, name in chosen.items() if name in doors}
+    doors_of |= {kind: _bigquery_records(settings, kind) for kind, name in chosen.items() if name == "bigquery"}
+    return RecordsByKind(files, doors_of) if doors_of else files
+
+
+def _bigquery_records(settings: Settings, kind: Any) -> Any:
+    asks = f"records_from.{kind}"
+    asked = settings.bigquery_records.get(kind)
+    if asked is None:
+        raise DoorError(f"{asks} = 'bigquery' needs bigquery_records.{kind}.table, e.g. project.dataset.table")
+    jobs = _bigquery_jobs(settings, asks)
+    from signals_assets.resources.bigquery_records import BigQueryRecords
+
+    try:
+        return BigQueryRecords(
+            jobs,
+            kind,
+            asked.table,
+            day_column=asked.day_column,
+            columns=asked.columns,
+            errors_a_day=asked.errors_a_day,
+            first_day=settings.start_day,
+            spool=settings.restricted / "spool",
+        )
+    except ValueError as error:
+        raise DoorError(f"{asks} = 'bigquery': bigquery_records.{kind}: {error}") from None
 
 
 def _github_records(settings: Settings) -> Any:
@@ -103,7 +151,7 @@ def _cloudwatch(settings: Settings) -> Any:
             region=asked.region,
             endpoint_url=asked.endpoint_url,
             filter_terms=asked.filter_terms,
-            fields={**asked.fields},
+            fields={str(name): path for name, path in asked.fields.items()},
             errors_a_day=asked.errors_a_day,
             timeout_seconds=asked.timeout_seconds,
         )
@@ -160,24 +208,30 @@ def bigquery_warehouse(settings: Settings) -> Any:
 
     Raises DoorError naming what is missing.
     """
-    if any(importlib.util.find_spec(name) is None for name in ("dagster_gcp", "sqlglot")):
-        raise DoorError("warehouse = 'bigquery' needs its packages: pip install 'signals-assets[bigquery]'")
-    asked = settings.bigquery
-    if not asked.project:
-        raise DoorError("warehouse = 'bigquery' needs a project: set SIGNALS_BIGQUERY__PROJECT")
+    asked, jobs = settings.bigquery, _bigquery_jobs(settings, "warehouse")
     from signals_assets.core.barrier.thresholds import SHOWN
     from signals_assets.resources.bigquery import BigQueryWarehouse
-    from signals_assets.resources.bigquery_connection import BigQueryConnection, BigQueryJobs
     from signals_assets.resources.bigquery_layout import Audience, Layout
 
-    connection = BigQueryConnection(project=asked.project, location=asked.location, endpoint=asked.endpoint)
-    jobs = BigQueryJobs(
-        connection, maximum_bytes_billed=asked.maximum_bytes_billed, patience_seconds=asked.patience_seconds
-    )
     who = Audience(asked.writer, asked.analysts, asked.readers)
     least = 0 if settings.audience == "public" else SHOWN[settings.audience].users  # what leaves the house is noised
     layout = Layout(asked.project, asked.dataset_prefix, asked.location, least, who)
     return BigQueryWarehouse(jobs, layout, settings.restricted / "spool")
+
+
+def _bigquery_jobs(settings: Settings, asks: str) -> Any:
+    """The connection to BigQuery; `asks` names the setting that wants it."""
+    if any(importlib.util.find_spec(name) is None for name in ("dagster_gcp", "sqlglot")):
+        raise DoorError(f"{asks} = 'bigquery' needs its packages: pip install 'signals-assets[bigquery]'")
+    asked = settings.bigquery
+    if not asked.project:
+        raise DoorError(f"{asks} = 'bigquery' needs a project: set SIGNALS_BIGQUERY__PROJECT")
+    from signals_assets.resources.bigquery_connection import BigQueryConnection, BigQueryJobs
+
+    connection = BigQueryConnection(project=asked.project, location=asked.location, endpoint=asked.endpoint)
+    return BigQueryJobs(
+        connection, maximum_bytes_billed=asked.maximum_bytes_billed, patience_seconds=asked.patience_seconds
+    )
 
 
 def _ledger(settings: Settings, _: Doors) -> Any:

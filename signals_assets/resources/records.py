@@ -311,7 +311,7 @@ def normalised(kind: RecordKind, raw: Mapping[str, Any] | str) -> list[Normal]:
 
 def day_of(kind: RecordKind, record: Normal) -> date:
     """The UTC day that a normalised record belongs to."""
-    return datetime.fromtimestamp(record[_DAY_OF[kind]], UTC).date()
+    return datetime.fromtimestamp(record[TIME_OF[kind]], UTC).date()
 
 
 def has_level(raw: Mapping[str, Any]) -> bool:
@@ -328,7 +328,7 @@ def errors_of(day: date, found: Iterable[Normal], *, most: int, narrow: str) -> 
     told = 0
     for record in found:
         if "skipped" in record:
-            passed[record["skipped"]] += 1
+            passed[record["skipped"]] += record.get("count", 1)
         elif "rejected" not in record and day_of("error_logs", record) != day:
             passed["other_day"] += 1
         else:
@@ -482,10 +482,11 @@ _NORMALISERS: Final[dict[RecordKind, Callable[[Mapping[str, Any]], Iterable[Norm
     "pull_requests": _pull_request,
     "user_outcomes": _user_outcome,
 }
-_DAY_OF: Final[dict[RecordKind, str]] = {
+TIME_OF: Final[dict[RecordKind, str]] = {
     "releases": "released_at",
     "error_logs": "logged_at",
     "feedback": "given_at",
     "pull_requests": "moved_at",
     "user_outcomes": "happened_at",
 }
+"""The time by which a record of the kind belongs to a day."""

@@ -14,7 +14,8 @@ DOORS = [
     "second_reader", "embedder", "tracker", "code_host", "notifier",
 ]  # fmt: skip
 OPENS = {
-    "session_source": {"files"}, "warehouse": {"parquet"}, "analyst": {"rules", "openai", "openai-compatible"},
+    "session_source": {"files", "bigquery"}, "warehouse": {"parquet", "bigquery"},
+    "analyst": {"rules", "openai", "openai-compatible"},
     "compute": {"processes", "serial", "dask"}, "embedder": {"sentence-transformers", "none"},
     "tracker": {"files", "linear"}, "code_host": {"git", "github"}, "notifier": {"files", "slack"},
 }  # fmt: skip
@@ -30,6 +31,8 @@ CHOICES = [
 def _entries(monkeypatch):
     monkeypatch.setenv("GITHUB_TOKEN", "ghp_none")
     monkeypatch.setenv("SIGNALS_GITHUB__REPOSITORY", "team/agent")
+    monkeypatch.setenv("SIGNALS_BIGQUERY__PROJECT", "test-project")
+    monkeypatch.setenv("SIGNALS_BIGQUERY_SESSIONS__TABLE", "test-project.product.conversations")
     monkeypatch.delenv("SLACK_BOT_TOKEN", raising=False)
 
 

@@ -1,4 +1,4 @@
-"""Error logs from CloudWatch and Sentry as the settings choose them, and what is refused with what to set."""
+"""Records from services and sessions from BigQuery as the settings choose them; what cannot work is refused."""
 
 import pytest
 
@@ -61,3 +61,41 @@ def test_a_cloudwatch_door_is_opened_without_asking_anything(tmp_path):
         cloudwatch={"log_groups": ["/app/api"], "fields": {"session_id": "ctx.conversation"}, "filter_terms": "ERROR"},
     )
     assert type(resources_for(settings)["records"]).__name__ == "RecordsByKind"
+
+
+@pytest.mark.parametrize(
+    ("values", "missing"),
+    [
+        ({"session_source": "bigquery"}, "session_source = 'bigquery' needs a project: set SIGNALS_BIGQUERY__PROJECT"),
+        (
+            {"session_source": "bigquery", "bigquery": {"project": "p"}},
+            "bigquery_sessions: '' is no table; write project",
+        ),
+        (
+            {"records_from": {"feedback": "bigquery"}, "bigquery": {"project": "p"}},
+            "records_from.feedback = 'bigquery' needs bigquery_records.feedback.table",
+        ),
+        (
+            {
+                "records_from": {"feedback": "bigquery"},
+                "bigquery": {"project": "p"},
+                "bigquery_records": {"feedback": {"table": "my-project.a.b", "columns": {"mood": "x"}}},
+            },
+            "bigquery_records.feedback: no such columns of feedback: mood",
+        ),
+    ],
+)
+def test_tables_in_bigquery_are_refused_with_what_to_set(values, missing, tmp_path):
+    with pytest.raises(DoorError, match=missing):
+        resources_for(Settings(home=tmp_path, **values))
+
+
+def test_one_kind_of_records_comes_from_a_table_and_the_rest_from_the_folder(tmp_path):
+    settings = Settings(
+        home=tmp_path,
+        bigquery={"project": "my-project"},
+        records_from={"user_outcomes": "bigquery"},
+        bigquery_records={"user_outcomes": {"table": "my-project.crm.events", "columns": {"outcome": "kind"}}},
+    )
+    records = resources_for(settings)["records"]
+    assert records.days("releases") == []  # of the folder: nobody was asked
