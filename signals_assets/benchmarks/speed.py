@@ -1,7 +1,8 @@
-"""Benchmark · speed: how long a day takes, part by part. Part `analysis`: a day's sessions through a language model.
+"""Benchmark · speed, part `analysis`: a day's sessions through a language model.
 
-Put here: the day, the measured runs, memory of the process tree, baselines, gates.
-Not here: the quality of what is computed (see the other benchmarks), printing (see `cli/benchmark.py`).
+Put here: the day, the measured runs, baselines, gates.
+Not here: a whole day (see `speed_day.py`), how a process is measured (see `measuring.py`), the quality of what is
+computed (see the other benchmarks), printing (see `cli/benchmark.py`).
 
 Measured is the product's own path: `analysis_batches` and `analyses` through the real definitions in a process of its
 own (with its worker processes), against a local provider in another one. `analysis_batches` runs until nothing can be
@@ -10,22 +11,19 @@ The provider's own time is subtracted, waiting for it is not counted. Sessions a
 """
 
 import importlib
-import multiprocessing
-import os
 import random
 import resource
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
+from signals_assets.benchmarks.measuring import apart
 from signals_assets.core.sessions import Session, Step, to_json
 
 Result = dict[str, Any]
@@ -212,60 +210,6 @@ def _busy_seconds(url: str) -> float:
         return float(orjson.loads(answer.read())["busy_seconds"])
 
 
-# --- memory ------------------------------------------------------------------------------------------------------
-
-
-class Memory:
-    """The most memory that a process and its descendants held together, looked at ten times a second.
-
-    Shared pages count once for each process that maps them, so this is an upper bound. None where the system has no
-    /proc.
-    """
-
-    def __init__(self, root: int) -> None:
-        self._root = root
-        self._most = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    @property
-    def megabytes(self) -> float | None:
-        """The most so far."""
-        return round(self._most / 2**20, 1) or None
-
-    def _look(self) -> None:
-        while not self._stop.wait(0.1):
-            self._most = max(self._most, sum(_resident(process) for process in _family(self._root)))
-
-
-def _family(root: int) -> Iterator[int]:
-    """A process and all that descend from it."""
-    yield root
-    for path in Path(f"/proc/{root}/task").glob("*/children"):
-        try:
-            children = path.read_text().split()
-        except OSError:  # ended meanwhile
-            continue
-        for child in children:
-            yield from _family(int(child))
-
-
-def _resident(process: int) -> int:
-    """Bytes of memory that a process holds; 0 where nobody can say."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
-
-
 # --- the benchmark -----------------------------------------------------------------------------------------------
 
 
@@ -286,7 +230,7 @@ def run(sessions: Sequence[Session] = (), *, quick: bool = False, seed: int = 0,
         folder = Path(name)
         megabytes = _write(sessions or _simulated(folder, seed, number), folder, number, seed)
         start = time.perf_counter()
-        _apart(prepare, folder, PRODUCT)
+        apart(prepare, folder, PRODUCT)
         before = time.perf_counter() - start
         ways = [_measured(folder, way, server, megabytes) for way in (PRODUCT, *BASELINES)]
     first, whole = ways[0], ways[-1]
@@ -331,19 +275,10 @@ def _measured(folder: Path, way: Way, server: Any, megabytes: float) -> Result:
     shutil.rmtree(folder / AGAIN, ignore_errors=True)
     shutil.copytree(folder / HOME, folder / AGAIN)
     with server(polls=2, check_every=1_000, quotes=0.02, bytes_per_look=10**9) as provider:
-        found, peak = _apart(asked, folder, way, provider.url)
+        found, usage = apart(asked, folder, way, provider.url)
     return {
         **found,
-        "peak_megabytes": peak,
+        "peak_megabytes": usage.megabytes,
         "megabytes_per_second": round(megabytes / max(found["seconds"], 1e-9), 1),
         "sessions_per_second": round(found["cost"]["sessions"] / max(found["seconds"], 1e-9), 1),
     }
-
-
-def _apart(function: Callable[..., Any], *given: Any) -> tuple[Any, float | None]:
-    """The function in a process of its own, and the most memory of it and of the processes that it starts."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        process = pool.submit(os.getpid).result()
-        with Memory(process) as memory:
-            found = pool.submit(function, *given).result()
-    return found, memory.megabytes

@@ -17,6 +17,18 @@ Table = tuple[str, Sequence[Mapping[str, Any]], str]
 _FILE: Final = click.Path(exists=True, path_type=Path)
 
 
+LEAST_SIZE: Final = 20
+"""A smaller day is none: nothing in it reaches a threshold."""
+
+
+def _sizes(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
+    """Sessions a day out of "100,1000", each once, ascending. Raises BadParameter for anything else."""
+    parts = [part for part in text.split(",") if part]
+    if not all(part.isascii() and part.isdigit() and int(part) >= LEAST_SIZE for part in parts):
+        raise click.BadParameter(f"expected whole numbers from {LEAST_SIZE} on with commas between them")
+    return tuple(sorted({int(part) for part in parts}))
+
+
 @click.command()
 @click.argument(
     "name",
@@ -35,6 +47,14 @@ _FILE: Final = click.Path(exists=True, path_type=Path)
     help="detectors: write every single disagreement with the labels to this file, as JSON lines without any text.",
 )
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="discovery: folder of train.tsv, dev.tsv.")
+@click.option(
+    "--part",
+    type=click.Choice(["day", "analysis"]),
+    default="day",
+    show_default=True,
+    help="speed: all daily stages with the built-in rules, or asking a language model.",
+)
+@click.option("--sizes", default="", callback=_sizes, help="speed, part day: sessions a day, e.g. 100,1000.")
 @json_option
 def command(
     name: str,
@@ -45,6 +65,8 @@ def command(
     rewards: Path | None,
     disagreements: Path | None,
     data: Path | None,
+    part: str,
+    sizes: tuple[int, ...],
     json_file: str | None,
 ) -> None:
     """Run one benchmark: analysis, correlations, crash, detectors, discovery, loop, privacy, sampling or speed.
@@ -55,13 +77,17 @@ def command(
     privacy plants made-up private values in simulated sessions (and in copies of yours), and ends with an error when
     a gate does not hold or when its census without a barrier finds too little.
     crash kills the process that asks a language model hundreds of times and ends with an error when a session is lost
-    or paid twice, or when a process that was made unsafe on purpose is not caught. speed measures a day of 2,000
-    sessions through a language model. Both ask a local provider, which is part of a checkout.
+    or paid twice, or when a process that was made unsafe on purpose is not caught. It asks a local provider, which is
+    part of a checkout, as does speed --part analysis: a day of 2,000 sessions through a language model.
+    speed takes made-up days of 100, 1,000 and 10,000 sessions through all daily stages, and ends with an error when
+    they take longer or hold more memory than they may, or cost more per session the more there are.
     loop measures what decides on tickets: deduplication on made-up texts, diagnoses, verdicts and thresholds on
     seeded worlds; it ends with an error when one of them is wrong more often than it may be.
     """
     if name not in ("analysis", "privacy", "speed") and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
+    if name == "speed" and part == "day" and sessions:
+        raise click.UsageError("--sessions goes with --part analysis: the day is made up")
     if disagreements and sessions and not labels:
         raise click.UsageError("--disagreements are with labels: give --labels too")
     result, tables = {
@@ -73,7 +99,7 @@ def command(
         "loop": lambda: _loop(quick, seed),
         "privacy": lambda: _privacy(quick, seed, sessions, labels),
         "sampling": lambda: _sampling(quick, seed),
-        "speed": lambda: _speed(quick, seed, sessions),
+        "speed": lambda: _speed(quick, seed, sessions) if part == "analysis" else _day_speed(quick, seed, sizes),
     }[name]()
     write_json(json_file, result)
     click.echo("parameters: " + ", ".join(f"{key}={value}" for key, value in result["parameters"].items()))
@@ -321,6 +347,52 @@ def _speed(quick: bool, seed: int, sessions: tuple[Path, ...]) -> tuple[Result, 
         ),
         ("Gates", result["gates"], ""),
     ]
+
+
+def _day_speed(quick: bool, seed: int, sizes: tuple[int, ...]) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.speed_day import run
+
+    result = _run(lambda: run(quick=quick, seed=seed, sizes=sizes))
+    days = result["days"]
+    runs = [
+        {
+            "sessions": run["sessions"],
+            "MB": run["megabytes"],
+            "workers": run["workers"] or "one per core",
+            "seconds": run["seconds"],
+            "processor seconds": run["processor_seconds"],
+            "embedding model's": run["model_seconds"],
+            "between steps": run["between_steps"],
+            "cores busy with other work": run["cores_busy_with_other_work"],
+            "peak MB": run["peak_megabytes"],
+            "sessions per processor second": round(run["sessions"] / max(run["processor_seconds"], 1e-9), 1),
+        }
+        for run in (*days, *result["baselines"])
+    ]
+    figures = {"seconds": "s", "processor_seconds": "CPU s", "peak_megabytes": "MB"}
+    stages = [
+        {"stage": stage} | {f"{run['sessions']:,}: {unit}": run["stages"][stage][figure]
+                            for run in days for figure, unit in figures.items()}
+        for stage in days[0]["stages"]
+    ]  # fmt: skip
+    start = [
+        {"what": "importing the definitions", **result["import"]},
+        {"what": "signals ui answers", **dict.fromkeys(result["import"]), "seconds": result["ui"]["seconds"]},
+    ]
+    return result, [
+        ("A day through all stages", runs, _DAY_NOTE),
+        ("By stage", stages, "Checks run after the tables they check. Memory is what all processes held meanwhile."),
+        ("Exponents against sessions a day", result["exponents"], _EXPONENT_NOTE),
+        ("Import and start", start, result["ui"]["note"]),
+        ("Gates", result["gates"], ""),
+    ]
+
+
+_EXPONENT_NOTE: Final = "Of processor seconds, and of the peak memory of all processes. 1: in proportion."
+_DAY_NOTE: Final = (
+    "Seconds without those of the embedding model. Memory: sum over all processes, shared pages counted each. "
+    "One worker is the baseline."
+)
 
 
 def _run(benchmark: Callable[[], Result]) -> Result:

@@ -1,14 +1,10 @@
-"""The day that is measured, memory of a process tree, and a small run of the real path."""
+"""The day that is measured, and a small run of the real path."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from signals_assets.benchmarks.speed import BASELINES, DAY, PRODUCT, Memory, day_of, run
+from signals_assets.benchmarks.speed import BASELINES, DAY, PRODUCT, day_of, run
 from signals_assets_tests.core.detectors.script import agent, session, shell, user
 
 
@@ -32,20 +28,6 @@ def test_a_day_is_made_of_the_given_sessions_no_two_of_which_are_alike():
         whole = len(original[number % 3].steps)
         assert (len(found.steps) == whole) if number < 3 else (0.7 * whole <= len(found.steps) <= whole)
     assert made == list(day_of(some(), 10, seed=1))
-
-
-def test_memory_counts_a_process_and_its_children():
-    if not Path("/proc/self/statm").exists():
-        pytest.skip("this system has no /proc")
-    hold = "import sys; held = bytearray(60_000_000); print(flush=True); sys.stdin.read()"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", hold], **pipes) as child, Memory(os.getpid()) as both:
-        child.stdout.readline()
-        with Memory(child.pid) as alone:
-            while not (alone.megabytes and both.megabytes and both.megabytes > alone.megabytes):
-                pass
-            assert alone.megabytes >= 57
-        child.communicate()
 
 
 @pytest.mark.slow
