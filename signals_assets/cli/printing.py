@@ -3,6 +3,7 @@
 Put here: output helpers shared by the commands. Not here: what is printed.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,6 +12,7 @@ import click
 import orjson
 
 from signals_assets.core.barrier.publication import terminal
+from signals_assets.core.text import UNSEEN
 
 PIPED_WIDTH: Final = 180
 NO_DAY: Final = "No day is materialized yet: make demo, or signals run --from DAY."
@@ -59,11 +61,22 @@ def _cell(value: Any) -> str:
 
 
 def write_json(json_file: str | None, data: Any) -> None:
-    """Write `data` to the file that `--json` named, if one was named."""
+    """Write `data` to the file that `--json` named, if one was named; a terminal obeys nothing of it."""
     if json_file is None:
         return
-    text = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
+    written = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
+    text = harmless_json(written)
     if json_file == "-":
-        click.echo(text.decode())
+        click.echo(text)
     else:
-        Path(json_file).write_bytes(text + b"\n")
+        Path(json_file).write_text(f"{text}\n", encoding="utf-8", newline="\n")
+
+
+def harmless_json(written: str) -> str:
+    """JSON text in which what a terminal would obey or hide is escaped: the same data."""
+    return UNSEEN.sub(lambda found: "".join(map(_escaped, found[0])), written)
+
+
+def _escaped(letter: str) -> str:
+    """A character as an escape of JSON; line feeds are the layout's (inside strings they are escaped already)."""
+    return letter if letter == "\n" else json.dumps(letter)[1:-1]

@@ -29,6 +29,7 @@ from typing import IO, Any, BinaryIO, Final, cast
 import click
 import orjson
 
+from signals_assets.cli.printing import harmless_json
 from signals_assets.core.detectors import Detected, Fold
 from signals_assets.core.readers import READERS, Limits, Rejected, format_of_head, read_stream
 from signals_assets.core.sessions import Session, Step, format_time
@@ -240,7 +241,7 @@ class Teller:
             raise UnheardError(error.strerror or type(error).__name__) from error
 
     def _line(self, **data: Any) -> None:
-        self._say(orjson.dumps(data).decode())
+        self._say(harmless_json(orjson.dumps(data).decode()))
 
 
 def short(key: str) -> str:
