@@ -154,9 +154,7 @@ class LinearSettings(BaseModel):
     api_key: SecretStr | None = Field(None, description="A personal key; default: LINEAR_API_KEY.")
     access_token: SecretStr | None = Field(None, description="An OAuth token; default: LINEAR_ACCESS_TOKEN.")
     endpoint: str = Field("https://api.linear.app/graphql", description="Address of its API.")
-    link: str = Field(
-        "http://127.0.0.1:3000/assets/friction_levels", description="Where an issue's attachment leads: your Dagster."
-    )
+    link: str = Field("http://127.0.0.1:3000/assets/friction_levels", description="Where a ticket leads: your Dagster.")
     timeout_seconds: float = Field(30, gt=0)
     patience_seconds: float = Field(60, ge=0, description="Longest wait for one answer, repeats and limits included.")
 

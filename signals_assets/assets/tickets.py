@@ -35,7 +35,15 @@ from signals_assets.core.cohorts import (
     slice_sessions,
 )
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.deduplication import UNKNOWN, Concern, Duplicate, described, keys_of, settle
+from signals_assets.core.deduplication import (
+    DEDUPLICATION_KIND,
+    UNKNOWN,
+    Concern,
+    Duplicate,
+    described,
+    keys_of,
+    settle,
+)
 from signals_assets.core.diagnosis import Diagnosis, diagnose
 from signals_assets.core.diagnosis_sessions import session_facts
 from signals_assets.core.levels import SEVERITY, slice_label
@@ -443,9 +451,16 @@ def _elsewhere(acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, doors: 
     decided = settle(fingerprint, found, bounds)
     if found:
         ledger.append(
-            "deduplication",
+            DEDUPLICATION_KIND,
             f"{cause.cause_id}:{acting.day}:{acting.newest_day}",
-            {"decided": asdict(decided), "bounds": asdict(bounds), "evidence": [asdict(one) for one in found]},
+            {
+                "type": cause.type,
+                "cause_id": cause.cause_id,
+                "component": diagnosis.component,
+                "decided": asdict(decided),
+                "bounds": asdict(bounds),
+                "evidence": [asdict(one) for one in found],
+            },
         )
     return decided
 
@@ -474,7 +489,7 @@ def _file(acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, doors: _Door
             level=level,
             diagnosis=diagnosis,
             wording=acting.wording,
-            link="http://127.0.0.1:3000/assets/friction_levels",
+            link=doors.settings.linear.link,
             related=related,
             rates=rates,
         )

@@ -2,12 +2,13 @@
 
 import getpass
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.core.breakers import BREAKER_KIND
+from signals_assets.core.deduplication import DEDUPLICATION_KIND
 from signals_assets.core.taxonomy import fold
 from signals_assets.core.tickets import PULL_REQUEST_KIND, TICKET_KINDS, kill_switch_is_on, ledger_tickets
 from signals_assets.resources import resources_for
@@ -24,8 +25,10 @@ from signals_assets.settings import Settings
 
 _NEWEST = "select * exclude (day) from ticket_states where day = (select max(day) from ticket_states)"
 _LEVELS = """
-select type, level, lower_bound, ceiling, state, crossed, reason from friction_levels
-where day = (select max(day) from friction_levels) and slice = 'all' order by level desc nulls last
+select type, case when coalesce(slice, 'all') = 'all' then '' else slice_kind || ': ' || slice end as slice,
+       level, lower_bound, ceiling, state, crossed, reason
+from friction_levels where day = (select max(day) from friction_levels)
+order by coalesce(slice_kind, 'all') <> 'all', level desc nulls last, type, slice
 """
 
 
@@ -44,8 +47,11 @@ def command(context: click.Context, only_open: bool, friction_type: str | None, 
         write_json(json_file, [_head(entry) | _plain(entry.payload) for entry in found])
         show(
             f"Decisions about {friction_type}", [_head(entry) | {"what": _what(entry)} for entry in found],
-            empty="Nothing was decided about it: its level never crossed its threshold (signals tickets lists levels).",
+            empty="Nothing was decided about it: its level never crossed its threshold.",
         )  # fmt: skip
+        types = {friction_type, *(entry.payload.get("type") for entry in found)}
+        levels = [row for row in doors["warehouse"].query(_LEVELS).to_pylist() if row["type"] in types]
+        show("Its thresholds on the newest day", levels, empty=NO_DAY)
         return
     tickets = doors["warehouse"].query(_NEWEST).to_pylist()
     if only_open:
@@ -123,6 +129,7 @@ def resume_command() -> None:
 
 _SAYS: Final[dict[str, tuple[str, ...]]] = {
     BREAKER_KIND: ("reasons",),
+    DEDUPLICATION_KIND: ("component",),
     "diagnosis": ("component", "lever", "evidence"),
     "filing": ("component", "episode", "title"),
     "filed": ("reference",),
@@ -151,7 +158,7 @@ def _about(asked: str, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _subjects(entry: Entry) -> set[object]:
-    """What an entry is about; of the audit only the crossings of a type and its episode are."""
+    """What an entry is about; of the audit the crossings of a type and its episode are, and decisions to file."""
     payload = entry.payload
     if entry.kind != AUDIT_KIND:
         return {
@@ -159,23 +166,51 @@ def _subjects(entry: Entry) -> set[object]:
             entry.key,
             *(payload.get(name) for name in ("type", "ticket_key", "cause_id")),
         }
+    if entry.key.startswith(_FILING):
+        episode, _, rest = entry.key.removeprefix(_FILING).partition("@")
+        return {episode.partition(":")[0], f"{episode}@{rest[:10]}", rest[11:].partition(":")[0], payload.get("key")}
     decision = payload.get("decision")
     if not isinstance(decision, Mapping) or not decision.get("crossed"):
         return set()
     return {payload["inputs"]["type"], decision["episode"]}
 
 
+_FILING: Final = "filing:"
+"""How the subject of an audited decision to file begins: then episode, cause, day, action, reason."""
+
+
 def _head(entry: Entry) -> dict[str, object]:
-    return {"seq": entry.seq, "day": entry.newest_day, "kind": "crossed" if entry.kind == AUDIT_KIND else entry.kind}
+    audited = "decided" if entry.key.startswith(_FILING) else "crossed"
+    return {"seq": entry.seq, "day": entry.newest_day, "kind": audited if entry.kind == AUDIT_KIND else entry.kind}
 
 
 def _what(entry: Entry) -> str:
-    """One line about an entry: the episode and day of a crossing, else the fields of its kind."""
+    """One line about an entry: what was decided to file, or crossed, or recognised, else the fields of its kind."""
+    if entry.kind == DEDUPLICATION_KIND:
+        return _recognised(entry.payload)
+    if entry.kind == AUDIT_KIND and entry.key.startswith(_FILING):
+        return "; ".join(str(entry.payload[name]) for name in ("action", "reason", "key") if entry.payload[name])
     if entry.kind == AUDIT_KIND:
         return f"{entry.payload['decision']['episode']} on {entry.payload['inputs']['day']}"
     values = [entry.payload.get(name) for name in _SAYS[entry.kind]]
     texts = [", ".join(map(str, value)) if isinstance(value, list) else value for value in values]
     return "; ".join(str(text) for text in texts if text not in (None, ""))
+
+
+def _recognised(payload: Mapping[str, Any]) -> str:
+    """What a cause was recognised as among what others wrote, and how near the nearest of it is."""
+    decided, evidence = payload["decided"], payload["evidence"]
+    near = sorted(evidence, key=lambda one: (-_nearness(one), one["reference"]))[:3]
+    compared = ", ".join(
+        f"{one['what']} {one['reference']} (place: {one['place']}, {_nearness(one):.2f})" for one in near
+    )
+    said = f"{decided['action']} {decided['reference']}".strip()
+    return f"{said}: {decided['reason']}; compared with {len(evidence)}, nearest {compared}"
+
+
+def _nearness(evidence: Mapping[str, Any]) -> float:
+    """How likely a text is about the cause, 0 to 1."""
+    return float(evidence["alike"] if evidence["symptom"] is None else evidence["symptom"])
 
 
 def _plain(payload: object) -> dict[str, object]:

@@ -31,6 +31,8 @@ from signals_assets.core.tickets import KEY_PATTERN, Decision, LedgerEntry, ledg
 from signals_assets.core.topics import NO_TYPE, Topics, Vectors
 
 UNKNOWN: Final = "unknown"
+DEDUPLICATION_KIND: Final = "deduplication"
+"""Ledger kind of what was compared with a cause, as numbers, and what followed."""
 SENTENCES: Final = 12
 """Sentences of a text that are compared: its title and the beginning of its body say what it is about."""
 LONGEST: Final = 300

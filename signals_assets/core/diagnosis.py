@@ -123,10 +123,10 @@ def diagnose(
     causes_window = list(newest_rows(causes_window).values())
     release, release_words = _blamed_release(cause.type, release_correlations, wording)
     error, error_words = _coinciding_error(cause, error_correlations, wording, components or {})
-    slices, slice_words = _concentrations(cause.type, friction_rates, wording)
     in_component, component_words = _component_lift(cause, causes_window, wording)
     before, before_words = preceded_by(cause, causes_window, events, sessions or {}, wording.audience)
     intents, intent_words = in_intents(cause, causes_window, sessions or {}, wording)
+    slices, slice_words = _concentrations(cause.type, friction_rates, wording, told_intents=intents)
     concentrates = {kind for kind, _ in slices} | in_component | ({"intent"} if intents else set())
     lever = _lever(cause.type, wording.lever(cause.type), release, error, concentrates, before)
     component = wording.label("component", cause.component)
@@ -278,9 +278,13 @@ def _times(ratio: float, low: float, high: float) -> str:
 
 
 def _concentrations(
-    friction_type: str, rows: Iterable[DataRow], wording: Wording
+    friction_type: str, rows: Iterable[DataRow], wording: Wording, *, told_intents: Collection[str]
 ) -> tuple[set[tuple[str, str]], list[str]]:
-    """Slices (kind, value) whose rate surely exceeds the overall one: lift with an interval of both uncertainties."""
+    """Slices (kind, value) whose rate surely exceeds the overall one: lift with an interval of both uncertainties.
+
+    told_intents: those that `in_intents` has a sentence for; each is told once. Rows may name them by their labels.
+    """
+    once = {*told_intents, *(wording.label("intent", intent) for intent in told_intents)}
     weekly = [
         row
         for row in rows
@@ -296,6 +300,8 @@ def _concentrations(
         label = wording.label("version" if kind == "agent_version" else kind, row["slice"])
         lift = _times(row["rate"] / overall["rate"], row["low"] / overall["high"], row["high"] / overall["low"])
         slices.add((kind, row["slice"]))
+        if kind == "intent" and row["slice"] in once:
+            continue
         words.append(f"It concentrates in {kind.replace('_', ' ')} {label}: {lift} the overall rate.")
     return slices, words
 

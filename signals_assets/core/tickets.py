@@ -183,7 +183,7 @@ def sliced(level: DataRow) -> str:
 
 
 def _sessions_of(level: DataRow) -> str:
-    return "all sessions" if _part(level)[0] == "all" else f"the sessions of the slice{sliced(level)}"
+    return "all sessions" if part_of(level)[0] == "all" else f"the sessions of the slice{sliced(level)}"
 
 
 def _felt(level: DataRow) -> str:
@@ -193,7 +193,7 @@ def _felt(level: DataRow) -> str:
     return " at high severity" if level["slice"] == "high" else f" at {level['slice']} severity or worse"
 
 
-def _part(level: DataRow) -> tuple[str, str]:
+def part_of(level: DataRow) -> tuple[str, str]:
     """Kind and value of the sessions that a level is of: those of a severity are all."""
     kind = level.get("slice_kind") or "all"
     return ("all", "all") if kind in ("all", "severity") else (kind, level["slice"])
@@ -201,7 +201,7 @@ def _part(level: DataRow) -> tuple[str, str]:
 
 def _severe_share(rates: Iterable[DataRow], level: DataRow, day: date) -> float | None:
     """The newest week's published share of sessions with the friction whose worst event was high: see `Ticket`."""
-    of_level = ("friction", level["type"], *_part(level), WINDOW_DAYS)
+    of_level = ("friction", level["type"], *part_of(level), WINDOW_DAYS)
     found = [
         (row["source"] == "detector", row["severe_share"] or 0.0)
         for row in rates
@@ -217,8 +217,8 @@ def _trend(rates: Iterable[DataRow], level: DataRow, diagnosis: Diagnosis, day: 
         rates,
         level["type"],
         until=day,
-        slice_kind=_part(level)[0],
-        value=_part(level)[1],
+        slice_kind=part_of(level)[0],
+        value=part_of(level)[1],
         release=(diagnosis.release, diagnosis.released_on) if diagnosis.release and diagnosis.released_on else None,
     )
     return "\n".join(["```text", line, "```", "", *_bullets(words)]) if line else ""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Generic, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
@@ -317,6 +318,10 @@ class _Viewer(_Read):
 # --- the tracker ----------------------------------------------------------------------------------------------------
 
 
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  compared with, nothing is bound to it
+"""Hosts of an address that nobody else can open."""
+
+
 class LinearTracker(Tracker):
     """Issues of one team. See `Tracker` for the verbs and the module for how a ticket is recognised."""
 
@@ -416,7 +421,11 @@ class LinearTracker(Tracker):
         for state in ("open", "closed"):
             self._state_id(state)
         ours = sum(ticket.ours for ticket in self.open_tickets())
-        return f"linear: team {self._team_key}, {ours} tickets, {ours} open"
+        local = urlsplit(self._link).hostname in _LOCAL
+        where = (
+            "; links lead to this machine only (set SIGNALS_LINEAR__LINK to your Dagster's address)" if local else ""
+        )
+        return f"linear: team {self._team_key}, {ours} tickets, {ours} open{where}"
 
     # --- how ---
 

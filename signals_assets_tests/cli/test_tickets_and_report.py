@@ -6,7 +6,7 @@ import json
 import pytest
 
 from signals_assets.resources import resources_for
-from signals_assets.resources.filing import audit_levels, broken_link
+from signals_assets.resources.filing import audit, audit_levels, broken_link
 from signals_assets.settings import Settings
 from signals_assets.tables import Cause, DailyReport, FrictionEvent, FrictionLevel, TicketRow
 from signals_assets_tests.conftest import LAST_DAY
@@ -128,3 +128,34 @@ def test_evidence_is_shown_zone_by_zone_and_every_reading_is_audited(signals, ti
 
 def test_evidence_of_an_unknown_ticket_says_where_to_look(signals, empty_home):
     assert "signals tickets lists them" in signals("evidence", "SIG-FFFFFFFF", code=1).output
+
+
+def test_why_says_what_a_cause_was_recognised_as_and_what_was_decided(signals, empty_home, tmp_path):
+    ledger = resources_for(Settings())["ledger"]
+    weighed = {"what": "ticket", "reference": "ENG-7", "place": "same", "alike": 0.2, "symptom": 0.91}
+    decided = {"action": "comment", "reason": "an open ticket by a person is about this cause", "reference": "ENG-7"}
+    payload = {"type": "context_churn", "cause_id": "cause_1", "component": "search", "bounds": {}}
+    ledger.append("deduplication", "cause_1:2026-01-05", {**payload, "decided": decided, "evidence": [weighed]})
+    with ledger.transaction() as writer:
+        subject = "filing:context_churn:intent=docs@2026-01-05:cause_1:2026-01-05:refuse:the kill switch is on"
+        audit(writer, subject, {"action": "refuse", "reason": "the kill switch is on", "key": "SIG-1"})
+    file = tmp_path / "why.json"
+    for asked in ("context_churn", "cause_1"):
+        said = signals("tickets", "--why", asked, "--json", file).output
+        assert [row["kind"] for row in json.loads(file.read_bytes())] == ["deduplication", "decided"]
+        assert "comment ENG-7: an open ticket by a person is about this cause" in " ".join(said.split())
+        assert "0.91" in said
+        assert "the kill switch is on" in said
+    signals("tickets", "--why", "SIG-1", "--json", file)
+    assert [row["kind"] for row in json.loads(file.read_bytes())] == ["decided"]
+
+
+def test_a_slice_is_named_beside_its_type(signals, empty_home, tmp_path):
+    of_slice = {"slice_kind": "severity", "slice": "high", "state": "crossed", "crossed": True, "level": 0.2}
+    rows = [FrictionLevel(**row_values(FrictionLevel, day=LAST_DAY, type="correction", **more))
+            for more in ({"slice_kind": "all", "slice": "all"}, of_slice)]  # fmt: skip
+    resources_for(Settings())["warehouse"].replace(FrictionLevel, LAST_DAY, rows)
+    file = tmp_path / "tickets.json"
+    assert "severity: high" in signals("tickets", "--json", file).output
+    assert [row["slice"] for row in json.loads(file.read_bytes())["levels"]] == ["", "severity: high"]
+    assert "severity: high" in signals("tickets", "--why", "correction").output

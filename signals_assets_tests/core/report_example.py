@@ -121,11 +121,11 @@ def indicator(first: str, outcome: str, difference: float, low: float) -> dict[s
     )  # fmt: skip
 
 
-def level(type_: str, value: float, state: str, **changes: Any) -> dict[str, Any]:
+def level(type_: str, value: float | None, state: str, **changes: Any) -> dict[str, Any]:
     values = {
-        "type": type_, "level": value, "lower_bound": value * 0.85, "ceiling": 0.25, "state": state,
+        "type": type_, "level": value, "lower_bound": (value or 0.0) * 0.85, "ceiling": 0.25, "state": state,
         "crossed": state == "crossed", "users": "50-99", "sessions": "200-499",
-        "reason": f"level {value:.0%} against a ceiling of 25%",
+        "reason": f"level {value or 0.0:.0%} against a ceiling of 25%",
     }  # fmt: skip
     return row(tables.FrictionLevel, **{**values, **changes})
 

@@ -128,3 +128,20 @@ def test_what_sessions_of_the_intent_that_end_well_call_is_told():
     assert len(words) == 1
     assert words[0].startswith("Sessions with the same intent that end well call component editor 1.5 times")
     assert lacks(cause(), window, session_facts(rows, facets), WORDING, []) == []
+
+
+def test_an_intent_is_told_once_whatever_tables_show_it():
+    facets = [facet(number, "primary_intent", "fix a bug" if number % 3 else "refactor code") for number in range(300)]
+    known = Wording(seed(), frozenset({"fix a bug", "refactor code"}))
+    sessions = session_facts([metrics(number) for number in range(300)], facets)
+    window = [met(number) for number in range(300) if number % 3 == 0 or number % 12 == 1]
+    common = {"kind": "friction", "type": cause().type, "window_days": 7, "source": "detector"}
+    rates = [
+        {**common, "slice_kind": "all", "slice": "all", "rate": 0.4, "low": 0.35, "high": 0.45},
+        {**common, "slice_kind": "intent", "slice": "refactor code", "rate": 0.9, "low": 0.8, "high": 0.95},
+    ]
+    found = diagnose(cause(), wording=known, causes_window=window, sessions=sessions, friction_rates=rates)
+    assert sum("intent refactor code" in words for words in found.evidence) == 1
+    alone = diagnose(cause(), wording=known, friction_rates=rates)
+    assert [words[:40] for words in alone.evidence] == ["It concentrates in intent refactor code:"]
+    assert alone.lever == found.lever

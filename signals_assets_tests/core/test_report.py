@@ -120,6 +120,11 @@ def test_no_rows_at_all_still_make_a_report_that_says_so() -> None:
         ({"friction_levels": [level("error_event", 0.4, "crossed")],
           "fix_outcomes": [fix("T", "correction", "improved", 0.3, 0.2, 0.05)]},
          "Error crossed its threshold: 40 % of sessions, ceiling 25 %"),
+        ({"friction_levels": [level("correction", 0.3, "crossed", slice_kind="intent", slice="new feature"),
+                              level("error_event", 0.1, "crossed", slice_kind="severity", slice="high")]},
+         "Correction (intent: new feature) crossed its threshold: 30 % of the slice's sessions, ceiling 25 %"),
+        ({"friction_levels": [level("error_event", 0.4, "crossed", slice_kind="severity", slice="high")]},
+         "Error (severity: high) crossed its threshold: 40 % of sessions, ceiling 25 %"),
         ({"fix_outcomes": [fix("T", "correction", "regressed", 0.2, 0.3, 0.05)]},
          "The fix of correction in 2.5.0 made it worse"),
         ({"fix_outcomes": [fix("T", "correction", "improved", 0.3, 0.2, 0.05)]},
@@ -128,7 +133,8 @@ def test_no_rows_at_all_still_make_a_report_that_says_so() -> None:
           "friction_rates": [rate("correction", 0.2)]},
          "No change is confirmed; most frequent is correction: 20 % (15.6 % to 24.4 %)"),
     ],
-    ids=["a confirmed regression", "a crossed level", "a harmful fix", "a working fix", "only a suspicion"],
+    ids=["a confirmed regression", "a crossed level", "a crossed slice", "a crossed severity", "a harmful fix",
+         "a working fix", "only a suspicion"],
 )  # fmt: skip
 def test_the_headline_is_the_most_important_sure_thing(tables: dict[str, Any], headline: str) -> None:
     assert report(tables).headline.replace("\u202f", " ") == headline
@@ -564,3 +570,25 @@ def test_an_incident_is_said_to_be_no_release_s_fault() -> None:
         tables={"release_correlations": rows}
     )
     assert "taken for an incident" not in told(tables={"release_correlations": rows[:1]})
+
+
+def test_an_incident_is_told_once_and_by_a_row_only_where_it_had_fewer_days() -> None:
+    rows = [release("correction", f"3.{days}", 2, "inconclusive", "none", incidents=days) for days in (2, 1)]
+    words = told(tables={"release_correlations": rows})
+    assert words.count("2 days") == 1
+    assert words.count("1 day set apart as an incident") == 1
+
+
+def test_a_slice_over_its_ceiling_is_named_in_page_and_message_and_one_that_may_not_be_told_is_not() -> None:
+    of_slice = {"slice_kind": "intent", "reason": "Correction (intent: new feature) is over."}
+    rows = [
+        level("correction", 0.3, "crossed", slice="new feature", **of_slice),
+        level("correction", None, "over", slice="secret", lower_bound=None, slice_kind="intent", reason="no"),
+        level("correction", 0.1, "ok", slice="docs", slice_kind="intent", reason="fine"),
+    ]  # fmt: skip
+    one = report({"friction_levels": rows, "friction_rates": [rate("correction", 0.2)]})
+    words = text_of(one.html)
+    assert "Correction (intent: new feature)" in words
+    assert "secret" not in words
+    assert "intent: docs" not in words
+    assert "Correction (intent: new feature) is over." in [row.headline for row in one.rows]

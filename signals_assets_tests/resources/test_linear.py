@@ -401,3 +401,10 @@ def test_nothing_is_sent_to_linear_unless_a_setting_says_so(server, tracker):
     result = filed(MemoryLedger(), tracker, settings=TicketSettings(approval=False))
     assert (result.created, result.reason) == (False, "dry run: nothing leaves this machine (tickets.dry_run)")
     assert server.asked == {}
+
+
+def test_a_link_that_leads_to_this_machine_only_is_said_before_others_follow_it(server, tracker):
+    client = tracker._client
+    assert "this machine" not in LinearTracker(client, team="ENG", link="https://dagster.acme.example/assets").check()
+    assert "SIGNALS_LINEAR__LINK" in LinearTracker(client, team="ENG", link="http://[::1]:3000/assets").check()
+    assert "SIGNALS_LINEAR__LINK" in LinearTracker(client, team="ENG", link="http://localhost:3000/assets").check()

@@ -8,6 +8,7 @@ from signals_assets.core.report.day import Day
 from signals_assets.core.report.loop import before_after
 from signals_assets.core.report.releases import confirmed_changes, release_words
 from signals_assets.core.svg import percent
+from signals_assets.core.tickets import part_of, sliced
 
 
 def headline_of(at: Day) -> str:
@@ -30,10 +31,11 @@ def _better_release(at: Day) -> str | None:
 
 
 def _crossed_level(at: Day) -> str | None:
-    for row in at.rows("friction_levels"):
-        if row["crossed"] and row["slice"] == "all" and row["level"] is not None:
-            over = f"{percent(row['level'])} of sessions, ceiling {percent(row['ceiling'])}"
-            return f"{at.name(row['type'])} crossed its threshold: {over}"
+    crossed = [row for row in at.rows("friction_levels") if row["crossed"] and row["level"] is not None]
+    for row in sorted(crossed, key=lambda row: row["slice"] != "all"):
+        whose = "the slice's sessions" if part_of(row)[0] != "all" else "sessions"
+        over = f"{percent(row['level'])} of {whose}, ceiling {percent(row['ceiling'])}"
+        return f"{at.name(row['type'])}{sliced(row)} crossed its threshold: {over}"
     return None
 
 

@@ -13,6 +13,7 @@ from signals_assets.core.report.day import Day, Section
 from signals_assets.core.report.markup import axis_top, folded, resting_on, table_of, too_few
 from signals_assets.core.report.methods import method_link
 from signals_assets.core.svg import esc, percent, short_day
+from signals_assets.core.tickets import sliced
 
 PUBLIC: Final = (
     "Share of the day's users with each kind of friction, with noise (differential privacy): each user counts in few "
@@ -38,7 +39,8 @@ def what_hurts(at: Day) -> Section:
     if others:
         body += folded("The same as the analyst sees it (on sampled sessions, weighted)",
                       _rates_table(at, others, "friction", {}))  # fmt: skip
-    body += _trends(at, "friction") + method_link("method-rates")
+    parts = _parts_over(at)
+    body += _parts_table(at, parts) + _trends(at, "friction") + method_link("method-rates")
     top = series[0].newest
     lead = f"Share of sessions with each kind of friction, trailing {_window(today)}."
     lead = PUBLIC if at.audience == "public" else lead
@@ -50,7 +52,40 @@ def what_hurts(at: Day) -> Section:
     lines += [
         (f"{at.name(row['type'])}: {row['reason']}", "friction_levels") for row in levels.values() if row["crossed"]
     ]
+    lines += [(row["reason"], "friction_levels") for row in parts if row["crossed"]]
     return Section(*section, lead if top else "", body, lines)
+
+
+def _parts_over(at: Day) -> list[Mapping[str, Any]]:
+    """Levels of slices and severities that are over their ceilings and may be told, those that crossed today first."""
+    over = [
+        row
+        for row in at.rows("friction_levels")
+        if row["slice"] != "all" and row["state"] in _OVER and row["level"] is not None
+    ]
+    return sorted(
+        over, key=lambda row: (not row["crossed"], -row["level"], row["type"], row["slice_kind"], row["slice"])
+    )
+
+
+_OVER: Final = ("crossed", "over", "rising", "cooldown", "recovering", "suppressed")
+
+
+def _parts_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    cells = [
+        [
+            esc(at.name(row["type"]) + sliced(row)),
+            f"{percent(row['level'])} <small>at least {percent(row['lower_bound'] or 0.0)}</small>",
+            percent(row["ceiling"]),
+            resting_on(row["sessions"], row["users"]),
+            _state_badge(row),
+        ]
+        for row in rows
+    ]
+    heads = ["Type, slice or severity", "Rate", "Ceiling", "Over", "State"]
+    return "<p>Slices and severities with a ceiling of their own:</p>" + table_of(heads, cells)
 
 
 def _overall(rows: Rows, kind: str) -> list[Mapping[str, Any]]:

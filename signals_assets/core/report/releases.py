@@ -67,22 +67,22 @@ def what_changed(at: Day) -> Section:
         f"{number_of(len(telling), 'change')} shown among {number_of(family, 'comparison')} over "
         f"{number_of(releases, 'open release')}, by the version each session really ran; false discoveries held at 5 %."
     )
-    body = _changes_table(at, telling) if telling else ""
+    most = max(row["incidents"] for row in rows)
+    body = _changes_table(at, telling, most) if telling else ""
     rest = [row for row in rows if row not in telling]
     if rest:
         counts = Counter("unchanged" if row["verdict"] == "unchanged" else row["evidence"] for row in rest)
         words = {"unchanged": "shown to be equal", "none": "without a difference that can be told from chance",
                  "not_enough_data": "with too few data yet", "suspected": "open", "confirmed": "open"}  # fmt: skip
         said = ", ".join(f"{n} {words[what]}" for what, n in sorted(counts.items(), key=lambda item: (-item[1], item)))
-        body += folded(f"The other {len(rest)}: {said}", _changes_table(at, rest))
-    body = _incidents(rows) + body + method_link("method-releases")
+        body += folded(f"The other {len(rest)}: {said}", _changes_table(at, rest, most))
+    body = _incidents(most) + body + method_link("method-releases")
     lines = [(f"{release_words(at, row)}; {row['evidence']}", "release_correlations") for row in telling[:5]]
     return Section(*section, lead, body, lines or [("No change can be tied to a release", "release_correlations")])
 
 
-def _incidents(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Days that were set apart, so that no release is blamed for them."""
-    most = max(row["incidents"] for row in rows)
+def _incidents(most: int) -> str:
+    """Days that were set apart, so that no release is blamed for them: of the release with most of them."""
     if not most:
         return ""
     words = (
@@ -94,14 +94,15 @@ def _incidents(rows: Sequence[Mapping[str, Any]]) -> str:
 _EVIDENCE_SURE: Final = ("confirmed", "suspected")
 
 
-def _changes_table(at: Day, rows: Sequence[Mapping[str, Any]]) -> str:
+def _changes_table(at: Day, rows: Sequence[Mapping[str, Any]], incidents: int) -> str:
+    """Incidents: the days told for all above the table; a row tells its own where it has fewer."""
     top = difference_top(rows)
     lines = []
     for row in rows:
         tone, bar, effect = difference_cells(row, top)
         badge = f'<span class="badge {tone}">{esc(row["evidence"].replace("_", " "))}</span>'
         words = f"{esc(release_words(at, row))}<small>{esc(_in_words(row))}</small>"
-        words += f"<small>{_release_details(row)}</small>"
+        words += f"<small>{_release_details(row, incidents)}</small>"
         over = resting_on(row["sessions_after"], row["users_after"])
         lines.append([words, bar, effect, over, badge + _proof(row)])
     return table_of(["Release", difference_head(top), "Difference (95 %)", "Over", "Evidence"], lines, wide=1)
@@ -123,11 +124,11 @@ def _in_words(row: Mapping[str, Any]) -> str:
     return f"Could be chance: the true change lies between {points(row['low'])} and {points(row['high'])} points."
 
 
-def _release_details(row: Mapping[str, Any]) -> str:
+def _release_details(row: Mapping[str, Any], incidents: int) -> str:
     words = f"{row['agent_name']}, released {short_day(row['released_on'])}, {row['source']}"
     if row["smallest_detectable"] is not None and row["evidence"] not in _EVIDENCE_SURE:
         words += f"; would have seen {100 * row['smallest_detectable']:.0f} points or more"
-    if row.get("incidents"):
+    if row.get("incidents") and row["incidents"] != incidents:
         words += f"; {number_of(row['incidents'], 'day')} set apart as an incident"
     return esc(words)
 
