@@ -25,6 +25,9 @@ BUSY_MILLISECONDS: Final = 60_000
 HELD_MILLISECONDS: Final = 300_000
 """PostgreSQL: a writer silent for so long (stopped, its machine gone) is hung up on, so that others go on."""
 
+INSERT_ROWS: Final = 2_000
+"""Rows that are written or read at once: bounds memory."""
+
 PAUSES: Final = (0.1, 0.3, 0.8, 2.0)
 """Seconds between the tries of what may be tried again: longer than a failover's hiccup, shorter than a step."""
 
@@ -289,6 +292,26 @@ def insert_or_ignore(dialect: str, table: "sa.Table") -> Any:
     from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
     return sqlite_insert(table).on_conflict_do_nothing()
+
+
+def rows_as_text(url: str, error: type[RuntimeError]) -> "Iterator[list[str]]":
+    """Every row of every table of a PostgreSQL database as text, some at a time; raises `error` without values."""
+    import sqlalchemy as sa
+
+    database = Database(url, sa.MetaData, error)
+    named = sa.text(
+        "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "
+        "AND table_schema NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2"
+    )
+    try:
+        with database.connection() as connection:
+            quoted = connection.dialect.identifier_preparer.quote
+            for schema, table in connection.execute(named).all():
+                rows = sa.text(f"SELECT CAST(t AS text) FROM {quoted(schema)}.{quoted(table)} AS t")
+                streamed = connection.execution_options(yield_per=INSERT_ROWS).execute(rows)
+                yield from ([str(row[0]) for row in some] for some in streamed.partitions())
+    finally:
+        database.close()
 
 
 def _is_incomplete(connection: "sa.Connection", tables: "sa.MetaData") -> bool:

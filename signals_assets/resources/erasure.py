@@ -47,8 +47,10 @@ from signals_assets.core.records import quarantined_row
 from signals_assets.core.review import REVIEW_KIND
 from signals_assets.core.sessions import Session, to_json
 from signals_assets.resources.cross_check import reader_agreement, requests_again
+from signals_assets.resources.database import rows_as_text
 from signals_assets.resources.filing import AUDIT_KIND, audit
 from signals_assets.resources.folders import private_folder
+from signals_assets.resources.instance_storage import StorageError, databases
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.session_source import Covers
@@ -596,7 +598,8 @@ def _ids(traces: Traces) -> set[str]:
 def search(settings: Settings, doors: Doors, traces: Traces, apart: Path | None = None) -> list[Searched]:
     """Look for the ids and the sampled word sequences in every file of the home, its names, and the ledger.
 
-    Packed files are unpacked, Parquet is decoded. `apart` is not looked at: the traces themselves.
+    Packed files are unpacked, Parquet is decoded. In PostgreSQL every row of every table is looked at, of the ledger's
+    database and of Dagster's. `apart` is not looked at: the traces themselves.
     """
     ids, texts = Needles(_ids(traces), whole=True), Needles(traces.samples, whole=False)
     areas: dict[str, Searched] = {}
@@ -618,6 +621,13 @@ def search(settings: Settings, doors: Doors, traces: Traces, apart: Path | None 
     said = json.dumps([[entry.kind, entry.key, dict(entry.payload)] for entry in ledger.entries(ledger.kinds())])
     area = areas.setdefault("ledger entries", Searched("ledger entries", bytes=len(said)))
     area.ids, area.texts = ids.count(said.encode()), texts.count(said.encode())
+    for name, url in _databases(settings):
+        area = areas.setdefault(name, Searched(name))
+        for rows in rows_as_text(url, StorageError):
+            part = "\n".join(rows).encode()
+            area.bytes += len(part)
+            area.ids += ids.count(part)
+            area.texts += texts.count(part)
     return sorted(areas.values(), key=lambda found: (bool(found.remains), found.area))
 
 
@@ -637,9 +647,21 @@ def _area(path: Path, home: Path) -> str:
     return "/".join(parts[:deep]) if len(parts) > 1 else "home"
 
 
+def _instance(settings: Settings) -> Path:
+    return Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
+
+
+def _databases(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is stored in PostgreSQL: area and URL."""
+    url = settings.ledger_url.get_secret_value() if settings.ledger_url else ""
+    if url.startswith("postgres"):
+        yield "database of the ledger", url
+    yield from (("database of dagster", url) for url in databases(_instance(settings)))
+
+
 def _files(home: Path, settings: Settings) -> Iterator[Path]:
     """Every file under the home and the Dagster instance; links are not followed."""
-    instance = Path(os.environ.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
+    instance = _instance(settings)
     roots = [home] if instance.is_relative_to(home) else [home, instance]
     for root in roots:
         for folder, _, names in os.walk(root):

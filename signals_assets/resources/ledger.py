@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from signals_assets.resources.database import Database, insert_or_ignore, text_type
+from signals_assets.resources.database import INSERT_ROWS, Database, insert_or_ignore, text_type
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -116,9 +116,6 @@ class LedgerError(RuntimeError):
 
 
 # --- SQLAlchemy --------------------------------------------------------------------------------------------------
-
-INSERT_ROWS: Final = 2_000
-"""Rows per INSERT of `append_many`: bounds memory, since items are a stream."""
 
 LONGEST_KEY: Final = 2_500
 """Bytes of a kind and key together: what every database can index."""
