@@ -14,7 +14,7 @@ many rows each day had when it was read and how many sessions they made, so that
 import io
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import groupby
@@ -65,6 +65,8 @@ _AGENT: Final = {
     "prompt_version": "prompt_version",
 }
 _JSON: Final = ("session", "steps", "feedback")
+_READABLE: Final = b"-"
+"""Stands in a line where another one has the reason why it cannot be read."""
 _TOLD_APART: Final = 100
 """Rejections of one reason that are told one by one; the others are counted together."""
 
@@ -152,6 +154,18 @@ class BigQuerySessionSource(SessionSource):
             for day, rows in sorted(self._rows_by_day().items())
         }
 
+    def everybody(self) -> Iterator[tuple[str | None, str | None, str]]:
+        """See `SessionSource.everybody`: one query over all partitions from the first day on."""
+        sql, parameters = self._statement(self._first_day, date.max)
+        what = f"everybody in {self._table.name}"
+        for row in asked(self._jobs, what, sql, parameters, {"verb": "everybody"}):
+            first = row["partition_day"]
+            for item in self._sessions_in(self._line(row)[1]):
+                if isinstance(item, Session):
+                    yield from (
+                        (one.user_id, one.organization_id, one.key) for one in self._segments(item, first, first)
+                    )
+
     def forget(self, session_ids: Collection[str]) -> int:  # noqa: ARG002 - nothing of a session is kept
         """See `SessionSource.forget`: there are no copies."""
         return 0
@@ -166,34 +180,36 @@ class BigQuerySessionSource(SessionSource):
 
     def check(self) -> str:
         """The table, with its statement tried without running it: names, rights, and what it would read."""
-        sql, parameters = self._statement(self._first_day)
+        sql, parameters = self._statement(self._first_day, self._first_day)
         self._jobs.refuse_wrong(f"reading {self._table.name}", sql, parameters, {"verb": "check"})
         return f"bigquery: {self._table.name}, a row is one of the {self._shape}"
 
     # --- statements ---------------------------------------------------------------------------------------------------
 
-    def _statement(self, day: date) -> tuple[str, tuple[Any, ...]]:
-        """Rows of the partitions within reach of a day, each of one session."""
-        table = self._table
-        span = {"first": day - timedelta(days=self._reach), "last": day + timedelta(days=self._reach)}
-        within = f"{table.day} BETWEEN @first AND @last"
+    def _statement(self, first: date, last: date, having: date | None = None) -> tuple[str, tuple[Any, ...]]:
+        """Rows of the partitions from `first` to `last`, each of one session with the first of its partitions.
+
+        `having`: of rows of steps, only sessions with a step on that day.
+        """
+        table, within = self._table, f"WHERE {self._table.day} BETWEEN @first AND @last"
         if self._shape == "sessions":
-            sql = (
-                f"SELECT {table.day} AS partition_day, {table.named(table.columns)} FROM {table.source} WHERE {within}"
-            )
-            return sql, dates(**span)
-        whole = table.named(name for name in table.columns if name != "session_id")
+            sql = f"SELECT {table.day} AS partition_day, {table.named(table.columns)} FROM {table.source} {within}"
+            return sql, dates(first=first, last=last)
+        session_id, whole = table.column("session_id"), table.named(one for one in table.columns if one != "session_id")
         sql = (
-            f"SELECT {table.column('session_id')} AS session_id, @day AS partition_day, "
-            f"ARRAY_AGG(STRUCT({whole})) AS steps FROM {table.source} WHERE {within} "
-            f"GROUP BY {table.column('session_id')} HAVING COUNTIF({table.day} = @day) > 0"
+            f"SELECT {session_id} AS session_id, MIN({table.day}) AS partition_day, "
+            f"ARRAY_AGG(STRUCT({whole})) AS steps FROM {table.source} {within} GROUP BY {session_id}"
         )
-        return sql, dates(day=day, **span)
+        if having is None:
+            return sql, dates(first=first, last=last)
+        return f"{sql} HAVING COUNTIF({table.day} = @day) > 0", dates(first=first, last=last, day=having)
 
     def _rows(self, day: date) -> Iterator[dict[str, Any]]:
-        sql, parameters = self._statement(day)
+        around = timedelta(days=self._reach)
+        sql, parameters = self._statement(day - around, day + around, day)
         labels = {"verb": "sessions", "day": f"{day:%Y%m%d}"}
-        return asked(self._jobs, f"sessions of {day} from {self._table.name}", sql, parameters, labels)
+        for row in asked(self._jobs, f"sessions of {day} from {self._table.name}", sql, parameters, labels):
+            yield row if self._shape == "sessions" else row | {"partition_day": day}
 
     def _first_days(self, day: date) -> dict[str, date]:
         """First partition of each session that has steps on the day and before it."""
@@ -238,7 +254,7 @@ class BigQuerySessionSource(SessionSource):
         except ContentError as error:
             return NULLS_LAST, b"%b %b " % (partition, str(error).encode())
         key = session.get("session_id")
-        return NULLS_LAST if key is None else str(key), b"%b - %b" % (partition, as_json(session))
+        return NULLS_LAST if key is None else str(key), b"%b %b %b" % (partition, _READABLE, as_json(session))
 
     def _gathered(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """One session of its steps, in the order of time; what steps say of the session is taken from the first."""
@@ -270,31 +286,43 @@ class BigQuerySessionSource(SessionSource):
             lies, reason, data = line.split(b" ", 2)
             partition = date.fromisoformat(lies.decode())
             position = f"row {number}"
-            if reason != b"-":
+            if reason != _READABLE:
                 if partition == day:
                     yield self._rejected(reason.decode(), position, 0, day)
                 continue
-            for item in read_stream(io.BytesIO(data), self._table.name, format="canonical"):
+            for item in self._sessions_in(line):
                 if isinstance(item, Session):
-                    yield from self._parts(item, day, partition, position, first_days)
+                    first = first_days.get(item.session_id)
+                    yield from self._parts(self._segments(item, partition, first), day, partition, position)
                 elif partition == day:
                     yield self._rejected(item.reason, position, len(data), day)
 
     def _parts(
-        self, session: Session, day: date, partition: date, position: str, first_days: Mapping[str, date]
+        self, parts: Iterable[Session], day: date, partition: date, position: str
     ) -> Iterator[Session | Rejected]:
+        for part in parts:
+            if part.day == day:
+                yield part
+            elif partition == day and self._shape == "sessions" and abs((part.day - day).days) > self._reach:
+                yield self._rejected("out_of_reach", f"{position}.{part.segment}", 0, day)
+
+    def _sessions_in(self, line: bytes) -> Iterator[Session | Rejected]:
+        """What the canonical reader makes of a line; nothing of one that is marked with a reason."""
+        _, reason, data = line.split(b" ", 2)
+        if reason == _READABLE:
+            yield from read_stream(io.BytesIO(data), self._table.name, format="canonical")
+
+    def _segments(self, session: Session, partition: date, first: date | None) -> Iterator[Session]:
+        """Segments of a session of a partition; rows of steps number them by days since its `first` one."""
         if self._agent_name and session.agent.name == "unknown":
             session.agent.name = self._agent_name
         if session.started_at is None:  # its day is that of the place where it lies, as for a file
             session.started_at = datetime.combine(partition, time(), UTC).timestamp()
             session.start_known_from = "file"
-        first = first_days.get(session.session_id)
         for part in segments(session):
-            if part.day == day:
-                part.segment = part.segment if first is None else (day - first).days
-                yield part
-            elif partition == day and self._shape == "sessions" and abs((part.day - day).days) > self._reach:
-                yield self._rejected("out_of_reach", f"{position}.{part.segment}", 0, day)
+            if self._shape == "steps" and first is not None:
+                part.segment = (part.day - first).days
+            yield part
 
     def _rejected(self, reason: str, position: str, size: int, day: date) -> Rejected:
         return Rejected(reason, "canonical", position, self._table.name, size, day=day.isoformat())

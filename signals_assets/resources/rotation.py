@@ -12,11 +12,9 @@ Killed midway, the next rotation goes on with the same two keys; until then the 
 gets a pseudonym of the wrong one. Published tables hold no pseudonyms. Frozen days stay frozen: no count changes.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from signals_assets.core.erasure import TOMBSTONE_KIND, tombstone
@@ -25,9 +23,7 @@ from signals_assets.core.sessions import from_json
 from signals_assets.resources.keys import KeyState, PseudonymKey
 from signals_assets.resources.ledger import Ledger
 from signals_assets.resources.records import RECORD_KINDS, Records
-from signals_assets.resources.session_source import FileSessionSource
 from signals_assets.resources.warehouse import Warehouse
-from signals_assets.settings import Settings
 from signals_assets.tables import TABLES, RawSession
 
 ROTATION_KIND: Final = "key_rotation"
@@ -101,7 +97,8 @@ def _known(doors: Doors) -> Known:
             for text in batch.column("session").to_pylist():
                 session = from_json(text)
                 _note(known, session.user_id, session.organization_id, session.key)
-    _note_source(known, doors["settings"])
+    for user, organization, session_key in doors["session_source"].everybody():
+        _note(known, user, organization, session_key)
     for record in _records(doors["records"]):
         _note(known, record.get("user_id"), record.get("organization_id"), record.get("session_id"))
     return known
@@ -111,26 +108,6 @@ def _note(known: Known, user: object, organization: object, session: object) -> 
     for kind, value in (("user", user), ("organization", organization), ("session", session)):
         if isinstance(value, str):
             known.add((kind, value))
-
-
-def _note_source(known: Known, settings: Settings) -> None:
-    """Read the source once more and pass over every session after a look at its ids: nothing of it is kept."""
-
-    def seen(user: str | None, organization: str | None, session: str | None) -> bool:
-        _note(known, user, organization, session)
-        return session is not None
-
-    if not settings.sessions:
-        return
-    with tempfile.TemporaryDirectory(dir=settings.restricted) as folder:
-        FileSessionSource(
-            settings.sessions,
-            session_format=settings.session_format,
-            user_from=settings.user_from,
-            agent_name=settings.agent_name,
-            spool=Path(folder),
-            erased=lambda: seen,
-        ).days()
 
 
 def _records(records: Records) -> Iterator[Mapping[str, Any]]:

@@ -45,6 +45,13 @@ class SessionSource(ABC):
         """Sessions (segments) per day as `sessions` would yield them; looks for new and changed files first."""
 
     @abstractmethod
+    def everybody(self) -> Iterator[tuple[str | None, str | None, str]]:
+        """User, organisation and session key of every session (segment) of the source, of erased ones, too.
+
+        Reads all that there is once; keeps nothing.
+        """
+
+    @abstractmethod
     def forget(self, session_ids: Collection[str]) -> int:
         """Erase this door's own copies and notes of the sessions (by their source's ids); returns how many there were.
 
@@ -262,6 +269,14 @@ class FileSessionSource(SessionSource):
         """See `SessionSource.counts`."""
         index = self._refreshed()
         return {day: count - len(index.losers(day)) for day, count in index.counts().items()}
+
+    def everybody(self) -> Iterator[tuple[str | None, str | None, str]]:
+        """See `SessionSource.everybody`."""
+        for file in _listed(self._paths)[0]:
+            modified = file.path.stat().st_mtime
+            for item in _read_file(file, self._format, self._user_from, self._agent_name, modified):
+                if isinstance(item, Session):
+                    yield from ((part.user_id, part.organization_id, part.key) for part in segments(item))
 
     def forget(self, session_ids: Collection[str]) -> int:
         """See `SessionSource.forget`: files that have one of the sessions are taken anew, without what is erased."""

@@ -107,3 +107,11 @@ class SessionSourceContract:
         found.forget({"forgotten-session-7"})
         left = [path for path in (tmp_path / "spool").rglob("*") if path.is_file()]
         assert all(b"forgotten-session-7" not in path.read_bytes() for path in left)
+
+    def test_everybody_is_named_with_each_segment_erased_or_not(self, source):
+        nobody = lambda: lambda *_: True  # noqa: E731
+        found = source([resumed("a"), session("b") | {"organization_id": "org"}], erased=nobody)
+        assert sessions_of(found) == []
+        assert sorted(found.everybody(), key=str) == [
+            ("user of a", None, "a"), ("user of a", None, "a.1"), ("user of b", "org", "b"),
+        ]  # fmt: skip

@@ -9,6 +9,7 @@ from signals_assets.core.records import error_log_rows
 from signals_assets.resources.bigquery_records import COLUMNS, NEEDED, BigQueryRecords
 from signals_assets.resources.records import RECORD_KINDS, FileRecords, RecordsByKind, RecordsError
 from signals_assets.resources.stored_rows import WarehouseError
+from signals_assets_tests.fakes.bigquery_lint import banned
 from signals_assets_tests.fakes.bigquery_server import PROJECT, BigQueryServer
 from signals_assets_tests.resources.records_contract import RecordsContract
 from signals_assets_tests.resources.test_bigquery_source import jobs_of, make, put, texts
@@ -21,6 +22,7 @@ def server():
     with BigQueryServer(page=2) as server:
         server.state.add_dataset("product", {})
         yield server
+        assert [word for one in server.asked("query") for word in banned(one["query"])] == []
 
 
 def at(number, hour=12):

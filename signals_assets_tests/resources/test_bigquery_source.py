@@ -12,6 +12,7 @@ from signals_assets.resources.bigquery_reading import OwnTable
 from signals_assets.resources.bigquery_source import BigQuerySessionSource
 from signals_assets.resources.session_source import FileSessionSource
 from signals_assets.resources.stored_rows import WarehouseError
+from signals_assets_tests.fakes.bigquery_lint import banned
 from signals_assets_tests.fakes.bigquery_server import LOCATION, PROJECT, BigQueryServer
 from signals_assets_tests.resources.session_source_contract import (
     DAY,
@@ -39,6 +40,7 @@ def server():
     with BigQueryServer(page=2) as server:
         server.state.add_dataset("product", {})
         yield server
+        assert [word for one in server.asked("query") for word in banned(one["query"])] == []
 
 
 def jobs_of(server, **values):
