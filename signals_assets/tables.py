@@ -1027,6 +1027,9 @@ class LoopMetric(Row):
     value: float | None = Field(None, description="Value; null where nothing can be said yet.")
     unit: str = Field(description="days, share or count.")
     n: int = Field(description="Tickets or events it is over.")
+    coverage: float | None = Field(
+        None, description="Share of all tickets or fixes that n is; the others are not that far, or unknown."
+    )
 
 
 # --- stage 9: report -------------------------------------------------------------------------------------------

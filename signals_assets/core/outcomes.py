@@ -324,7 +324,9 @@ def loop_metrics(
 
     tickets: the day's.  outcomes: rows of all days up to this one.  levels: `friction_levels` rows of all those days.
     pull_requests: rows of all those days.  surprises: friction that no category explains, where it may be told.
-    Resolved means verified by the measured rate, never "merged".
+    Resolved means verified by the measured rate, never "merged". Friction begins on its episode's first day over the
+    threshold. Coverage: the share of the tickets or fixes that a figure is of; the others have not come so far, or
+    nobody told.
     """
     changes = newest_pull_requests(day, pull_requests)
     latest = {(row.ticket_key, row.version): row for row in sorted(outcomes, key=lambda row: row.day)}
@@ -342,8 +344,14 @@ def loop_metrics(
     settled = [fix for fix in fixes if _day(fix["merged_at"]) <= day - timedelta(REWORK_DAYS)]
     started = _first_days_over(levels)
     n = len(tickets)
+    verified_on = verdict_days.get
     waits = {
         "days_to_ticket": [_wait(started(ticket), ticket.filed_on) for ticket in tickets],
+        "days_friction_to_pull_request": [
+            _wait(started(ticket), opened.get(ticket.pull_request_id or "")) for ticket in tickets
+        ],
+        "days_friction_to_merge": [_wait(started(ticket), ticket.merged_on) for ticket in tickets],
+        "days_friction_to_verified_fix": [_wait(started(ticket), verified_on(ticket.ticket_key)) for ticket in tickets],
         "days_ticket_to_pull_request": [
             _wait(ticket.filed_on, opened.get(ticket.pull_request_id or "")) for ticket in tickets
         ],
@@ -351,9 +359,7 @@ def loop_metrics(
             _wait(opened.get(ticket.pull_request_id or ""), ticket.merged_on) for ticket in tickets
         ],
         "days_ticket_to_merge": [_wait(ticket.filed_on, ticket.merged_on) for ticket in tickets],
-        "days_ticket_to_verified_fix": [
-            _wait(ticket.filed_on, verdict_days.get(ticket.ticket_key)) for ticket in tickets
-        ],
+        "days_ticket_to_verified_fix": [_wait(ticket.filed_on, verified_on(ticket.ticket_key)) for ticket in tickets],
     }
     verified = sum(ticket.verdict == "improved" for ticket in tickets)
     improved = sum(row.verdict == "improved" for row in decided)
@@ -363,10 +369,22 @@ def loop_metrics(
         _count(day, "tickets_open", sum(ticket.state in open_states for ticket in tickets), n),
         _count(day, "tickets_suppressed", sum(ticket.state == "suppressed" for ticket in tickets), n),
         _share(day, "share_resolved", verified, n),
-        _share(day, "share_of_fixes_that_worked", improved, len(decided)),
+        _share(day, "share_of_fixes_that_worked", improved, len(decided), of=len(latest)),
         _share(day, "share_with_a_failed_fix", sum(ticket.failed_fixes > 0 for ticket in tickets), n),
-        _share(day, "share_of_fixes_reverted", sum(is_reverted(fix, changes.values()) for fix in fixes), len(fixes)),
-        _share(day, "share_of_fixes_reworked", sum(_reworked(fix, changes.values()) for fix in settled), len(settled)),
+        _share(
+            day,
+            "share_of_fixes_reverted",
+            sum(is_reverted(fix, changes.values()) for fix in fixes),
+            len(fixes),
+            of=sum(ticket.merged_on is not None for ticket in tickets),
+        ),
+        _share(
+            day,
+            "share_of_fixes_reworked",
+            sum(_reworked(fix, changes.values()) for fix in settled),
+            len(settled),
+            of=len(fixes),
+        ),
         LoopMetric(
             day=day,
             metric="share_of_friction_unexplained",
@@ -455,13 +473,22 @@ def _wait(start: date | None, end: date | None) -> int | None:
 
 
 def _count(day: date, metric: str, value: int, n: int) -> LoopMetric:
-    return LoopMetric(day=day, metric=metric, value=float(value), unit="count", n=n)
+    return LoopMetric(day=day, metric=metric, value=float(value), unit="count", n=n, coverage=_covered(n, n))
 
 
-def _share(day: date, metric: str, part: int, n: int) -> LoopMetric:
-    return LoopMetric(day=day, metric=metric, value=round(part / n, 4) if n else None, unit="share", n=n)
+def _share(day: date, metric: str, part: int, n: int, *, of: int | None = None) -> LoopMetric:
+    """A share of `n`, which are those of `of` (default: all) that something is known of."""
+    value = round(part / n, 4) if n else None
+    covered = _covered(n, n if of is None else of)
+    return LoopMetric(day=day, metric=metric, value=value, unit="share", n=n, coverage=covered)
 
 
-def _median_days(day: date, metric: str, waits: Iterable[int | None]) -> LoopMetric:
+def _median_days(day: date, metric: str, waits: Sequence[int | None]) -> LoopMetric:
     known = [wait for wait in waits if wait is not None]
-    return LoopMetric(day=day, metric=metric, value=median(known) if known else None, unit="days", n=len(known))
+    value = median(known) if known else None
+    covered = _covered(len(known), len(waits))
+    return LoopMetric(day=day, metric=metric, value=value, unit="days", n=len(known), coverage=covered)
+
+
+def _covered(n: int, of: int) -> float | None:
+    return round(n / of, 4) if of else None

@@ -254,12 +254,27 @@ def test_times_run_from_first_friction_to_verified_fix():
     found = metrics([ticket()], [later, first], levels, pull_requests)
     assert {name: row.value for name, row in found.items() if row.unit == "days"} == {
         "days_to_ticket": 2,
+        "days_friction_to_pull_request": 3,
+        "days_friction_to_merge": 4,
+        "days_friction_to_verified_fix": 13,
         "days_ticket_to_pull_request": 1,
         "days_pull_request_to_merge": 1,
         "days_ticket_to_merge": 2,
         "days_ticket_to_verified_fix": 11,
     }
     assert found["share_of_fixes_that_worked"].value == 1.0
+
+
+def test_every_figure_says_of_how_many_it_is_and_what_share_of_all_that_is():
+    unmerged = ticket(ticket_key="SIG-FFFFFFFF", pull_request_id=None, merged_on=None, released_in=None)
+    levels = [{"type": "context_churn", "crossed": True, "episode": "context_churn@2026-03-07"}]
+    found = metrics([ticket(), unmerged], [outcome(effect(-0.2))], levels, [change()])
+    covered = {name: (row.n, row.coverage) for name, row in found.items()}
+    assert covered["share_resolved"] == covered["days_to_ticket"] == (2, 1.0)
+    assert covered["days_friction_to_merge"] == covered["days_ticket_to_verified_fix"] == (1, 0.5)
+    assert covered["share_of_fixes_reverted"] == (1, 1.0)
+    assert covered["share_of_fixes_that_worked"] == (1, 1.0)
+    assert {row.coverage for row in metrics([], []).values()} == {None}
 
 
 def test_a_slice_tells_when_a_friction_began_only_where_its_type_does_not():

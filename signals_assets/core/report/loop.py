@@ -114,7 +114,7 @@ def _metrics(at: Day) -> str:
         [
             esc(row["metric"].replace("_", " ").capitalize()),
             esc(_metric_value(row["value"], row["unit"])),
-            f"n = {row['n']}",
+            f"n = {row['n']}" + (f" ({percent(row['coverage'])})" if (row["coverage"] or 1.0) < 1 else ""),
         ]
         for row in rows
     ]
