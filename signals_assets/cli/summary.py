@@ -51,7 +51,8 @@ QUERIES = {
         where day = (select max(day) from error_correlations) and verdict = 'coincides' order by ratio desc""",
     "clusters": """
         select level, kind, count(*) as clusters, sum(items)::bigint as items, max(outlier_share) as outlier_share
-        from clusters where day = (select max(day) from clusters) and change <> 'gone' group by all order by all""",
+        from clusters where day = (select max(day) from clusters) and change <> 'gone'
+        group by level, kind order by level, kind""",
     "themes": """
         select kind, users, sessions, change, terms
         from clusters where day = (select max(day) from clusters) and change <> 'gone' and level = 'theme'

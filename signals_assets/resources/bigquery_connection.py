@@ -210,7 +210,8 @@ class BigQueryJobs:
 def batches(rows: Any, storage: Any, where: str) -> "Iterator[pa.RecordBatch]":
     """The answer of a query in record batches: by the Storage Read API where there is one, else page by page.
 
-    One stream, since several would lose the order of the rows. Raises `WarehouseError` when fewer rows came than the answer has.
+    One stream, since several would lose the order of the rows. Raises `WarehouseError` when fewer rows came than the
+    answer has.
     """
     came = 0
     try:

@@ -4,8 +4,8 @@ Put here: paths, jobs and their lives, uploads, paging, faults of BigQuery's own
 wire (`local_service.py`), what tables hold (`bigquery_state.py`).
 
 Every query parameter and body is checked against BigQuery's discovery document, and so is every answer. The SQL is
-DuckDB's, by way of sqlglot: what a test shows with it holds for plumbing and plain SQL only, which is why the product's
-SQL is held to constructs that mean the same in both (see the lint in `resources/test_bigquery_sql.py`).
+DuckDB's, by way of sqlglot: what a test shows with it holds for plumbing and plain SQL only, which is why a statement
+with words that do not mean the same in both ends the test (`bigquery_lint.py`).
 """
 
 import copy
@@ -13,13 +13,14 @@ import email
 import email.policy
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
 from signals_assets_tests.fakes.bigquery_discovery import wrong_answer, wrong_query, wrong_request
+from signals_assets_tests.fakes.bigquery_lint import banned
 from signals_assets_tests.fakes.bigquery_state import Answer, Name, Refused, State, billed
 from signals_assets_tests.fakes.bigquery_values import rows_of, schema_of
 from signals_assets_tests.fakes.local_service import LocalService, Reply, Request
@@ -49,7 +50,7 @@ class BigQueryServer(LocalService):
         self._results: dict[str, pa.Table] = {}
         self._uploads: dict[str, dict[str, Any]] = {}
         self._refusals: list[tuple[int, str, str]] = []
-        self._failures: list[str] = []
+        self._failures: Iterator[str] = iter(())
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         super().__exit__(kind, error, trace)
@@ -59,9 +60,13 @@ class BigQueryServer(LocalService):
         """The next requests whose "METHOD path" matches are answered with this error and not carried out."""
         self._refusals += [(status, reason, fits)] * times
 
-    def fail_jobs(self, reason: str, times: int = 1) -> None:
-        """The next jobs are accepted and fail with this reason."""
-        self._failures += [reason] * times
+    def fail_loads(self, reasons: Iterable[str]) -> None:
+        """The next load jobs are accepted and fail with these reasons."""
+        self._failures = iter(reasons)
+
+    def finish_after(self, job: str, looks: int) -> None:
+        """A job that is running is done after so many more looks at it."""
+        self._waits[job] = looks
 
     def asked(self, kind: str) -> list[dict[str, Any]]:
         """Configurations of the jobs that were started, of a kind (`load`, `query`), in order."""
@@ -291,15 +296,17 @@ class BigQueryServer(LocalService):
         job["status"] = {"state": "DONE"}
         statistics["endTime"] = str(_millis())
         try:
-            if self._failures:
-                reason = self._failures.pop(0)
-                raise Refused(400, reason, f"the job failed: {reason}")
             if "load" in config:
                 config["jobType"] = "LOAD"
+                if reason := next(self._failures, ""):
+                    raise Refused(400, reason, f"the job failed: {reason}")
                 statistics["load"] = {"outputRows": str(self.state.load(config["load"], content))}
             else:
                 config["jobType"] = "QUERY"
-                self._finish_query(job, self.state.query(config["query"], dry=bool(config.get("dryRun"))))
+                answer = self.state.query(config["query"], dry=bool(config.get("dryRun")))
+                if words := banned(config["query"]["query"]):
+                    self.complain(f"SQL that this server cannot be trusted with: {', '.join(words)}")
+                self._finish_query(job, answer)
         except Refused as refused:
             job["status"] |= {"errorResult": refused.as_json(), "errors": [refused.as_json()]}
 

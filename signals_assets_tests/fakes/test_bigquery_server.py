@@ -200,7 +200,7 @@ def test_a_job_may_take_its_time_and_may_fail(server: BigQueryServer, client: bq
     assert client.get_job("slow").state == "RUNNING"
     assert client.get_job("slow").state == "DONE"
     server.pending = 0
-    server.fail_jobs("invalid")
+    server.fail_loads(["invalid"])
     assert load(client, rows("b"), job_id="bad").error_result["reason"] == "invalid"
     with pytest.raises(NotFound):
         client.get_job("never")
