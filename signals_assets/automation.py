@@ -16,6 +16,7 @@ from signals_assets import metadata
 from signals_assets.guard import guarded
 from signals_assets.partitions import DAYS, FRICTION_TYPES, WHOLE_RANGE, days_of, today
 from signals_assets.resources.analyst import Analyst
+from signals_assets.resources.remembering import RememberingWarehouse
 from signals_assets.resources.retention import expire
 from signals_assets.resources.session_source import SessionSource
 from signals_assets.resources.warehouse import Warehouse
@@ -98,13 +99,13 @@ def daily_assets(
 def _needing(deps: Sequence[str], body: Body, models: Sequence[type[Row]]) -> Body:
     """The body, refused before it writes where a table it reads lacks a day of the run.
 
-    Its warehouse writes the zones of its own tables only.
+    Its warehouse writes the zones of its own tables only, and reads each day of a table once.
     """
     zones = sorted({model.zone for model in models})
 
     def limited(context: dg.AssetExecutionContext, doors: dict[str, Any]) -> dict[str, Any]:
         _refuse_missing_days(deps, doors["warehouse"], days_of(context))
-        return doors | {"warehouse": doors["warehouse"].limited_to(zones)}
+        return doors | {"warehouse": RememberingWarehouse(doors["warehouse"].limited_to(zones))}
 
     @functools.wraps(body)
     def whole(context: dg.AssetExecutionContext, **doors: Any) -> Any:

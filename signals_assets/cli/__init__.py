@@ -12,6 +12,7 @@ import click
 
 COMMANDS: Final[dict[str, str]] = {
     "analyze": "Per-session stages on files, for pipes and quick looks (no Dagster).",
+    "backfill": "Materialize what is left of a range of days; goes on where it was stopped.",
     "benchmark": "Measure quality and speed; seeded; prints its parameters.",
     "compare": "Two cohorts of sessions from files: what improved, what regressed, what stayed.",
     "demo": "Live through four weeks of an agent's life, or read your own sessions.",

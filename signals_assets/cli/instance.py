@@ -6,7 +6,7 @@ Not here: the graph (see `definitions.py`).
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from importlib import resources
 from pathlib import Path
@@ -70,14 +70,19 @@ class Graph:
         self.definitions = build_defs(settings, loggers={"console": _progress_logger(progress)}, **shared)
 
     def materialize(
-        self, first: date, last: date, tags: Mapping[str, str] | None = None
+        self, first: date, last: date, tags: Mapping[str, str] | None = None, only: Sequence[str] | None = None
     ) -> "dg.ExecuteInProcessResult":
-        """Every daily asset for every day from `first` to `last`, in one ranged run."""
+        """Every daily asset (or `only` some) for every day from `first` to `last`, in one ranged run."""
+        import dagster as dg
+
         from signals_assets.partitions import range_tags
 
         job = self.definitions.resolve_job_def("flow")
         return job.execute_in_process(
-            run_config=QUIET, instance=self.instance, tags={**range_tags(first, last), **(tags or {})}
+            run_config=QUIET,
+            instance=self.instance,
+            tags={**range_tags(first, last), **(tags or {})},
+            asset_selection=None if only is None else [dg.AssetKey(name) for name in only],
         )
 
     def tick(self, sensor: str) -> list["dg.RunRequest"]:

@@ -1,10 +1,14 @@
 """`signals run`: materialize a range of days through Dagster, in this process."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
 from signals_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from signals_assets.cli.instance import Graph
 
 
 @click.command()
@@ -26,7 +30,7 @@ def command(
 ) -> None:
     """Materialize every daily asset from the first to the last day, then let the sensors act once."""
     settings = Settings()
-    start, end = _range(settings, first and first.date(), last and last.date(), newest)
+    start, end = days_asked(settings, first and first.date(), last and last.date(), newest)
     from signals_assets.cli.instance import Graph
     from signals_assets.metadata import REPUBLISH_TAG, SHRINK_TAG
 
@@ -42,12 +46,17 @@ def command(
         click.echo(f"{start} to {until}")
         graph.materialize(start, until, tags)
         start = until + timedelta(days=1)
+    act(graph)
+
+
+def act(graph: "Graph") -> None:
+    """One tick of each sensor that acts on new days, with its runs."""
     for sensor in ("analysis_collection", "friction_threshold", "fix_tracking"):
         for request in graph.tick(sensor):
             click.echo(f"sensor {sensor} asked for {request.partition_key}")
 
 
-def _range(settings: Settings, first: date | None, last: date | None, newest: int | None) -> tuple[date, date]:
+def days_asked(settings: Settings, first: date | None, last: date | None, newest: int | None) -> tuple[date, date]:
     """The days that were asked for. Raises UsageError where they are contradictory or not days of the partitions."""
     known = settings.end_day or datetime.now(UTC).date() - timedelta(days=1)
     if (first is None) == (newest is None) or (newest is not None and last is not None):

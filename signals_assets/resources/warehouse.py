@@ -434,7 +434,8 @@ class _ParquetChunk(StoredChunk):
 def _rows_of(
     file: "pq.ParquetFile", schema: "pa.Schema", size: int, groups: Iterable[int]
 ) -> "Iterator[pa.RecordBatch]":
-    present = [name for name in schema.names if name in file.schema_arrow.names]
+    stored = set(file.schema_arrow.names)  # made anew each time it is asked for
+    present = [name for name in schema.names if name in stored]
     for batch in file.iter_batches(batch_size=size, row_groups=list(groups), columns=present, use_threads=False):
         yield conformed(batch, schema)
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import click
 import pytest
 
-from signals_assets.cli.run import _range
+from signals_assets.cli.run import days_asked
 from signals_assets.resources import resources_for
 from signals_assets.settings import Settings
 from signals_assets.tables import TABLES
@@ -15,12 +15,12 @@ from signals_assets_tests.conftest import FIRST_DAY
 KNOWN = Settings(start_day=date(2026, 1, 1), end_day=date(2026, 1, 31))
 
 
-def test_ranges_by_bounds_or_by_the_newest_days():
+def testdays_askeds_by_bounds_or_by_the_newest_days():
     day = date(2026, 1, 5)
-    assert _range(KNOWN, day, None, None) == (day, day)
-    assert _range(KNOWN, day, date(2026, 1, 9), None) == (day, date(2026, 1, 9))
-    assert _range(KNOWN, None, None, 2) == (date(2026, 1, 30), date(2026, 1, 31))
-    assert _range(KNOWN, None, None, 99) == (date(2026, 1, 1), date(2026, 1, 31))
+    assert days_asked(KNOWN, day, None, None) == (day, day)
+    assert days_asked(KNOWN, day, date(2026, 1, 9), None) == (day, date(2026, 1, 9))
+    assert days_asked(KNOWN, None, None, 2) == (date(2026, 1, 30), date(2026, 1, 31))
+    assert days_asked(KNOWN, None, None, 99) == (date(2026, 1, 1), date(2026, 1, 31))
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_ranges_by_bounds_or_by_the_newest_days():
 )
 def test_contradictory_and_unknown_days_are_refused(arguments, said):
     with pytest.raises(click.UsageError, match=said):
-        _range(KNOWN, *arguments)
+        days_asked(KNOWN, *arguments)
 
 
 @pytest.mark.slow
