@@ -230,7 +230,7 @@ def test_values_are_parameters_and_only_partitions_within_reach_are_read(server,
 
 def test_a_day_that_would_read_too_much_is_refused_and_no_session_is_lost_silently(server, tmp_path):
     source = of_json(server, tmp_path)([session("a")])
-    server.fail_jobs("bytesBilledLimitExceeded")
+    server.refuse(500, "bytesBilledLimitExceeded", fits="/queries")
     with pytest.raises(WarehouseError, match=r"sessions of 2026-01-05 .*maximum_bytes_billed"):
         list(source.sessions(DAY))
 
