@@ -68,8 +68,10 @@ DOWN: Final = 0.08
 """Share of passages during which the server fails whatever it is asked."""
 SLOW: Final = 0.4
 """Seconds that a slow answer takes; a daemon waits for three quarters of them."""
-HANG_UPS: Final = (0.02, 0.2)
-"""PostgreSQL: seconds between two connections that are ended, at least and at most."""
+HANG_UPS: Final = 30
+"""PostgreSQL: how often a day all connections are ended; as often on a slow machine, whose days take longer."""
+PAUSES: Final = (0.02, 0.2)
+"""Seconds between two of them, at least and at most."""
 PATIENT: Final = 40
 """Daemons of one slot and day after which one that is not killed ends the day."""
 
@@ -308,11 +310,11 @@ class Life:
 
         `postgres`: the ledger's server, where it is one; its connections are ended again and again until then.
         """
-        with self._hanging_up(postgres) if postgres else nullcontext():
-            for number in range(self.plan.days):
-                day = FIRST + timedelta(number)
-                doors(self.ledger, self.server.url)[0].day_materialized(day)
-                slots = [threading.Thread(target=self._slot, args=(day, slot)) for slot in range(DAEMONS)]
+        for number in range(self.plan.days):
+            day = FIRST + timedelta(number)
+            doors(self.ledger, self.server.url)[0].day_materialized(day)
+            slots = [threading.Thread(target=self._slot, args=(day, slot)) for slot in range(DAEMONS)]
+            with self._hanging_up(postgres) if postgres else nullcontext():
                 for slot in slots:
                     slot.start()
                 for slot in slots:
@@ -325,7 +327,9 @@ class Life:
         ended, rng = threading.Event(), random.Random(self.plan.seed)  # noqa: S311
 
         def hang_up() -> None:
-            while not ended.wait(rng.uniform(*HANG_UPS)):
+            for _ in range(HANG_UPS):
+                if ended.wait(rng.uniform(*PAUSES)):
+                    return
                 self.counts["connections lost"] += postgres.hang_up()
 
         thread = threading.Thread(target=hang_up)

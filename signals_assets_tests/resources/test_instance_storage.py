@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from pydantic import SecretStr
 
@@ -26,7 +25,8 @@ def test_every_row_of_the_ledgers_and_dagsters_databases_is_searched(
     instance_home.mkdir()
     shutil.copy(DEPLOYED, instance_home)
     told = {"HOST": "127.0.0.1", "PORT": str(postgres.port), "USER": USER, "PASSWORD": PASSWORD}
-    for name, value in (told | {"DB": postgres.database().rpartition("/")[2]}).items():
+    stored = postgres.database()
+    for name, value in (told | {"DB": stored.rpartition("/")[2]}).items():
         monkeypatch.setenv(f"DAGSTER_POSTGRES_{name}", value)
     monkeypatch.setenv("DAGSTER_HOME", str(instance_home))
     settings = Settings(home=tmp_path / "home", ledger_url=SecretStr(postgres_url))
@@ -37,16 +37,17 @@ def test_every_row_of_the_ledgers_and_dagsters_databases_is_searched(
         return {area.area: (area.ids, area.texts) for area in found}
 
     ledger.append("x", "1", {})
-    with dg.DagsterInstance.from_config(str(instance_home)) as instance:
-        nothing = {"ledger entries": (0, 0), "database of the ledger": (0, 0), "database of dagster": (0, 0)}
-        assert {name: count for name, count in hits().items() if name in nothing} == nothing
-        log.plan([Request(f"q_{n}", 1, "day") for n in range(2_100)])
-        log.plan([Request("q_z", 1, SOMEBODY)])
-        instance.daemon_cursor_storage.set_cursor_values({"signals/x": f"{SOMEBODY} said: an odd turn of phrase"})
-        found = hits()
-        assert found["ledger entries"] == (0, 0)
-        assert found["database of the ledger"] == (1, 0)
-        assert found["database of dagster"] == (1, 1)
+    postgres.run('CREATE SCHEMA "Odd"', stored)
+    postgres.run('CREATE TABLE "Odd"."Event Logs" (id int, event text)', stored)
+    nothing = {"ledger entries": (0, 0), "database of the ledger": (0, 0), "database of dagster": (0, 0)}
+    assert {name: count for name, count in hits().items() if name in nothing} == nothing
+    log.plan([Request(f"q_{n}", 1, "day") for n in range(2_100)])
+    log.plan([Request("q_z", 1, SOMEBODY)])
+    postgres.run(f"""INSERT INTO "Odd"."Event Logs" VALUES (1, '{SOMEBODY} said: an odd turn of phrase')""", stored)
+    found = hits()
+    assert found["ledger entries"] == (0, 0)
+    assert found["database of the ledger"] == (1, 0)
+    assert found["database of dagster"] == (1, 1)
     ledger.close()
     log.close()
 
