@@ -20,6 +20,7 @@ from signals_assets.core.breakers import (
     HISTORY,
     BreakerInputs,
     candidates,
+    half_open,
     open_breakers,
     settled_fixes,
 )
@@ -343,6 +344,7 @@ def tickets(
     acting = _Acting(context, warehouse, ledger, settings)
     reconcile(ledger, tracker, settings=settings.tickets)
     acting.stops = _breakers(acting, ledger, settings) if acting.causes else []
+    settings = _while_half_open(acting, ledger, settings)
     doors = _Doors(ledger, tracker, code_host, embedder, settings)
     filed = [
         _acted(acting, cause, diagnosis, doors)
@@ -423,6 +425,15 @@ def _breakers(acting: _Acting, ledger: Ledger, settings: Settings) -> list[str]:
         payload = {"type": acting.friction_type, "inputs": asdict(given), "reasons": reasons}
         ledger.append(BREAKER_KIND, f"{acting.friction_type}:{day}:{'; '.join(reasons)}", payload)
     return reasons
+
+
+def _while_half_open(acting: _Acting, ledger: Ledger, settings: Settings) -> Settings:
+    """The settings with a budget of one ticket where a breaker was open on the day before."""
+    before = [day for day in acting.warehouse.days(FrictionLevel) if day < acting.newest_day]
+    if acting.stops or not half_open(ledger.entries([BREAKER_KIND]), before[-1] if before else None):
+        return settings
+    tickets = settings.tickets.model_copy(update={"per_day": min(settings.tickets.per_day, 1)})
+    return settings.model_copy(update={"tickets": tickets})
 
 
 def _elsewhere(acting: _Acting, cause: CauseFacts, diagnosis: Diagnosis, doors: _Doors) -> Duplicate | None:

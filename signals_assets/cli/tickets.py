@@ -10,14 +10,16 @@ from signals_assets.cli.printing import NO_DAY, json_option, show, write_json
 from signals_assets.core.breakers import BREAKER_KIND
 from signals_assets.core.deduplication import DEDUPLICATION_KIND
 from signals_assets.core.taxonomy import fold
-from signals_assets.core.tickets import PULL_REQUEST_KIND, TICKET_KINDS, kill_switch_is_on, ledger_tickets
+from signals_assets.core.tickets import LIFTED_KIND, PULL_REQUEST_KIND, TICKET_KINDS, kill_switch_is_on, ledger_tickets
 from signals_assets.resources import resources_for
 from signals_assets.resources.filing import (
     ACTION_KIND,
     AUDIT_KIND,
     DRAFT_KIND,
     FAILURE_KIND,
+    FOREIGN_KIND,
     approve,
+    lift,
     switch,
 )
 from signals_assets.resources.ledger import Entry
@@ -111,6 +113,17 @@ def approve_command(subject: str) -> None:
     click.echo(f"{subject}: approved; the next run of its type may file." if new else f"{subject}: approved before.")
 
 
+@command.command("lift")
+@click.argument("key")
+def lift_command(key: str) -> None:
+    """Let a suppressed cause have tickets again, after somebody has looked at why its fixes failed."""
+    try:
+        lift(resources_for(Settings())["ledger"], key, actor=getpass.getuser())
+    except LookupError as error:
+        raise click.ClickException(str(error.args[0])) from error
+    click.echo(f"{key}: no longer suppressed; its friction reopens it or is filed when it crosses again.")
+
+
 @command.command("stop")
 def stop_command() -> None:
     """Turn the kill switch on: nothing is filed, commented, closed or reopened."""
@@ -138,6 +151,8 @@ _SAYS: Final[dict[str, tuple[str, ...]]] = {
     ACTION_KIND: ("ticket_key", "kind"),
     "not_filed": ("ticket_key", "reason"),
     "approval": (),
+    LIFTED_KIND: ("ticket_key", "actor"),
+    FOREIGN_KIND: ("ticket_key",),
     "episode": ("created",),
     "stale": ("type",),
     "fix_draft": ("reason",),

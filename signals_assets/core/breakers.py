@@ -4,7 +4,8 @@ Put here: the inputs of the data's circuit breakers, and which of them are open,
 Not here: the breaker for failures of the tracker, the kill switch and budgets (see `resources/filing.py`,
 `core/tickets.py`).
 
-Measuring goes on while one is open; it closes by itself when its inputs are right again on a later day.
+Measuring goes on while one is open; it closes by itself when its inputs are right again on a later day: half at first
+(`half_open`), when one ticket may be filed.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,7 +16,7 @@ from typing import Final
 
 from signals_assets.core.causes import DataRow
 from signals_assets.core.outcomes import is_reverted
-from signals_assets.core.tickets import keys_named, newest_pull_requests
+from signals_assets.core.tickets import LedgerEntry, keys_named, newest_pull_requests
 from signals_assets.core.wording import percent
 from signals_assets.settings import BreakerSettings
 
@@ -67,6 +68,14 @@ def open_breakers(given: BreakerInputs, settings: BreakerSettings) -> list[str]:
     if given.taxonomy_changed and settings.taxonomy_changed:
         reasons.append("the categories changed today")
     return [f"a circuit breaker is open: {reason}" for reason in reasons]
+
+
+def half_open(noted: Iterable[LedgerEntry], previous: date | None) -> bool:
+    """Whether a breaker was open on the evaluated day before: then one ticket a day is enough to see what comes of it.
+
+    noted: entries of BREAKER_KIND.  previous: the day evaluated before this one, None where there is none.
+    """
+    return previous is not None and any(entry.payload["inputs"]["day"] == previous.isoformat() for entry in noted)
 
 
 def candidates(levels: Iterable[DataRow], day: date) -> tuple[int, float | None]:

@@ -285,6 +285,7 @@ def friction_levels(
         whole = part.slice_kind == "all"
         own = window if whole else [row for row in window if part.holds(row)]
         facts = cause_facts(own, wording.audience, newcomers)
+        support = _supported(own, wording.audience, newcomers)
         said = slice_label(wording, part.slice_kind, part.slice)
         for friction_type in sorted(wording.taxonomy.slugs("friction")):
             ceiling = _ceiling(thresholds, friction_type, part)
@@ -298,6 +299,7 @@ def friction_levels(
             )
             given = replace(
                 given, held=held, improved_on=improved.get(friction_type),
+                ticketable=given.ticketable and (not newcomers or friction_type in support),
                 rises=rises.get(friction_type, ()) if whole else (), slice_kind=part.slice_kind, slice=said,
             )  # fmt: skip
             decision = decide(given)
@@ -313,6 +315,12 @@ def friction_levels(
                 }
             )
     return rows, audits
+
+
+def _supported(own: Iterable[DataRow], audience: Audience, newcomers: Collection[str]) -> frozenset[str]:
+    """Types that concern enough people for a ticket when newcomers count for nothing and a user's day for few types."""
+    by_type = cause_facts(({**row, "cause_id": row["type"]} for row in own), audience, newcomers)
+    return frozenset(type_ for type_, facts in by_type.items() if ticketable(audience, *facts.counts))
 
 
 def _row_key(row: DataRow) -> tuple[str, str, str]:

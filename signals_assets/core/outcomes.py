@@ -257,6 +257,7 @@ def verdict_actions(
     given = dict(ledger_ticket.verdicts) if ledger_ticket else {}
     failed = sum(verdict in FAILED for version, verdict in given.items() if version != outcome.version)
     failed += outcome.verdict in FAILED
+    failed -= ledger_ticket.forgiven if ledger_ticket else 0
     ending = "close" if outcome.verdict == "improved" else "reopen"
     if outcome.verdict in FAILED and failed >= settings.failed_fixes_until_suppressed:
         ending = "suppress"

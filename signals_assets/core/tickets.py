@@ -298,7 +298,10 @@ def recurrence_text(level: DataRow, wording: Wording) -> str:
 
 # --- what the ledger says about tickets ---------------------------------------------------------------------------
 
-TICKET_KINDS: Final = ("filing", "filed", "ticket_state", "verdict", "kill_switch", "approval")
+LIFTED_KIND: Final = "lifted"
+"""Ledger kind of a person's word that a suppressed cause may have tickets again."""
+
+TICKET_KINDS: Final = ("filing", "filed", "ticket_state", "verdict", "kill_switch", "approval", LIFTED_KIND)
 """Ledger kinds that say what became of tickets and whether more may be filed."""
 
 PULL_REQUEST_KIND: Final = "ticket_pull_request"
@@ -324,6 +327,8 @@ class LedgerTicket:
     state_on: date | None = None
     verdicts: tuple[tuple[str, Verdict], ...] = field(default=())
     """(version, verdict) by sequence number."""
+    forgiven: int = 0
+    """Failed fixes before a person last lifted the suppression: they do not suppress again."""
 
     @property
     def failed_fixes(self) -> int:
@@ -345,6 +350,13 @@ def ledger_tickets(entries: Iterable[LedgerEntry]) -> dict[str, LedgerTicket]:
             )
         elif key not in tickets:
             continue
+        elif entry.kind == LIFTED_KIND:
+            tickets[key] = replace(
+                tickets[key],
+                state="closed" if tickets[key].state == "suppressed" else tickets[key].state,
+                state_on=date.fromisoformat(payload["day"]),
+                forgiven=tickets[key].failed_fixes,
+            )
         elif entry.kind == "filed":
             tickets[key] = replace(tickets[key], reference=payload["reference"])
         elif entry.kind == "ticket_state":
@@ -400,7 +412,10 @@ def may_file(
         return Decision("refuse", "the kill switch is on")
     tickets = ledger_tickets(entries)
     of_cause = sorted((t for t in tickets.values() if t.cause_id == cause_id), key=lambda t: t.generation)
-    if any(t.state == "suppressed" or t.failed_fixes >= settings.failed_fixes_until_suppressed for t in of_cause):
+    if any(
+        t.state == "suppressed" or t.failed_fixes - t.forgiven >= settings.failed_fixes_until_suppressed
+        for t in of_cause
+    ):
         return Decision("refuse", "fixes failed too often: a person decides", of_cause[-1].key)
     if of_cause:
         known = _known_ticket(of_cause[-1], day, settings, cooldown_days)

@@ -11,20 +11,21 @@ Not here: whether and what to file (see `core/tickets.py`, `core/outcomes.py`), 
 A crash after (a) leaves a filing without `filed`: the next call or `reconcile` does (b) and (c) from the stored text.
 
 Brakes, each read from the ledger right before something is done; a ledger that cannot be read does nothing:
-the kill switch (settings, `signals tickets stop`, a ticket of ours found with another's text); dry run and approval,
-which doors that leave the machine have unless the settings say otherwise; budgets; a circuit breaker, which opens after
-failures of the tracker in a row and lets one attempt through when it has rested.
+the kill switch (settings, `signals tickets stop`, a ticket of ours found with another's text or never filed); dry run
+and approval, which doors that leave the machine have unless the settings say otherwise; budgets; a circuit breaker,
+which opens after failures of the tracker in a row and lets one attempt through when it has rested.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 from signals_assets.core.tickets import (
+    LIFTED_KIND,
     PULL_REQUEST_KIND,
     TICKET_KINDS,
     Decision,
@@ -46,6 +47,8 @@ DRAFT_KIND: Final = "ticket_draft"
 """The text of a ticket that a dry run or a missing approval held back."""
 FAILURE_KIND: Final = "filing_failure"
 PROBE_KIND: Final = "filing_probe"
+FOREIGN_KIND: Final = "foreign_ticket"
+"""A ticket at the tracker that carries our mark and was not filed through the ledger."""
 BREAKER_KINDS: Final = ("filed", ACTION_KIND, FAILURE_KIND, PROBE_KIND)
 """What the circuit breaker reads: successes, failures, attempts of a breaker that has rested."""
 
@@ -300,7 +303,9 @@ def reconcile(ledger: Ledger, tracker: Tracker, *, settings: TicketSettings, clo
         filed for key, ticket in tickets.items() if (filed := _resumed(ledger, tracker, ticket, settings, clock))
     ]
     known = [ticket for ticket in tickets.values() if ticket.reference is not None and ticket.state != "suppressed"]
-    seen_open = {ticket.key for ticket in tracker.open_tickets()} if known else set()
+    open_now = tracker.open_tickets() if known else []
+    _stop_for_foreign(ledger, {ticket.key for ticket in open_now if ticket.ours and ticket.key} - set(tickets))
+    seen_open = {ticket.key for ticket in open_now}
     for ticket in known:
         if ticket.key in seen_open and ticket.state == "closed":
             _note_change(ledger, ticket.key, "reopened")
@@ -312,6 +317,18 @@ def reconcile(ledger: Ledger, tracker: Tracker, *, settings: TicketSettings, clo
     watched = [ticket.key for ticket in known if ticket.key in seen_open or ticket.state != "closed"]
     _note_pull_requests(ledger, tracker, watched)
     return completed
+
+
+def _stop_for_foreign(ledger: Ledger, keys: Collection[str]) -> None:
+    """A ticket under our keys that the ledger never filed: somebody else writes there, and a person looks first.
+
+    Each stops filing once; after `signals tickets resume` it is known.
+    """
+    for key in sorted(keys):
+        with ledger.transaction() as writer:
+            filed_since = key in ledger_tickets(writer.entries(TICKET_KINDS))
+            if not filed_since and writer.append(FOREIGN_KIND, key, {"ticket_key": key})[1]:
+                _switch(writer, on=True, actor="signals", because=key)
 
 
 def _note_pull_requests(ledger: Ledger, tracker: Tracker, keys: Sequence[str]) -> None:
@@ -418,6 +435,21 @@ def approve(ledger: Ledger, subject: str, *, actor: str) -> bool:
         _, new = writer.append("approval", subject, {"actor": actor})
         audit(writer, f"approval:{subject}", {"subject": subject, "actor": actor})
     return new
+
+
+def lift(ledger: Ledger, key: str, *, actor: str) -> None:
+    """Let a suppressed cause have tickets again: failed fixes of its ticket so far no longer suppress it.
+
+    Raises LookupError where the ledger knows no such ticket, or it is not suppressed.
+    """
+    with ledger.transaction() as writer:
+        ticket = ledger_tickets(writer.entries(TICKET_KINDS)).get(key)
+        if ticket is None or ticket.state != "suppressed":
+            raise LookupError(f"{key} is no suppressed ticket of the ledger; signals tickets lists them")
+        day = ledger.newest_day() or ticket.filed_on
+        payload = {"ticket_key": key, "cause_id": ticket.cause_id, "day": day.isoformat(), "actor": actor}
+        number = _numbered(writer, LIFTED_KIND, payload)
+        audit(writer, f"lifted:{number}", payload)
 
 
 def switch(ledger: Ledger, *, on: bool, actor: str) -> None:

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from signals_assets.core.breakers import BreakerInputs, candidates, open_breakers, settled_fixes
+from signals_assets.core.breakers import BreakerInputs, candidates, half_open, open_breakers, settled_fixes
+from signals_assets.resources.ledger import Entry
 from signals_assets.settings import BreakerSettings
 
 DAY = date(2026, 3, 9)
@@ -93,3 +94,11 @@ def test_open_changes_and_those_of_others_and_older_ones_do_not_count():
 def test_the_newest_state_of_a_change_counts():
     reopened = fix("1", known=DAY)
     assert failed(fix("1", "closed", known=DAY - timedelta(1)), reopened) == (1, 0)
+
+
+def test_the_day_after_a_breaker_was_open_it_is_half_open_and_then_closed():
+    noted = [Entry(1, "breaker", "a", None, {"inputs": {"day": "2026-03-09"}})]
+    assert half_open(noted, date(2026, 3, 9))
+    assert not half_open(noted, date(2026, 3, 10))
+    assert not half_open(noted, None)
+    assert not half_open([], date(2026, 3, 9))

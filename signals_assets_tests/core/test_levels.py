@@ -208,6 +208,17 @@ def test_accounts_made_for_the_purpose_open_no_ticket():
     assert life.rows[-1].state == "crossed"
 
 
+def test_newcomers_lift_nothing_to_a_tickets_size_where_there_are_enough_others_to_be_spoken_of():
+    life = Life()  # seven accounts of age: their cause may be named, but a ticket needs ten
+    for _ in range(3):
+        life.live(week(0.45, 0.4), newcomers=[f"u_{i}" for i in range(5)])
+    assert [row.state for row in life.rows] == ["not_enough_data"] * 3
+    two = Life()
+    for _ in range(2):
+        two.live(week(0.45, 0.4), causes=cause_rows(START, people=24), newcomers=["u_0"])
+    assert two.rows[-1].state == "crossed"
+
+
 def test_one_person_alone_may_cross_for_the_audience_self():
     life = Life(audience="self")
     mine = week(0.5, users=1, sessions=4, organizations=None, n=8)

@@ -314,9 +314,8 @@ def ledger_with(*filings, **entries):
 
 
 def decided(ledger, cause="cause_1", component="search", day=DAY, settings=None, **options):
-    kinds = ["filing", "filed", "ticket_state", "verdict", "kill_switch", "approval"]
     return may_file(
-        ledger.entries(kinds),
+        ledger.entries(TICKET_KINDS),
         type="context_churn",
         cause_id=cause,
         component=component,
@@ -541,3 +540,24 @@ def test_a_fix_is_never_drafted_without_certainty_and_the_reason_is_given():
     }
     assert len(reasons) == 4
     assert fix_draft(known, ["a.py"]).diff is None
+
+
+def test_a_person_lifts_a_suppression_and_only_later_failures_suppress_again():
+    ledger = ledger_with(("cause_1", {}))
+    key = ticket_key("cause_1", 1)
+
+    def failed(version):
+        payload = {"ticket_key": key, "version": version, "verdict": "unchanged", "type": "context_churn"}
+        ledger.append("verdict", f"{key}:{version}", {**payload, "day": "2026-03-09"})
+
+    failed("1.5.0")
+    failed("1.6.0")
+    ledger.append("ticket_state", f"{key}:0", {"ticket_key": key, "state": "suppressed", "day": "2026-03-09"})
+    assert decided(ledger).reason.startswith("fixes failed")
+    ledger.append("lifted", "0", {"ticket_key": key, "cause_id": "cause_1", "day": "2026-03-09"})
+    assert decided(ledger).action == "reopen"
+    failed("1.7.0")
+    assert decided(ledger).action == "reopen"
+    failed("1.8.0")
+    assert decided(ledger).reason.startswith("fixes failed")
+    assert ledger_tickets(ledger.entries(["filing", "verdict"]))[key].failed_fixes == 4

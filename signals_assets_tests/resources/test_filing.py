@@ -13,6 +13,7 @@ from signals_assets.resources.filing import (
     breaker_state,
     broken_link,
     file_ticket,
+    lift,
     reconcile,
     switch,
 )
@@ -646,3 +647,31 @@ def test_a_new_generation_is_linked_to_the_one_before(ledger, tracker):
     later = filed(ledger, tracker, episode="e2", day=DAY + timedelta(60))
     assert f"previous: {KEY}" in text(tracker, later.ticket_key)
     assert "fingerprint: cause_1" in text(tracker, later.ticket_key)
+
+
+def test_a_ticket_under_our_key_that_was_never_filed_stops_filing_until_a_person_has_looked(ledger, tracker):
+    filed(ledger, tracker)
+    reconcile(ledger, tracker, settings=SETTINGS)
+    assert ledger.entries(["kill_switch"]) == []
+    tracker.create(TicketText(key="SIG-0BADF00D", title="Odd", body="Odd.\n", labels=()))
+    reconcile(ledger, tracker, settings=SETTINGS)
+    [stopped] = ledger.entries(["kill_switch"])
+    assert (stopped.payload["on"], stopped.payload["because"]) == (True, "SIG-0BADF00D")
+    assert filed(ledger, tracker, cause="cause_2", component="other").reason == "the kill switch is on"
+    switch(ledger, on=False, actor="ada")
+    reconcile(ledger, tracker, settings=SETTINGS)
+    assert filed(ledger, tracker, cause="cause_2", component="other").created
+    assert broken_link(ledger.entries(["audit"])) is None
+
+
+def test_only_a_suppressed_ticket_is_lifted_and_that_is_audited(ledger, tracker):
+    filed(ledger, tracker)
+    for key in (KEY, "SIG-FFFFFFFF"):
+        with pytest.raises(LookupError, match="no suppressed ticket"):
+            lift(ledger, key, actor="ada")
+    suppress = TicketAction(KEY, "suppress", f"{KEY}:1.1:suppress", DAY)
+    assert act(ledger, tracker, suppress, settings=SETTINGS)
+    assert filed(ledger, tracker).reason.startswith("fixes failed")
+    lift(ledger, KEY, actor="ada")
+    assert filed(ledger, tracker, episode="context_churn@2026-03-09").reason == "its ticket was closed not long ago"
+    assert "lifted:0" in {entry.key for entry in ledger.entries(["audit"])}
