@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
@@ -46,3 +47,35 @@ def test_descriptions_of_label_sheets_beside_the_folder_are_measured(tmp_path: P
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"train\.tsv"):
         discovery.run(tmp_path)
+
+
+def test_tools_are_timed_in_turn_and_a_missing_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(texts, vectors):
+        raise ImportError
+
+    def one_group(texts, vectors):
+        return [0] * len(texts)
+
+    monkeypatch.setattr(discovery, "_kura", one_group)
+    monkeypatch.setattr(discovery, "_bertopic", absent)
+    monkeypatch.setattr(discovery, "PACE_TEXTS", 200)
+    monkeypatch.setattr(discovery, "PACE_ROUNDS", 3)
+    texts, labels, vectors, _ = discovery._made_up(np.random.default_rng(0), 8)
+    ours, kura, bertopic = discovery._pace(texts, labels, vectors, 0)
+    assert (ours["rounds"], kura["rounds"], bertopic["rounds"]) == (3, 3, 0)
+    assert ours["times_ours"] == 1.0
+    assert kura["times_ours"] < 1.0
+    assert ours["ari"] > kura["ari"] == 0.0
+    assert "skipped, pip install signals-assets[benchmarks]" in bertopic["tool"]
+    assert discovery._pace_gates([ours, kura, bertopic]) == []
+    gates = discovery._pace_gates([ours, kura])
+    assert [gate["holds"] for gate in gates] == [False, True]
+
+
+def test_the_pace_is_judged_against_the_faster_tool_and_the_better_one() -> None:
+    ours = {"ari": 0.5, "times_ours": 1.0}
+    gates = discovery._pace_gates([ours, {"ari": 0.2, "times_ours": 3.1}, {"ari": 0.6, "times_ours": 40.0}])
+    assert [(gate["measured"], gate["at least"], gate["holds"]) for gate in gates] == [
+        (3.1, discovery.TIMES_FASTER, True),
+        (0.5, 0.6, False),
+    ]
