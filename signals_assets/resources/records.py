@@ -94,8 +94,10 @@ _ERROR_LEVELS: Final = re.compile(r"(?i)(err|crit|fatal|alert|emerg|severe|panic
 _UP: Final = frozenset({"1", "+1", "up", "thumbs_up", "thumbsup", "positive", "like", "good", "true", "yes"})
 _DOWN: Final = frozenset({"-1", "0", "down", "thumbs_down", "thumbsdown", "negative", "dislike", "bad", "false", "no"})
 _PULL_REQUEST_STATES: Final = frozenset({"open", "merged", "closed"})
-_CHANGELOG_RELEASE: Final = re.compile(r"^##\s+\[?v?(\d[^\]\s]*)\]?(?:\([^)]*\))?\s*[-–—:(]?\s*(\d{4}-\d{2}-\d{2})")
-_CHANGELOG_PULL_REQUEST: Final = re.compile(r"/pull/(\d+)|\(#(\d+)\)")
+_CHANGELOG_RELEASE: Final = re.compile(
+    r"^##?\s+\[?v?(\d[^\]\s]*)\]?(?:\([^)]*\))?(?:\s*[-–—:(]?\s*(\d{4}-\d{2}-\d{2}))?"
+)
+_CHANGELOG_PULL_REQUEST: Final = re.compile(r"/pull/(\d+)|[(\[]#(\d+)[)\]]")
 
 
 class FileRecords(Records):
@@ -276,19 +278,23 @@ def _read_csv(stream: io.BufferedReader) -> Iterator[Any]:
 
 
 def _read_changelog(stream: io.BufferedReader) -> Iterator[Any]:
-    """Releases of a Keep-a-Changelog file, with the pull requests that their sections name."""
+    """Releases of a Keep-a-Changelog file, with the pull requests that their sections name.
+
+    A heading of the first or second level that begins with a version is a release (some tools write large ones with
+    one #); without a day it cannot be dated. Any other heading of the second level is none of ours.
+    """
     release: dict[str, Any] | None = None
     for line in _text_lines(stream):
-        if line.startswith("## "):
+        found = _CHANGELOG_RELEASE.match(line)
+        if found or line.startswith("## "):
             if release:
                 yield release
-            found = _CHANGELOG_RELEASE.match(line)
             release = {"version": found[1], "released_at": found[2], "pull_request_ids": []} if found else None
             if found is None:
                 yield {"unreleased": True}
         elif release is not None:
             ids = (first or second for first, second in _CHANGELOG_PULL_REQUEST.findall(line))
-            release["pull_request_ids"] += [number for number in ids if number not in release["pull_request_ids"]]
+            release["pull_request_ids"] = list(dict.fromkeys([*release["pull_request_ids"], *ids]))
     if release:
         yield release
 

@@ -61,6 +61,44 @@ def test_releases_are_read_from_json_lines_csv_and_changelogs(tmp_path):
     assert records.skipped("releases") == {"unreleased": 1}
 
 
+@pytest.mark.parametrize(
+    ("heading", "expected"),
+    [
+        ("## [1.2.0] - 2026-01-05", ["1.2.0"]),
+        ("## [1.2.0] - 2026-01-05 [YANKED]", ["1.2.0"]),
+        ("## v1.2.0 (2026-01-05)", ["1.2.0"]),
+        ("# [2.0.0](https://h/compare/a...b) (2026-01-05)", ["2.0.0"]),
+        ("## 1.2.0-rc.1+build - 2026-01-05", ["1.2.0-rc.1+build"]),
+        ("##  [1.2.0] – 2026-01-05  ", ["1.2.0"]),
+        ("## [1.2.0]", ["no_time"]),
+        ("## [1.2.0] - 2026-13-45", ["no_time"]),
+        ("## [1.2.0] - soon", ["no_time"]),
+        ("## [Unreleased]", []),
+        ("# Changelog", []),
+        ("### 1.2.0 - 2026-01-05", []),
+    ],
+)
+def test_headings_of_a_changelog_are_releases_undated_ones_or_none(tmp_path, heading, expected):
+    other = "## [0.1.0] - 2026-01-05\n- first\n"
+    (tmp_path / "releases.md").write_text(f"{heading}\n### Fixed\n- x (#7), y ([#8]), z of #9\n\n{other}")
+    found = list(FileRecords(tmp_path).records("releases", DAY))
+    told = [item.get("version") or item["rejected"] for item in found]
+    assert sorted(told) == sorted([*expected, "0.1.0"])
+    assert [one["pull_request_ids"] for one in found if one.get("version") not in (None, "0.1.0")] == (
+        [["7", "8"]] if expected not in ([], ["no_time"]) else []
+    )
+
+
+def test_a_changelog_that_is_no_text_is_no_release_and_no_crash(tmp_path):
+    (tmp_path / "releases.md").write_bytes(
+        b"\xff\xfe## [1.0.0] - 2026-01-05\x00\n## \x00\n" + b"## [2.0.0] - 2026-01-05\r\n"
+    )
+    (tmp_path / "releases-other.md.gz").write_bytes(b"\x1f\x8b cut")
+    found = list(FileRecords(tmp_path).records("releases", DAY))
+    assert [one["version"] for one in found if "version" in one] == ["2.0.0"]
+    assert FileRecords(tmp_path).skipped("releases") == {"unreleased": 1}
+
+
 def test_error_logs_keep_error_level_and_above_and_count_the_others(tmp_path):
     write(
         tmp_path / "error_logs/2026-01-05.jsonl",
