@@ -28,7 +28,7 @@ MOST_PAGES: Final = 10_000
 """Of one log group and day, up to 10 GB; pages that go on are taken for a fault."""
 _GROUPS_AT_ONCE: Final = 50
 _DAY_MILLISECONDS: Final = 86_400_000
-_TERM: Final = re.compile(r'"([^"\\]+)"|(\w+)')
+_TERM: Final = re.compile(r'"([^"\\]+)"|([A-Za-z0-9_]+)')
 _LEVEL: Final = re.compile(
     r"\b(TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|SEVERE|CRITICAL|FATAL|ALERT|EMERG|EMERGENCY|PANIC)\b"
 )
@@ -151,6 +151,7 @@ class CloudWatchRecords(Records):
     # --- the service --------------------------------------------------------------------------------------------------
 
     def _events(self, group: str, day: date) -> Iterator[dict[str, Any]]:
+        pattern = " ".join(term if re.fullmatch(r"[A-Za-z0-9_]+", term) else f'"{term}"' for term in self._terms)
         start = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1000
         return self._pages(
             "filter_log_events",
@@ -158,7 +159,7 @@ class CloudWatchRecords(Records):
             **{"logGroupIdentifier" if group.startswith("arn:") else "logGroupName": group.removesuffix(":*")},
             startTime=start,
             endTime=start + _DAY_MILLISECONDS - 1,
-            **({"filterPattern": " ".join(f'"{term}"' for term in self._terms)} if self._terms else {}),
+            **({"filterPattern": pattern} if pattern else {}),
         )
 
     def _described(self) -> list[dict[str, Any]]:

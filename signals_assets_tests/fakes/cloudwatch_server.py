@@ -3,8 +3,8 @@
 Put here: log groups, pages, what the service refuses. Not here: sockets and faults (`local_service.py`).
 
 Every request and every answer is held against the service model that botocore ships: unknown members, wrong types,
-missing ones and broken bounds are complaints, which end the test. Filter patterns are terms in double quotes, all of
-which must be there; any other pattern is a complaint.
+missing ones and broken bounds are complaints, which end the test. Filter patterns are words and terms in double
+quotes, all of which must be there; any other pattern is a complaint.
 """
 
 import hashlib
@@ -19,6 +19,7 @@ from signals_assets_tests.fakes.local_service import LocalService, Reply, Reques
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 _TARGET = "Logs_20140328."
+_TERM = re.compile(r'"([^"]+)"|([A-Za-z0-9_]+)')
 
 
 @cache
@@ -91,9 +92,10 @@ class CloudWatchServer(LocalService):
         name = self._named(asked)
         if name is None:
             return _error("ResourceNotFoundException")
-        terms = re.findall(r'"([^"]*)"', asked.get("filterPattern", ""))
-        if re.sub(r'"[^"]*"', "", asked.get("filterPattern", "")).strip():
-            self.complain(f"not terms in double quotes: {asked['filterPattern']}")
+        pattern = asked.get("filterPattern", "")
+        terms = [quoted or word for quoted, word in _TERM.findall(pattern)]
+        if _TERM.sub("", pattern).strip():
+            self.complain(f"not words and terms in double quotes: {pattern}")
         found = [
             event
             for event in sorted(self.groups[name], key=lambda event: event["timestamp"])
