@@ -49,10 +49,10 @@ def _sizes(_: click.Context, __: click.Parameter, text: str) -> tuple[int, ...]:
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="discovery: folder of train.tsv, dev.tsv.")
 @click.option(
     "--part",
-    type=click.Choice(["day", "analysis"]),
+    type=click.Choice(["day", "analysis", "backfill"]),
     default="day",
     show_default=True,
-    help="speed: all daily stages with the built-in rules, or asking a language model.",
+    help="speed: all daily stages with the built-in rules, asking a language model, or a year of set-based stages.",
 )
 @click.option("--sizes", default="", callback=_sizes, help="speed, part day: sessions a day, e.g. 100,1000.")
 @json_option
@@ -80,13 +80,14 @@ def command(
     or paid twice, or when a process that was made unsafe on purpose is not caught. It asks a local provider, which is
     part of a checkout, as does speed --part analysis: a day of 2,000 sessions through a language model.
     speed takes made-up days of 100, 1,000 and 10,000 sessions through all daily stages, and ends with an error when
-    they take longer or hold more memory than they may, or cost more per session the more there are.
+    they take longer or hold more memory than they may, or cost more per session the more there are. --part backfill
+    takes a made-up year through the stages that are computed from tables alone, Dagster's own time apart.
     loop measures what decides on tickets: deduplication on made-up texts, diagnoses, verdicts and thresholds on
     seeded worlds; it ends with an error when one of them is wrong more often than it may be.
     """
     if name not in ("analysis", "privacy", "speed") and bool(sessions) != bool(labels or rewards):
         raise click.UsageError("--sessions needs --labels or --rewards beside it, and they need --sessions")
-    if name == "speed" and part == "day" and sessions:
+    if name == "speed" and part != "analysis" and sessions:
         raise click.UsageError("--sessions goes with --part analysis: the day is made up")
     if disagreements and sessions and not labels:
         raise click.UsageError("--disagreements are with labels: give --labels too")
@@ -99,7 +100,11 @@ def command(
         "loop": lambda: _loop(quick, seed),
         "privacy": lambda: _privacy(quick, seed, sessions, labels),
         "sampling": lambda: _sampling(quick, seed),
-        "speed": lambda: _speed(quick, seed, sessions) if part == "analysis" else _day_speed(quick, seed, sizes),
+        "speed": lambda: {
+            "analysis": lambda: _speed(quick, seed, sessions),
+            "backfill": lambda: _backfill(quick, seed),
+            "day": lambda: _day_speed(quick, seed, sizes),
+        }[part](),
     }[name]()
     write_json(json_file, result)
     click.echo("parameters: " + ", ".join(f"{key}={value}" for key, value in result["parameters"].items()))
@@ -345,6 +350,17 @@ def _speed(quick: bool, seed: int, sessions: tuple[Path, ...]) -> tuple[Result, 
             figures,
             f"{note} Memory: sum over all processes, shared pages counted each.",
         ),
+        ("Gates", result["gates"], ""),
+    ]
+
+
+def _backfill(quick: bool, seed: int) -> tuple[Result, list[Table]]:
+    from signals_assets.benchmarks.backfill import run
+
+    result = run(quick=quick, seed=seed)
+    return result, [
+        ("By stage", result["stages"], f"Peak memory: {result['peak_megabytes']} MB."),
+        ("By table", result["tables"], ""),
         ("Gates", result["gates"], ""),
     ]
 

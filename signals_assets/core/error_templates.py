@@ -10,12 +10,16 @@ on LogHub with masks against 63.4 % for masks alone.
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from signals_assets.core.identity import content_id
 
 MAX_CHARACTERS: Final = 1000
 """Longer messages are cut: what a line is shows at its beginning, and patterns stay cheap on hostile input."""
+
+REMEMBERED: Final = 2**15
+"""Messages whose masked form is kept: each day of a run looks at the same four weeks of lines again."""
 
 _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
     (re.compile(r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){1,4}"), "<email>"),
@@ -29,6 +33,7 @@ _MASKS: Final[tuple[tuple[re.Pattern[str], str], ...]] = (
 """In this order: what is most specific first, so that a number inside an address is not masked on its own."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def masked(message: str) -> str:
     """The message with everything variable that can be recognised by its form replaced by its kind."""
     text = " ".join(message[:MAX_CHARACTERS].split())
