@@ -337,6 +337,8 @@ def test_the_doors_table_names_exactly_the_doors_their_settings_and_what_opens_t
     for name, value in {
         "GITHUB_TOKEN": "ghp_none", "SIGNALS_GITHUB__REPOSITORY": "team/agent",
         "LINEAR_API_KEY": "lin_api_none", "SIGNALS_LINEAR__TEAM": "ENG",
+        "SIGNALS_DASK_SCHEDULER": "tcp://127.0.0.1:1", "SIGNALS_BIGQUERY__PROJECT": "project",
+        "SIGNALS_BIGQUERY_SESSIONS__TABLE": "project.dataset.sessions",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     rows = rows_of("| door |")

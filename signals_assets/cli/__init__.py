@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "taxonomy": "Proposals, and what a person decides about them.",
     "tickets": "Every ticket, and why it was or was not filed.",
     "ui": "The Dagster UI on localhost.",
+    "warehouse": "What the warehouse in BigQuery is made of, printed or made.",
     "watch": "Follow growing transcripts and print events as they happen.",
 }
 

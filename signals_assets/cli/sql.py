@@ -1,4 +1,4 @@
-"""`signals sql`: ask the tables with DuckDB, while runs go on."""
+"""`signals sql`: ask the tables in DuckDB's SQL, while runs go on."""
 
 import click
 
@@ -8,6 +8,7 @@ from signals_assets.core.taxonomy_sql import as_of_version
 from signals_assets.resources import resources_for
 from signals_assets.resources.decisions import version_of
 from signals_assets.resources.stored_rows import WarehouseError
+from signals_assets.resources.warehouse import ParquetWarehouse
 from signals_assets.settings import Settings
 from signals_assets.zones import ZONES
 
@@ -33,6 +34,8 @@ def command(
     doors = resources_for(Settings())
     warehouse = doors["warehouse"]
     opened = zones or ("abstracted", "published")
+    if init and not isinstance(warehouse, ParquetWarehouse):
+        raise click.UsageError("--init is about files; BigQuery's own console shows its tables (signals warehouse ddl)")
     if init:
         click.echo(warehouse.views_sql(zones=opened))
         return

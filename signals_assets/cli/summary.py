@@ -41,14 +41,15 @@ QUERIES = {
     "rates": """
         select * from friction_rates
         where day = (select max(day) from friction_rates) and slice_kind = 'all' and window_days = 7
-        order by kind desc, rate desc""",
+        order by kind desc, rate desc, type""",
     "releases": """
         select * from release_correlations where evidence in ('confirmed', 'suspected')
         qualify row_number() over (partition by version, type order by evidence = 'confirmed' desc, day) = 1
-        order by evidence, released_on, type""",
+        order by evidence, released_on, type, version""",
     "errors": """
         select * from error_correlations
-        where day = (select max(day) from error_correlations) and verdict = 'coincides' order by ratio desc""",
+        where day = (select max(day) from error_correlations) and verdict = 'coincides'
+        order by ratio desc, template_id, type""",
     "clusters": """
         select level, kind, count(*) as clusters, sum(items)::bigint as items, max(outlier_share) as outlier_share
         from clusters where day = (select max(day) from clusters) and change <> 'gone'
@@ -56,11 +57,11 @@ QUERIES = {
     "themes": """
         select kind, users, sessions, change, terms
         from clusters where day = (select max(day) from clusters) and change <> 'gone' and level = 'theme'
-        order by sessions desc limit 8""",
+        order by sessions desc, kind, cluster_id limit 8""",
     "proposals": """
         select * from taxonomy_proposals
         where day = (select max(day) from taxonomy_proposals)
-        order by ready desc, kind = 'intent', sessions desc limit 12""",
+        order by ready desc, kind = 'intent', sessions desc, proposal_id limit 12""",
     "tickets": """
         select * from ticket_states where day = (select max(day) from ticket_states) order by filed_on, ticket_key""",
     "fixes": """

@@ -6,6 +6,7 @@ Translated to DuckDB's SQL by sqlglot they fail or answer something else (a time
 another first day of the week, a lost zone, the pattern itself, other estimates).
 """
 
+from functools import cache
 from itertools import pairwise
 
 import sqlglot
@@ -22,16 +23,19 @@ BANNED_PAIRS = frozenset({("WITH", "OFFSET")})
 BANNED_PARTS = frozenset({"DAYOFWEEK", "DAYOFYEAR", "WEEK", "ISOWEEK"})
 
 
-def banned(sql: str) -> list[str]:
+@cache
+def banned(sql: str) -> tuple[str, ...]:
     """What a statement holds that is not to be used, sorted; none in plain SQL. Texts and quoted names are no words."""
     tokens = [one for one in sqlglot.tokenize(sql, read="bigquery") if one.token_type is not TokenType.STRING]
     words = [one.text.upper() if one.token_type is not TokenType.IDENTIFIER else "" for one in tokens]
     called = {word for word, after in pairwise([*words, ""]) if word in BANNED_FUNCTIONS and after == "("}
     pairs = {" ".join(pair) for pair in pairwise(words) if pair in BANNED_PAIRS}
     extracted = {word for before, word in pairwise(words) if before == "(" and word in BANNED_PARTS}
-    limited = {
-        "ARRAY_AGG with LIMIT"
-        for one in sqlglot.parse_one(sql, read="bigquery").find_all(exp.ArrayAgg)
-        if one.find(exp.Limit) is not None
-    }
-    return sorted(called | pairs | extracted | limited)
+    return tuple(sorted(called | pairs | extracted | _limited(sql, words)))
+
+
+def _limited(sql: str, words: list[str]) -> set[str]:
+    if "ARRAY_AGG" not in words:
+        return set()
+    lists = sqlglot.parse_one(sql, read="bigquery").find_all(exp.ArrayAgg)
+    return {"ARRAY_AGG with LIMIT"} if any(one.find(exp.Limit) for one in lists) else set()

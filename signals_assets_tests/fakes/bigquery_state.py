@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -44,6 +45,7 @@ class Stored:
 
     resource: dict[str, Any]
     modified: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] | None = None
 
     @property
     def partitioned_by(self) -> str | None:
@@ -70,6 +72,16 @@ class Answer:
     kind: str
     changed: int = 0
 
+
+_PARTITIONS = "_partitions"
+_PARTITION_COLUMNS = pa.schema(
+    {
+        "table_name": pa.string(),
+        "partition_id": pa.string(),
+        "total_rows": pa.int64(),
+        "last_modified_time": pa.timestamp("us", tz="UTC"),
+    }
+)
 
 Name = tuple[str, str]
 """Dataset and table."""
@@ -136,6 +148,7 @@ class State:
         if partition:
             self.db.execute(f"DELETE FROM {_quoted((name[0], base))} WHERE {_in_partition(table, partition)}")
             table.modified.pop(partition, None)
+            table.rows = None
             return
         del self.tables[name]
         if table.view is None:
@@ -239,6 +252,7 @@ class State:
         except duckdb.Error:
             self.db.execute("ROLLBACK")
             raise
+        table.rows = None
         table.modified |= dict.fromkeys([partition] if partition else touched, _now())
 
     def _partitions(self, source: str, table: Stored) -> list[str]:
@@ -269,6 +283,7 @@ class State:
             return Answer(table, size, kind)
         for _, name, stored in tables[:1]:
             if stored is not None:
+                stored.rows = None
                 stored.modified = dict.fromkeys(self._partitions(_quoted(name), stored), _now()) | stored.modified
         return Answer(None, size, kind, int(table.column(0)[0].as_py()))
 
@@ -328,22 +343,21 @@ class State:
         dataset = names[-3]
         self.dataset(dataset)
         rows = [
-            f"('{table}', '{partition}', {count}, make_timestamptz({stored.modified.get(partition, 0)}))"
+            {"table_name": table, "partition_id": partition, "total_rows": count, "last_modified_time": at}
             for (owner, table), stored in self.tables.items()
             if owner == dataset and stored.partitioned_by
-            for partition, count in self._counts((owner, table), stored)
+            for partition, count in self._counts((owner, table), stored).items()
+            for at in [datetime.fromtimestamp(stored.modified.get(partition, 0) / 1e6, UTC)]
         ]
-        listed = ", ".join(rows) or "(NULL, NULL, NULL, NULL)"
-        inner = sqlglot.parse_one(
-            f"SELECT table_name, partition_id, total_rows, last_modified_time FROM (VALUES {listed}) "
-            "AS p(table_name, partition_id, total_rows, last_modified_time) WHERE table_name IS NOT NULL",
-            read="duckdb",
-        )
-        node.replace(exp.Subquery(this=inner, alias=exp.TableAlias(this=exp.to_identifier("partitions"))))
+        self.db.register(_PARTITIONS, pa.Table.from_pylist(rows, _PARTITION_COLUMNS))
+        node.replace(exp.Table(this=exp.to_identifier(_PARTITIONS)))
 
-    def _counts(self, name: Name, table: Stored) -> list[tuple[str, int]]:
-        sql = f"SELECT strftime(\"{table.partitioned_by}\", '%Y%m%d'), count(*) FROM {_quoted(name)} GROUP BY 1"
-        return self.db.execute(sql).fetchall()
+    def _counts(self, name: Name, table: Stored) -> dict[str, int]:
+        """Rows by partition, counted again after a change only."""
+        if table.rows is None:
+            sql = f"SELECT strftime(\"{table.partitioned_by}\", '%Y%m%d'), count(*) FROM {_quoted(name)} GROUP BY 1"
+            table.rows = dict(self.db.execute(sql).fetchall())
+        return table.rows
 
     def _run(self, tree: exp.Expression, config: Mapping[str, Any], limit: int | None = None) -> pa.Table:
         values: dict[str, Any] = {}

@@ -90,12 +90,12 @@ def test_parameters_have_the_types_of_their_values() -> None:
     ],
 )
 def test_words_that_the_local_server_answers_otherwise_are_found(sql: str, words: list[str]) -> None:
-    assert banned(sql) == words
+    assert list(banned(sql)) == words
 
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_summary_speaks_plain_sql(name: str) -> None:
     made = translated(QUERIES[name], list(TABLES), lambda table: f"SELECT * FROM `p.d.{table}`")
-    assert banned(made) == []
+    assert not banned(made)
     assert "ORDER BY ALL" not in made.upper(), "BigQuery orders by columns"
     assert sqlglot.parse_one(made, read="bigquery").sql("bigquery") == made
