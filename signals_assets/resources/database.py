@@ -175,6 +175,11 @@ class Database:
         """Commit. Where the answer is lost the server is asked; raises where it was not committed."""
         import sqlalchemy as sa
 
+        if transaction is not None and _has_failed(connection):
+            raise self._error(
+                f"a statement of a transaction in the ledger ({self.kind}) failed and was passed over: nothing of it "
+                "was written; let the error through"
+            )
         try:
             connection.commit()
         except sa.exc.DBAPIError as error:
@@ -364,6 +369,14 @@ def _queued(connection: "sa.Connection") -> str:
     started = connection.execute(sa.select(*set_here, sa.cast(sa.func.pg_current_xact_id(), sa.Text))).one()
     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
     return str(started[-1])
+
+
+def _has_failed(connection: "sa.Connection") -> bool:
+    """Whether a statement failed before: such a transaction is rolled back by a commit, without a word."""
+    from psycopg2.extensions import TRANSACTION_STATUS_INERROR
+
+    driver: Any = connection.connection.driver_connection
+    return bool(driver.info.transaction_status == TRANSACTION_STATUS_INERROR)
 
 
 def _passes(error: "sa.exc.DBAPIError") -> bool:

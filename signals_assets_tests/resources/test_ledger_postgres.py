@@ -9,11 +9,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from pydantic import SecretStr
 
 from signals_assets.resources import DoorError, database, doors_or_reasons
@@ -258,6 +260,19 @@ def test_a_connection_lost_in_mid_transaction_leaves_nothing(ledger: SqlLedger, 
         breaking(KeyError)
     assert ledger.entries(["x"]) == []
     assert ledger.append_many("x", [("1", {}), ("2", {})]) == 2
+
+
+def test_a_failure_that_is_passed_over_in_a_transaction_does_not_pass_for_a_commit(ledger: SqlLedger) -> None:
+    def write() -> None:
+        with ledger.transaction() as writer:
+            writer.append("x", "1", {})
+            with suppress(sa.exc.DBAPIError):
+                writer._connection.exec_driver_sql("SELECT 1 / 0")
+
+    with pytest.raises(LedgerError, match="nothing of it was written"):
+        write()
+    assert ledger.entries(["x"]) == []
+    assert ledger.append("x", "1", {})[1]
 
 
 def test_what_is_asked_while_the_server_restarts_is_answered_afterwards(
