@@ -71,6 +71,8 @@ def _session_source(settings: Settings, doors: Doors) -> Any:
 def _bigquery_sessions(settings: Settings, doors: Doors) -> Any:
     asked = settings.bigquery_sessions
     jobs = _bigquery_jobs(settings, "session_source")
+    if settings.user_from.kind != "none":
+        raise DoorError("user_from is for files: name the user's column in bigquery_sessions.columns (user_id = ...)")
     from signals_assets.resources.bigquery_source import BigQuerySessionSource
     from signals_assets.resources.erasure import Erased
 

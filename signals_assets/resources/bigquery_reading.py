@@ -89,6 +89,13 @@ def asked(
         yield from batch.to_pylist()
 
 
+def undated(jobs: BigQueryJobs, table: OwnTable) -> str:
+    """What a check says of rows whose day is empty, which no day reads; nothing where there are none."""
+    sql = f"SELECT COUNT(*) AS found FROM {table.source} WHERE {table.day} IS NULL"
+    (row,) = asked(jobs, f"rows without a day in {table.name}", sql, (), {"verb": "check"})
+    return f"; {row['found']} rows without {table.day_column} are never read" if row["found"] else ""
+
+
 def as_json(value: object) -> bytes:
     """A row on one line; times as ISO 8601, numbers without a JSON form as text."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)

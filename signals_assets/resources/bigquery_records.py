@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from signals_assets.resources.bigquery_connection import BigQueryJobs
-from signals_assets.resources.bigquery_reading import Lines, OwnTable, as_json, asked, dates
+from signals_assets.resources.bigquery_reading import Lines, OwnTable, as_json, asked, dates, undated
 from signals_assets.resources.records import TIME_OF, Normal, RecordKind, Records, day_of, errors_of, normalised
 
 COLUMNS: Final[Mapping[RecordKind, tuple[str, ...]]] = {
@@ -94,10 +94,10 @@ class BigQueryRecords(Records):
         yield from errors_of(day, told, most=self._most, narrow=_NARROW) if kind == "error_logs" else told
 
     def check(self) -> str:
-        """The table, with its statement tried without running it."""
+        """The table, with its statement tried without running it, and rows that have no day."""
         sql, parameters = self._statement(self._first_day, self._first_day)
         self._jobs.refuse_wrong(f"reading {self._table.name}", sql, parameters, {"verb": "check"})
-        return f"bigquery: {self._table.name}"
+        return f"bigquery: {self._table.name}" + (undated(self._jobs, self._table) if self._table.day_column else "")
 
     def _statement(self, first: date, last: date | None) -> tuple[str, tuple[Any, ...]]:
         table = self._table

@@ -27,7 +27,7 @@ from signals_assets.core.readers import Rejected, read_stream
 from signals_assets.core.readers.common import ContentError, parse_json
 from signals_assets.core.sessions import Session, parse_time, segments
 from signals_assets.resources.bigquery_connection import BigQueryJobs
-from signals_assets.resources.bigquery_reading import NULLS_LAST, Lines, OwnTable, as_json, asked, dates
+from signals_assets.resources.bigquery_reading import NULLS_LAST, Lines, OwnTable, as_json, asked, dates, undated
 from signals_assets.resources.folders import private_folder
 from signals_assets.resources.session_source import ERASED, Covers, SessionSource
 
@@ -179,10 +179,10 @@ class BigQuerySessionSource(SessionSource):
         return []
 
     def check(self) -> str:
-        """The table, with its statement tried without running it: names, rights, and what it would read."""
+        """The table, with its statement tried without running it (names, rights, bytes), and rows that have no day."""
         sql, parameters = self._statement(self._first_day, self._first_day)
         self._jobs.refuse_wrong(f"reading {self._table.name}", sql, parameters, {"verb": "check"})
-        return f"bigquery: {self._table.name}, a row is one of the {self._shape}"
+        return f"bigquery: {self._table.name}, a row is one of the {self._shape}{undated(self._jobs, self._table)}"
 
     # --- statements ---------------------------------------------------------------------------------------------------
 

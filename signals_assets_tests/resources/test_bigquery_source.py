@@ -318,7 +318,8 @@ def test_a_day_leaves_nothing_but_counts_on_disk(server, tmp_path):
 def test_check_tries_the_statement_and_names_a_column_that_is_missing(server, tmp_path):
     source = of_json(server, tmp_path)([])
     assert source.check() == f"bigquery: {TABLE}, a row is one of the sessions"
-    assert server.jobs == {}
+    put(server, [{**whose(session("a")), "steps": "[]"}, {**whose(session("b")), "steps": "[]"}])
+    assert source.check().endswith("; 2 rows without day are never read")
     wrong = BigQuerySessionSource(
         jobs_of(server), TABLE, columns={"session_id": "no_such"}, first_day=DAY, spool=tmp_path
     )

@@ -72,6 +72,10 @@ def test_a_cloudwatch_door_is_opened_without_asking_anything(tmp_path):
             "bigquery_sessions: '' is no table; write project",
         ),
         (
+            {"session_source": "bigquery", "bigquery": {"project": "p"}, "user_from": {"kind": "folder"}},
+            "user_from is for files: name the user's column",
+        ),
+        (
             {"records_from": {"feedback": "bigquery"}, "bigquery": {"project": "p"}},
             "records_from.feedback = 'bigquery' needs bigquery_records.feedback.table",
         ),
