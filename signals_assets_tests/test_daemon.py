@@ -1,4 +1,7 @@
-"""`dagster dev` for real: the daemon's sensor files one ticket for a crossing, and everything stops cleanly."""
+"""`dagster dev` for real: the daemon's sensor files one ticket for a crossing, a backfill is one run for its days.
+
+Everything stops cleanly.
+"""
 
 import json
 import os
@@ -18,6 +21,7 @@ from typing import Any
 import pytest
 
 from signals_assets import definitions
+from signals_assets.partitions import RANGE_END, RANGE_START
 from signals_assets.simulation import World
 from signals_assets_tests.conftest import FIRST_DAY
 
@@ -34,6 +38,15 @@ SENSORS = """
 { sensorsOrError(repositorySelector: {repositoryName: "__repository__",
                                       repositoryLocationName: "signals_assets.definitions"})
   { ... on Sensors { results { name sensorState { status ticks(limit: 1) { status } } } } } }
+"""
+BACKFILL = """
+mutation { launchPartitionBackfill(backfillParams: {
+    assetSelection: [{path: ["intent_trends"]}, {path: ["user_days"]}], partitionNames: ["%s", "%s"] })
+  { ... on LaunchBackfillSuccess { backfillId } } }
+"""
+BACKFILL_RUNS = """
+{ runsOrError(filter: {tags: [{key: "dagster/backfill", value: "%s"}]})
+  { ... on Runs { results { status tags { key value } } } } }
 """
 RUNS = '{ runsOrError(filter: {pipelineName: "act"}) { ... on Runs { results { status } } } }'
 
@@ -146,11 +159,32 @@ def test_the_daemon_files_one_ticket_for_a_crossing_and_stops_cleanly(environmen
         assert len(list(tickets.glob("SIG-*.md"))) == 1
         assert runs(port) == ["SUCCESS"]
 
+        before = _published(environment)
+        assert len(before) == 2
+        backfill = ask(port, BACKFILL % (FIRST_DAY, SECOND_DAY))["launchPartitionBackfill"]["backfillId"]
+        (run,) = wait_for("the backfill's run ended", lambda: _ended(port, backfill), 90)
+        tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+        assert run["status"] == "SUCCESS"
+        assert (tags[RANGE_START], tags[RANGE_END]) == (str(FIRST_DAY), str(SECOND_DAY))
+        assert _published(environment) == before  # a published day is written once
+
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         wait_for("no process is left", lambda: group_is_gone(process.pid), 30)
         assert is_free(port)
     assert len(list(tickets.glob("SIG-*.md"))) == 1
+
+
+def _ended(port: int, backfill: str) -> list[dict[str, Any]]:
+    """The backfill's runs, when there are some and all have ended."""
+    found = ask(port, BACKFILL_RUNS % backfill).get("runsOrError", {}).get("results", [])
+    return found if all(run["status"] in ("SUCCESS", "FAILURE", "CANCELED") for run in found) else []
+
+
+def _published(variables: dict[str, str]) -> dict[str, tuple[int, bytes]]:
+    """When each day of the backfilled published table was written, and what is in it."""
+    folder = Path(variables["SIGNALS_HOME"]) / "warehouse" / "published" / "intent_trends"
+    return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.glob("2*.parquet")}
 
 
 def _all_ticked(port: int) -> dict[str, list[str]]:
