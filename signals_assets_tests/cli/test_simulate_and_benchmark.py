@@ -88,6 +88,9 @@ def test_rewards_of_none_of_the_sessions_are_refused(signals, sheets):
         (["detectors", "--sessions", "."], "--sessions needs --labels or --rewards"),
         (["detectors", "--rewards", "README.md"], "--sessions needs --labels or --rewards"),
         (["detectors", "--sessions", ".", "--rewards", "README.md", "--disagreements", "x"], "give --labels too"),
+        (["speed", "--sizes", "100,many"], "whole numbers from 20 on"),
+        (["speed", "--sizes", "19"], "whole numbers from 20 on"),
+        (["speed", "--sessions", "README.md"], "--sessions goes with --part analysis"),
     ],
 )
 def test_wrong_arguments_of_a_benchmark_are_refused(signals, arguments, said, monkeypatch):
@@ -111,6 +114,34 @@ def test_the_census_prints_its_tables_and_ends_with_an_error_when_a_gate_does_no
     output = signals("benchmark", "privacy", code=1).output
     assert "150" in output
     assert "gate: tickets" in output
+
+
+def test_the_speed_of_a_day_is_printed_by_size_and_stage(signals, monkeypatch):
+    from signals_assets.benchmarks import speed_day
+
+    asked = []
+
+    def run(**given):
+        asked.append(given)
+        figures = {"seconds": 1.0, "processor_seconds": 2.0, "peak_megabytes": 300.0}
+        day = figures | {
+            "sessions": 1_000, "megabytes": 60.0, "workers": 0, "model_seconds": 4.0, "between_steps": 0.5,
+            "cores_busy_with_other_work": 0.1, "stages": {"metrics": figures},
+        }  # fmt: skip
+        return {
+            "parameters": {"seed": 0}, "days": [day], "baselines": [day | {"workers": 1}],
+            "exponents": [{"stage": "all", "all sizes": 0.9}], "ui": {"seconds": None, "note": "no extra `ui`"},
+            "import": {"seconds": 1.2, "megabytes": 99.0},
+            "gates": [{"gate": "seconds of the day", "measured": 700, "at most": 600, "holds": False}],
+        }  # fmt: skip
+
+    monkeypatch.setattr(speed_day, "run", run)
+    output = signals("benchmark", "speed", "--sizes", "1000,100,1000", code=1).output
+    assert asked == [{"quick": False, "seed": 0, "sizes": (100, 1_000)}]
+    assert "gate: seconds of the day" in output
+    assert "no extra `ui`" in output
+    metrics = next(line.split() for line in output.splitlines() if line.startswith("metrics"))
+    assert metrics == ["metrics", "1", "2", "300"]
 
 
 def test_the_benchmark_of_the_loop_prints_every_set_of_words(signals):
