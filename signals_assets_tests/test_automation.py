@@ -28,6 +28,13 @@ from signals_assets_tests.home import QUIET, Home, failures
 DAY = date(2026, 1, 5)
 
 
+def test_nothing_runs_by_itself_where_pieces_of_work_leave_the_machine() -> None:
+    assert automation.sensor_status(Settings()) is dg.DefaultSensorStatus.RUNNING
+    away = Settings(compute="dask", dask_scheduler="tcp://scheduler:8786")
+    assert automation.sensor_status(away) is dg.DefaultSensorStatus.STOPPED
+    assert {schedule.default_status for schedule in automation.schedules(away)} == {dg.DefaultScheduleStatus.STOPPED}
+
+
 def assets_of(job: str) -> set[str]:
     return {key.to_user_string() for key in defs.resolve_job_def(job).asset_layer.selected_asset_keys}
 
