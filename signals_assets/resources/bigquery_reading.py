@@ -63,8 +63,8 @@ class OwnTable:
         return quoted(self.day_column)
 
     def named(self, names: Iterable[str]) -> str:
-        """The columns under the names that they have here."""
-        return ", ".join(f"{self.column(name)} AS {name}" for name in names)
+        """The columns under the names that they have here, quoted: some are words of SQL (at, by, order)."""
+        return ", ".join(f"{self.column(name)} AS `{name}`" for name in names)
 
 
 def quoted(column: str) -> str:

@@ -1,6 +1,7 @@
 """Sessions from tables of the user's own in BigQuery over HTTP, and the same contract on files."""
 
 import json
+import re
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -325,6 +326,36 @@ def test_check_tries_the_statement_and_names_a_column_that_is_missing(server, tm
     )
     with pytest.raises(WarehouseError, match="no_such"):
         wrong.check()
+
+
+RESERVED = {
+    "all", "and", "any", "array", "as", "asc", "at", "between", "by", "case", "cast", "collate", "contains", "create",
+    "cross", "cube", "current", "default", "define", "desc", "distinct", "else", "end", "enum", "escape", "except",
+    "exclude", "exists", "extract", "false", "fetch", "following", "for", "from", "full", "group", "grouping", "groups",
+    "hash", "having", "if", "ignore", "in", "inner", "intersect", "interval", "into", "is", "join", "lateral", "left",
+    "like", "limit", "lookup", "merge", "natural", "new", "no", "not", "null", "nulls", "of", "on", "or", "order",
+    "outer", "over", "partition", "preceding", "proto", "qualify", "range", "recursive", "respect", "right", "rollup",
+    "rows", "select", "set", "some", "struct", "tablesample", "then", "to", "treat", "true", "unbounded", "union",
+    "unnest", "using", "when", "where", "window", "with", "within",
+}  # fmt: skip
+"""BigQuery's reserved words (its lexical reference), which the local server's parser takes for names here and there."""
+
+
+def test_no_reserved_word_of_bigquery_stands_as_a_name(tmp_path):
+    values = {"first_day": DAY, "spool": tmp_path}
+    sources = [
+        BigQuerySessionSource(
+            None, TABLE, shape="steps", columns={name: name for name in (*WHOSE, *OF_STEP, "order")}, **values
+        ),
+        BigQuerySessionSource(None, TABLE, columns={**WHOSE, "feedback": "order"}, day_column="window", **values),
+    ]
+    for source in sources:
+        sql, _ = source._statement(DAY, DAY, DAY)
+        unquoted = re.sub(r"`[^`]*`", "", sql).lower()
+        assert set(re.findall(r"\w+", unquoted)) & RESERVED <= {
+            "select", "as", "from", "where", "between", "and", "group", "by", "having", "struct",
+        }  # fmt: skip
+        assert unquoted.count("group by") == unquoted.count(" by ")
 
 
 @pytest.mark.parametrize("name", ["a`; DROP TABLE x", "a b", "1a", "a.", "", "a-b", "é"])
