@@ -27,7 +27,7 @@ OTHERS = (
     (
         "records",
         "a folder, github, cloudwatch, sentry, bigquery",
-        "SIGNALS_RECORDS=folder with releases.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github, ...__ERROR_LOGS=sentry",
+        "SIGNALS_RECORDS=folder with releases.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github, __ERROR_LOGS=sentry",
     ),
     ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
     ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql://..., pip install 'signals-assets[postgres]'"),
