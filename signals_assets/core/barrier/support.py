@@ -70,8 +70,8 @@ def _stop_words() -> frozenset[str]:
 
 def features(text: str, grams: Sequence[Grams] = SETTINGS) -> Iterator[Feature]:
     """Every word, word sequence and content word sequence of a text, repeats included."""
-    words = tokens(text)
-    content = [word for word in words if word not in _stop_words()]
+    words, stop = tokens(text), _stop_words()
+    content = [word for word in words if word not in stop]
     for word in words:
         yield f"w {word}"
     for setting in grams:
@@ -252,13 +252,13 @@ class TranscriptIndex:
     @classmethod
     def of_text(cls, transcript: Iterable[str], texts: Iterable[str]) -> "TranscriptIndex":
         """The same from the transcript's texts themselves."""
-        words = tokens("\n\n".join(transcript))
+        words, stop, core = tokens("\n\n".join(transcript)), _stop_words(), core_words()
         starts: dict[str, set[str]] = {}
         for word in set(words):
-            if 5 <= len(word) <= 30 and word not in core_words():
+            if 5 <= len(word) <= 30 and word not in core:
                 starts.setdefault(word[:5], set()).add(word)
         texts = list(texts)
-        content = [word for word in words if word not in _stop_words()]
+        content = [word for word in words if word not in stop]
         return cls(
             frozenset(Vocabulary.of(texts).found_in(words)),
             {start: frozenset(group) for start, group in starts.items()},
