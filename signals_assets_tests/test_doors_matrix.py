@@ -1,6 +1,6 @@
 """The whole graph through production doors: {Parquet, BigQuery} x {SQLite, PostgreSQL} x {local, Dask} keep the same.
 
-One run goes through all production doors at once and is compared with the embedded ones; SIGNALS_DOORS=all runs every
+One run goes through all production doors at once and is compared with the embedded ones; ALL_DOORS=1 runs every
 combination. PostgreSQL alone, with what its ledger says: `test_graph_postgres.py`.
 """
 
@@ -25,7 +25,7 @@ SECOND_DAY = FIRST_DAY + timedelta(days=1)
 EMBEDDED = ("parquet", "sqlite", "local")
 EVERY = list(product(("parquet", "bigquery"), ("sqlite", "postgresql"), ("local", "dask")))
 PRODUCTION = ("bigquery", "postgresql", "dask")
-CHOSEN = [doors for doors in EVERY if doors != EMBEDDED] if os.environ.get("SIGNALS_DOORS") == "all" else [PRODUCTION]
+CHOSEN = [doors for doors in EVERY if doors != EMBEDDED] if os.environ.get("ALL_DOORS") else [PRODUCTION]
 
 
 def warehouse(name: str, stack: ExitStack) -> dict[str, Any]:

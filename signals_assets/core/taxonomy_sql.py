@@ -53,7 +53,7 @@ def _view(model: type[Row], taxonomy: Taxonomy) -> str:
         return (
             f"SELECT e.*, coalesce(nullif({_followed('l.type', taxonomy, 'unmet_need')}, ''), '{OTHER}') AS type "
             f"FROM main.{name} e LEFT JOIN ({_labels('unmet_need', version)}) l "
-            "ON l.event_id = e.session_id || ':need:' || e.number"
+            "ON l.event_id = e.session_id || ':need:' || CAST(e.number AS VARCHAR)"
         )
     if name == "facets":
         return (
@@ -68,8 +68,8 @@ def _view(model: type[Row], taxonomy: Taxonomy) -> str:
 
 def _labels(kind: str, version: int) -> str:
     return (
-        "SELECT event_id, arg_max(type, (taxonomy_version, day)) AS type FROM main.event_labels "
-        f"WHERE kind = '{kind}' AND taxonomy_version <= {version} GROUP BY event_id"
+        f"SELECT event_id, type FROM main.event_labels WHERE kind = '{kind}' AND taxonomy_version <= {version} "
+        "QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY taxonomy_version DESC, day DESC, type) = 1"
     )
 
 

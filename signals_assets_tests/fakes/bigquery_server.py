@@ -21,8 +21,9 @@ import pyarrow as pa
 
 from signals_assets_tests.fakes.bigquery_discovery import wrong_answer, wrong_query, wrong_request
 from signals_assets_tests.fakes.bigquery_lint import banned
-from signals_assets_tests.fakes.bigquery_state import Answer, Name, Refused, State, billed
-from signals_assets_tests.fakes.bigquery_values import rows_of, schema_of
+from signals_assets_tests.fakes.bigquery_state import Answer, Name, State
+from signals_assets_tests.fakes.bigquery_statements import billed
+from signals_assets_tests.fakes.bigquery_values import Refused, rows_of, schema_of
 from signals_assets_tests.fakes.local_service import LocalService, Reply, Request
 
 PROJECT = "test-project"

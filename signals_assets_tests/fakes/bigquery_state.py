@@ -8,7 +8,6 @@ counted by BigQuery's published sizes of types, over the columns that a query na
 """
 
 import copy
-import io
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,25 +17,14 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import sqlglot
 from sqlglot import exp
-from sqlglot.tokens import TokenType
 
-from signals_assets_tests.fakes.bigquery_values import duckdb_type, parameter
+from signals_assets_tests.fakes.bigquery_files import mode_of, resource_of, rows_in, typed
+from signals_assets_tests.fakes.bigquery_statements import alias_of, billed, bytes_of, filters, named
+from signals_assets_tests.fakes.bigquery_values import Refused, duckdb_type, parameter
 
 WRITES = (exp.Insert, exp.Delete, exp.Update, exp.Merge)
-
-
-class Refused(Exception):  # noqa: N818
-    """What BigQuery answers instead: a status, a reason and words."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.reason, self.message = status, reason, message
-
-    def as_json(self) -> dict[str, Any]:
-        return {"reason": self.reason, "message": self.message, "location": ""}
 
 
 @dataclass
@@ -162,13 +150,13 @@ class State:
             found = new.pop(old["name"], None)
             if found is None:
                 raise Refused(400, "invalid", f"Provided Schema does not match Table: field {old['name']} is missing")
-            if duckdb_type(found) != duckdb_type(old) or (_mode(found) == "REQUIRED" and _mode(old) != "REQUIRED"):
+            if duckdb_type(found) != duckdb_type(old) or (mode_of(found) == "REQUIRED" and mode_of(old) != "REQUIRED"):
                 raise Refused(400, "invalid", f"Provided Schema does not match Table: field {old['name']} has changed")
         for added in new.values():
-            if _mode(added) == "REQUIRED":
+            if mode_of(added) == "REQUIRED":
                 raise Refused(400, "invalid", f"Provided Schema: cannot add required field {added['name']}")
             self.db.execute(f'ALTER TABLE {_quoted(name)} ADD COLUMN "{added["name"]}" {duckdb_type(added)}')
-            if _mode(added) == "REPEATED":
+            if mode_of(added) == "REPEATED":
                 self.db.execute(f'UPDATE {_quoted(name)} SET "{added["name"]}" = []')
         table.resource["schema"] = {"fields": copy.deepcopy(fields)}
 
@@ -192,14 +180,14 @@ class State:
         if name not in self.tables:
             if config.get("createDisposition") == "CREATE_NEVER":
                 self.stored(name)
-            self.add_table(name, _resource_of(config, self.project, name))
+            self.add_table(name, resource_of(config, self.project, name))
         table = self.stored(name)
         for key in ("timePartitioning", "clustering"):
             if key in config and config[key] != table.resource.get(key):
                 raise Refused(400, "invalid", f"Incompatible table partitioning or clustering specification: {key}")
         if "schema" in config:
             self._check_load_schema(name, config)
-        rows = _read(config, content, table.schema)
+        rows = rows_in(config, content, table.schema)
         self.db.register("incoming", rows)
         try:
             self._insert(name, table, partition, config.get("writeDisposition", "WRITE_APPEND"))
@@ -221,7 +209,7 @@ class State:
             other = known.get(one["name"])
             if other is None:
                 raise Refused(400, "invalid", f"Provided Schema does not match Table. Cannot add fields: {one['name']}")
-            if duckdb_type(one) != duckdb_type(other) or _mode(one) != _mode(other):
+            if duckdb_type(one) != duckdb_type(other) or mode_of(one) != mode_of(other):
                 raise Refused(
                     400,
                     "invalid",
@@ -229,10 +217,13 @@ class State:
                 )
 
     def _insert(self, name: Name, table: Stored, partition: str | None, disposition: str) -> None:
-        source, target = f"({_typed(table, 'incoming', self.db)})", _quoted(name)
-        for one in table.schema:
-            if _mode(one) == "REQUIRED" and self._one(f'SELECT count(*) FROM {source} WHERE "{one["name"]}" IS NULL'):
-                raise Refused(400, "invalid", f"Required field {one['name']} cannot be null")
+        source, target = f"({typed(table.schema, 'incoming', self.db)})", _quoted(name)
+        required = [one["name"] for one in table.schema if mode_of(one) == "REQUIRED"]
+        if required:
+            counts = ", ".join(f'count(*) FILTER ("{name}" IS NULL)' for name in required)
+            [found] = self.db.execute(f"SELECT {counts} FROM {source}").fetchall()
+            if wrong := [name for name, count in zip(required, found, strict=True) if count]:
+                raise Refused(400, "invalid", f"Required field {wrong[0]} cannot be null")
         if partition:
             foreign = f"SELECT count(*) FROM {source} WHERE NOT coalesce({_in_partition(table, partition)}, false)"
             if self._one(foreign):
@@ -241,7 +232,7 @@ class State:
         there = f"WHERE {_in_partition(table, partition)}" if partition else ""
         if disposition == "WRITE_EMPTY" and self._one(f"SELECT count(*) FROM {target} {there}"):
             raise Refused(409, "duplicate", f"Already Exists: Table {self.project}:{name[0]}.{name[1]}")
-        touched = self._partitions(source, table)
+        touched = [partition] if partition else self._partitions(source, table)
         self.db.execute("BEGIN")
         try:
             if disposition == "WRITE_TRUNCATE":
@@ -253,7 +244,7 @@ class State:
             self.db.execute("ROLLBACK")
             raise
         table.rows = None
-        table.modified |= dict.fromkeys([partition] if partition else touched, _now())
+        table.modified |= dict.fromkeys(touched, _now())
 
     def _partitions(self, source: str, table: Stored) -> list[str]:
         column = table.partitioned_by
@@ -268,7 +259,7 @@ class State:
         """A query job of standard SQL."""
         if config.get("useLegacySql", True):
             raise Refused(400, "invalidQuery", "legacy SQL is not spoken here; set useLegacySql to false")
-        tree = self._parsed(_named(config["query"], config.get("queryParameters", [])))
+        tree = self._parsed(named(config["query"], config.get("queryParameters", [])))
         tables = self._analysed(tree, (config.get("defaultDataset") or {}).get("datasetId"))
         size = sum(self._size(tree, node, table) for node, name, table in tables if table is not None)
         limit = config.get("maximumBytesBilled")
@@ -316,21 +307,21 @@ class State:
                 raise Refused(400, "invalid", f'Table "{names[-1]}" must be qualified with a dataset')
             name = (names[-2], names[-1])
             table = self.stored(name)
-            alias = exp.TableAlias(this=exp.to_identifier(_alias(node) or name[1], quoted=True))
+            alias = exp.TableAlias(this=exp.to_identifier(alias_of(node) or name[1], quoted=True))
             if table.view is not None:
                 inner = self._parsed(table.view)
                 found += self._analysed(inner, None)
                 node.replace(exp.Subquery(this=inner, alias=alias))
                 continue
             filled = isinstance(tree, exp.Insert) and node is tree.find(exp.Table)
-            if table.resource.get("requirePartitionFilter") and not filled and not _filters(node, table):
+            if table.resource.get("requirePartitionFilter") and not filled and not filters(node, table.partitioned_by):
                 message = (
                     f"Cannot query over table '{'.'.join(names)}' without a filter over column(s) "
                     f"'{table.partitioned_by}' that can be used for partition elimination"
                 )
                 raise Refused(400, "invalidQuery", message)
             found.append((node, name, table))
-            changed = isinstance(node.parent, (*WRITES, exp.Schema)) and not _alias(node)
+            changed = isinstance(node.parent, (*WRITES, exp.Schema)) and not alias_of(node)
             node.set("catalog", None)
             node.set("db", exp.to_identifier(name[0], quoted=True))
             node.set("this", exp.to_identifier(name[1], quoted=True))
@@ -388,67 +379,18 @@ class State:
         columns = [one for one in table.schema if every or one["name"] in named]
         if not columns:
             return 0
-        sizes = " + ".join(f"coalesce(sum({_bytes(one)}), 0)" for one in columns)
-        where = " AND ".join(f"({one.sql(dialect='duckdb')})" for one in _filters(node, table)) or "true"
+        sizes = " + ".join(f"coalesce(sum({bytes_of(one)}), 0)" for one in columns)
+        where = " AND ".join(f"({one.sql(dialect='duckdb')})" for one in filters(node, table.partitioned_by)) or "true"
         where = re.sub(r"\$\w+", "NULL", where) if "$" in where else where
         return int(
             self._one(
-                f'SELECT {sizes} FROM {_quoted((node.db, node.name))} AS "{_alias(node) or node.name}" WHERE {where}'
+                f'SELECT {sizes} FROM {_quoted((node.db, node.name))} AS "{alias_of(node) or node.name}" WHERE {where}'
             )
         )
 
     def _one(self, sql: str) -> Any:
         [(value,)] = self.db.execute(sql).fetchall()
         return value
-
-
-def billed(size: int) -> int:
-    """Bytes billed: whole MiB, at least ten of them, unless nothing was read."""
-    return 0 if size == 0 else max(10 * 2**20, -(-size // 2**20) * 2**20)
-
-
-def _bytes(one: Mapping[str, Any]) -> str:
-    """DuckDB's expression for the logical bytes of one value."""
-    column = f'"{one["name"]}"'
-    kind = one["type"].upper()
-    if one.get("mode") == "REPEATED" or kind in ("RECORD", "STRUCT", "JSON"):
-        return f"length({column}::VARCHAR)"
-    if kind == "STRING":
-        return f"strlen({column}) + 2"
-    return f"CASE WHEN {column} IS NULL THEN 0 ELSE 8 END"
-
-
-def _filters(node: exp.Table, table: Stored) -> list[exp.Expression]:
-    """Conditions next to the table that compare its partitioning column with constants."""
-    select = node.find_ancestor(exp.Select, exp.Delete, exp.Update)
-    where = select.args.get("where") if select is not None else None
-    if where is None:
-        return []
-    return [one for one in where.this.flatten() if _constant(one, table)] if isinstance(where.this, exp.And) else (
-        [where.this] if _constant(where.this, table) else []
-    )  # fmt: skip
-
-
-def _constant(condition: exp.Expression, table: Stored) -> bool:
-    columns = {column.name for column in condition.find_all(exp.Column)}
-    return columns == {table.partitioned_by} and not condition.find(exp.Select)
-
-
-def _named(sql: str, parameters: Sequence[Mapping[str, Any]]) -> str:
-    """Positional parameters by names, in the order of the text."""
-    if not parameters or parameters[0].get("name"):
-        return sql
-    tokens = [one for one in sqlglot.tokenize(sql, read="bigquery") if one.token_type == TokenType.PLACEHOLDER]
-    if len(tokens) != len(parameters):
-        raise Refused(400, "invalidQuery", f"{len(tokens)} positional parameters in the query, {len(parameters)} given")
-    for number, token in reversed(list(enumerate(tokens))):
-        sql = f"{sql[: token.start]}@p{number}{sql[token.end + 1 :]}"
-    return sql
-
-
-def _alias(node: exp.Table) -> str:
-    """The alias that the statement gave, not the one that quoting a whole path makes up."""
-    return "" if "." in node.alias else node.alias
 
 
 def _parts(table: str) -> tuple[str, str | None]:
@@ -479,64 +421,6 @@ def _disorder(table: Stored) -> str:
     clustering = table.resource.get("clustering", {}).get("fields", [])
     first = table.schema[-1]["name"] if table.schema else "_nothing"
     return "ORDER BY " + ", ".join([*(f'"{one}"' for one in clustering), f'hash("{first}")'])
-
-
-def _resource_of(config: Mapping[str, Any], project: str, name: Name) -> dict[str, Any]:
-    if "schema" not in config:
-        raise Refused(400, "invalid", "no schema specified on job or table")
-    kept = {key: copy.deepcopy(config[key]) for key in ("schema", "timePartitioning", "clustering") if key in config}
-    reference = {"projectId": project, "datasetId": name[0], "tableId": name[1]}
-    return {"tableReference": reference, "type": "TABLE", **kept}
-
-
-def _read(config: Mapping[str, Any], content: bytes, schema: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """The rows of an uploaded file, checked as BigQuery checks them."""
-    kind = config.get("sourceFormat", "CSV")
-    try:
-        if kind == "PARQUET":
-            found = pq.read_table(io.BytesIO(content))
-        elif kind == "NEWLINE_DELIMITED_JSON":
-            import pyarrow.json as pj
-
-            found = pj.read_json(io.BytesIO(content)) if content.strip() else pa.table({})
-        else:
-            raise Refused(400, "invalid", f"source format {kind} is not spoken here")
-    except pa.ArrowInvalid as error:
-        raise Refused(400, "invalid", f"Error while reading data: {error}") from None
-    modes = {one["name"]: _mode(one) for one in schema}
-    foreign = sorted(set(found.schema.names) - set(modes))
-    if foreign and not config.get("ignoreUnknownValues"):
-        raise Refused(400, "invalid", f"No such field: {foreign[0]}")
-    if kind == "PARQUET":
-        _check_parquet(found.schema, modes, config.get("parquetOptions") or {})
-    return found
-
-
-def _check_parquet(schema: pa.Schema, modes: Mapping[str, str], options: Mapping[str, Any]) -> None:
-    for one in schema:
-        if pa.types.is_list(one.type) and not options.get("enableListInference"):
-            raise Refused(400, "invalid", f"Field {one.name} is a record of lists without enableListInference")
-        if one.nullable and modes[one.name] == "REQUIRED":
-            raise Refused(400, "invalid", f"Field {one.name} has changed mode from REQUIRED to NULLABLE")
-        if not one.nullable and modes[one.name] == "NULLABLE":
-            raise Refused(400, "invalid", f"Field {one.name} has changed mode from NULLABLE to REQUIRED")
-
-
-def _typed(table: Stored, source: str, db: duckdb.DuckDBPyConnection) -> str:
-    """The incoming rows with the table's columns and types; no list is an empty one."""
-    given = {row[0] for row in db.execute(f"DESCRIBE {source}").fetchall()}
-    columns = [_typed_column(one, one["name"] in given) for one in table.schema]
-    return f"SELECT {', '.join(columns)} FROM {source}"
-
-
-def _typed_column(one: Mapping[str, Any], given: bool) -> str:
-    value = f'"{one["name"]}"' if given else "NULL"
-    cast = f"CAST({value} AS {duckdb_type(one)})"
-    return f'coalesce({cast}, []) AS "{one["name"]}"' if _mode(one) == "REPEATED" else f'{cast} AS "{one["name"]}"'
-
-
-def _mode(one: Mapping[str, Any]) -> str:
-    return str(one.get("mode") or "NULLABLE").upper()
 
 
 def _quoted(name: Iterable[str]) -> str:

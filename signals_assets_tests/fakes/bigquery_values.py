@@ -1,6 +1,6 @@
 """Columns and values as BigQuery's REST API writes them, beside DuckDB's and Arrow's.
 
-Put here: types, cells of rows, parameters of queries. Not here: tables and jobs (`bigquery_state.py`).
+Put here: types, cells of rows, parameters of queries, how BigQuery says no. Not here: tables (`bigquery_state.py`).
 """
 
 import base64
@@ -21,6 +21,17 @@ DUCKDB = {
 
 Field = Mapping[str, Any]
 Schema = Sequence[Field]
+
+
+class Refused(Exception):  # noqa: N818
+    """What BigQuery answers instead: a status, a reason and words."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.message = status, reason, message
+
+    def as_json(self) -> dict[str, Any]:
+        return {"reason": self.reason, "message": self.message, "location": ""}
 
 
 def duckdb_type(field: Field) -> str:
