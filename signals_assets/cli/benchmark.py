@@ -391,9 +391,10 @@ def _day_speed(quick: bool, seed: int, sizes: tuple[int, ...]) -> tuple[Result, 
                             for run in days for figure, unit in figures.items()}
         for stage in days[0]["stages"]
     ]  # fmt: skip
+    answers = {name: value for name, value in result["ui"].items() if name != "note"}
     start = [
         {"what": "importing the definitions", **result["import"]},
-        {"what": "signals ui answers", **dict.fromkeys(result["import"]), "seconds": result["ui"]["seconds"]},
+        {"what": "signals ui answers", **dict.fromkeys(result["import"]), **answers},
     ]
     return result, [
         ("A day through all stages", runs, _DAY_NOTE),

@@ -130,8 +130,8 @@ def test_the_speed_of_a_day_is_printed_by_size_and_stage(signals, monkeypatch):
         }  # fmt: skip
         return {
             "parameters": {"seed": 0}, "days": [day], "baselines": [day | {"workers": 1}],
-            "exponents": [{"stage": "all", "all sizes": 0.9}], "ui": {"seconds": None, "note": "no extra `ui`"},
-            "import": {"seconds": 1.2, "megabytes": 99.0},
+            "exponents": [{"stage": "all", "all sizes": 0.9}], "ui": {"seconds": None, "processor_seconds": None, "note": "no extra `ui`"},
+            "import": {"seconds": 1.2, "processor_seconds": 1.1, "megabytes": 99.0},
             "gates": [{"gate": "seconds of the day", "measured": 700, "at most": 600, "holds": False}],
         }  # fmt: skip
 
