@@ -12,6 +12,7 @@ something newer. `stored_as` in the rows says which write is there.
 Nothing is kept on disk but one unnamed temporary file of a day in the restricted folder, which ends with its process.
 """
 
+import contextlib
 import copy
 import hashlib
 import tempfile
@@ -24,7 +25,6 @@ from typing import IO, Any, Final, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import requests
 from google.api_core import exceptions as google
 from google.cloud import bigquery as bq
 
@@ -32,6 +32,7 @@ from signals_assets.resources.bigquery_connection import (
     APPLICATION,
     PASSING,
     TIMEOUT_SECONDS,
+    TROUBLE,
     BigQueryJobs,
     batches,
     passes,
@@ -162,8 +163,8 @@ class BigQueryWarehouse(Warehouse):
         for model in TABLES.values():
             self._make(model)
         for view in self.layout.views():
-            call(view.table_id, client.delete_table, view, not_found_ok=True)
-            call(view.table_id, client.create_table, view)
+            call(view.table_id, client.create_table, view, exists_ok=True)
+            call(view.table_id, client.update_table, view, ["view_query", "description", "labels"])
         for name, views in self.layout.authorised().items():
             dataset = call(name, client.get_dataset, f"{self.layout.project}.{name}")
             reading = [bq.AccessEntry(None, "view", view.reference.to_api_repr()) for view in views]
@@ -282,9 +283,11 @@ class BigQueryWarehouse(Warehouse):
                     job_config=config,
                     timeout=TIMEOUT_SECONDS,
                 )
-            except google.Conflict:
-                return self._known_job(where, name)
-            except (google.GoogleAPICallError, requests.exceptions.RequestException) as error:
+            except google.Conflict as error:
+                problem = error
+                with contextlib.suppress(google.NotFound):  # a new job is not always shown at once
+                    return self._known_job(where, name)
+            except TROUBLE as error:
                 problem = error
                 if not passes(error):
                     break
@@ -294,7 +297,7 @@ class BigQueryWarehouse(Warehouse):
         """The job when it is done, however it ended."""
         try:
             job.result(retry=self.jobs.retry)
-        except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
+        except TROUBLE as error:
             if job.state != "DONE":
                 raise refusal(where, error) from None
         return job
@@ -470,7 +473,7 @@ class BigQueryWarehouse(Warehouse):
                 client.update_table(table, ["schema"], retry=self.jobs.retry)
             except google.PreconditionFailed:  # another process was faster: look again
                 continue
-            except (google.GoogleAPICallError, google.RetryError) as error:
+            except TROUBLE as error:
                 raise refusal(name, error) from None
         self._known.columns[model] = list(table.schema)
         self._known.ready.add(model)

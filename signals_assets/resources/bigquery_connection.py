@@ -21,6 +21,7 @@ import requests
 from dagster_gcp import BigQueryResource
 from google.api_core import exceptions as google
 from google.api_core.retry import Retry
+from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery as bq
 
 from signals_assets.resources.stored_rows import WarehouseError
@@ -46,6 +47,9 @@ _PASSING_TYPES: Final = (
     requests.exceptions.ChunkedEncodingError,
     json.JSONDecodeError,  # half an answer
 )
+TROUBLE: Final = (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException, GoogleAuthError)
+"""What the client raises when a request comes to nothing."""
+
 _GOOGLE: Final = "googleapis.com"
 TIMEOUT_SECONDS: Final = 120.0
 _MULTIPLIER: Final = 2.0
@@ -100,8 +104,6 @@ class BigQueryJobs:
     @cached_property
     def client(self) -> bq.Client:
         """The client. Raises `WarehouseError` where credentials are missing."""
-        from google.auth.exceptions import GoogleAuthError
-
         try:
             with self.connection.get_client() as client:
                 return client
@@ -139,7 +141,7 @@ class BigQueryJobs:
             return run(*arguments, retry=self.retry, timeout=TIMEOUT_SECONDS, **options)
         except google.NotFound:
             raise
-        except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
+        except TROUBLE as error:
             raise refusal(what, error) from None
 
     def query(
@@ -156,7 +158,7 @@ class BigQueryJobs:
             )
         except google.NotFound:
             raise
-        except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
+        except TROUBLE as error:
             raise refusal(what, error) from None
 
     def refuse_wrong(self, what: str, sql: str, parameters: tuple[Any, ...], labels: Mapping[str, str]) -> None:
@@ -170,7 +172,7 @@ class BigQueryJobs:
             job = self.client.query(sql, job_config=config, retry=self.retry, job_retry=None)
         except google.ClientError as error:
             raise WarehouseError(f"{what} failed: {_words_of(error)}") from None
-        except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
+        except TROUBLE as error:
             raise refusal(what, error) from None
         if job.total_bytes_processed > self.maximum_bytes_billed:
             raise WarehouseError(
@@ -218,7 +220,7 @@ def batches(rows: Any, storage: Any, where: str) -> "Iterator[pa.RecordBatch]":
         for batch in rows.to_arrow_iterable(bqstorage_client=storage, max_stream_count=1):
             came += batch.num_rows
             yield batch
-    except (google.GoogleAPICallError, google.RetryError, requests.exceptions.RequestException) as error:
+    except TROUBLE as error:
         raise refusal(where, error) from None
     _refuse_less(where, came, rows.total_rows)
 
@@ -254,6 +256,7 @@ def reason_of(error: BaseException) -> str:
 
 
 _ADVICE: Final[Mapping[str, str]] = {
+    "RefreshError": "the account's credentials are no longer taken; renew them",
     "accessDenied": "the account lacks a right on it; `signals warehouse ddl` prints who needs which",
     "bytesBilledLimitExceeded": "it would read more than bigquery.maximum_bytes_billed; ask for fewer days or raise it",
     "quotaExceeded": "a quota of the project is used up; it is refilled by the day",

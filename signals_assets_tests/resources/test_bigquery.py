@@ -89,6 +89,16 @@ def test_a_write_happens_once_whatever_becomes_of_the_request(
     assert committed(server) == 2
 
 
+def test_a_job_that_exists_and_is_not_shown_yet_is_asked_for_again(
+    server: BigQueryServer, warehouse: BigQueryWarehouse
+) -> None:
+    warehouse.replace(Quarantined, DAY, [quarantined(1)])
+    server.fail("after", LOADS)
+    server.refuse(404, "notFound", "GET .*/jobs/signals_", times=2)
+    assert warehouse.replace(Quarantined, DAY, [quarantined(2)]) == 1
+    assert committed(server) == 2
+
+
 @pytest.mark.parametrize("kind", ["after", "cut"])
 def test_a_large_file_is_sent_in_parts_that_may_get_lost(
     server: BigQueryServer, warehouse: BigQueryWarehouse, monkeypatch: pytest.MonkeyPatch, kind: str

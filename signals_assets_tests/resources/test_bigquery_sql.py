@@ -6,6 +6,8 @@ import pytest
 import sqlglot
 
 from signals_assets.cli.summary import QUERIES
+from signals_assets.core.taxonomy import fold
+from signals_assets.core.taxonomy_sql import as_of_version
 from signals_assets.resources.bigquery_sql import as_parameters, translated
 from signals_assets.resources.stored_rows import WarehouseError
 from signals_assets.tables import TABLES
@@ -99,3 +101,12 @@ def test_the_summary_speaks_plain_sql(name: str) -> None:
     assert not banned(made)
     assert "ORDER BY ALL" not in made.upper(), "BigQuery orders by columns"
     assert sqlglot.parse_one(made, read="bigquery").sql("bigquery") == made
+
+
+@pytest.mark.parametrize("name", ["friction_events", "unmet_needs", "facets", "user_days"])
+def test_a_table_as_a_version_of_the_taxonomy_knew_it_can_be_asked_here_too(name: str) -> None:
+    asked = as_of_version(f"select count(*) as n from {name}", fold([]))
+    made = translated(asked, list(TABLES), lambda table: f"SELECT * FROM `p.d.{table}`")
+    assert not banned(made)
+    assert f"`p.d.{name}`" in made
+    assert "MAX_BY" not in made, "BigQuery has no order of structs"
