@@ -162,8 +162,16 @@ def diagnosis(seeds: Iterable[int], each: Callable[..., Iterable[str]] = map) ->
             for plant in (*PLANTS, *NOTHING)
         ],
         "gates": [
-            {"gate": f"the lever is right in at least {LEAST_RIGHT:.0%}", "holds": lever["share"] >= LEAST_RIGHT},
-            {"gate": f"silence is right in at least {LEAST_SILENT:.0%}", "holds": silence["share"] >= LEAST_SILENT},
+            {
+                "gate": f"diagnosis: {what}",
+                "measured": found["share"],
+                "at least": least,
+                "holds": found["share"] >= least,
+            }
+            for what, found, least in (
+                ("lever right", lever, LEAST_RIGHT),
+                ("silence right where there is no cause", silence, LEAST_SILENT),
+            )
         ],
     }
 

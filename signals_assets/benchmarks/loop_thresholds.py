@@ -63,11 +63,15 @@ def thresholds(seeds: Iterable[int], each: Callable[..., Iterable[dict[str, Any]
         "lives": lives,
         "gates": [
             {
-                "gate": f"at most one ticket for a rise in {WATCHED} quiet days",
+                "gate": f"thresholds: tickets for a rise in {WATCHED} quiet days, most",
+                "measured": max(row["rises"] for row in quiet),
+                "at most": 1,
                 "holds": all(row["rises"] <= 1 for row in quiet),
             },
             {
-                "gate": f"a regression has its ticket within {MOST_DAYS} days of its evidence",
+                "gate": f"thresholds: regressions with a ticket within {MOST_DAYS} days of their evidence",
+                "measured": soon,
+                "at least": len(found),
                 "holds": soon == len(found),
             },
         ],

@@ -149,7 +149,7 @@ def _analysis(
         tables.append((f"{title}, all types", _lost_rows(by_budget), _LOST_NOTE))
         judged = dict(by_budget)[JUDGED]
         tables.append((f"{block['labels']}: moments by type at {JUDGED}", _lost_types(judged), ""))
-    return {"parameters": parameters, **result}, [*tables, ("Gates", result["gates"], "")]
+    return {"parameters": parameters, **result}, [*tables, ("Gates", _gates(result), "")]
 
 
 _SHOWN_NOTE: Final = "Tokens are estimated. Over budget: the user's words alone take more. MB of texts and arguments."
@@ -350,7 +350,7 @@ def _speed(quick: bool, seed: int, sessions: tuple[Path, ...]) -> tuple[Result, 
             figures,
             f"{note} Memory: sum over all processes, shared pages counted each.",
         ),
-        ("Gates", result["gates"], ""),
+        ("Gates", _gates(result), ""),
     ]
 
 
@@ -361,7 +361,7 @@ def _backfill(quick: bool, seed: int) -> tuple[Result, list[Table]]:
     return result, [
         ("By stage", result["stages"], f"Peak memory: {result['peak_megabytes']} MB."),
         ("By table", result["tables"], ""),
-        ("Gates", result["gates"], ""),
+        ("Gates", _gates(result), ""),
     ]
 
 
@@ -401,7 +401,7 @@ def _day_speed(quick: bool, seed: int, sizes: tuple[int, ...]) -> tuple[Result, 
         ("By stage", stages, "Checks run after the tables they check. Memory is what all processes held meanwhile."),
         ("Exponents against sessions a day", result["exponents"], _EXPONENT_NOTE),
         ("Import and start", start, result["ui"]["note"]),
-        ("Gates", result["gates"], ""),
+        ("Gates", _gates(result), ""),
     ]
 
 
@@ -704,7 +704,7 @@ def _loop(quick: bool, seed: int) -> tuple[Result, list[Table]]:
         ("Verdicts on fixes", [_plain(parts["fixes"])], "Wrong: confident and not what the fix does."),
         ("Verdicts by what the fix does", _counted(parts["fixes"]["by_sort"], "verdicts"), ""),
         ("Thresholds", [_plain(parts["thresholds"])], ""),
-        ("Gates", result["gates"], ""),
+        ("Gates", _gates(result), ""),
     ]
 
 
@@ -784,7 +784,7 @@ def _privacy(
         ("The barrier alone: every canary in every encoding", alone, "A single ordinary word counts as plain here."),
         ("Honest texts refused after one retry", honest, ""),
         ("Speed", speed, ""),
-        ("Gates", result["gates"], ""),
+        ("Gates", _gates(result), ""),
     ]
 
 

@@ -13,8 +13,8 @@ from signals_assets.benchmarks.crash import SABOTAGES, Aim, Board, Plan, deck, p
 from signals_assets.cli import benchmark
 from signals_assets.cli.printing import show
 
-SMALL = Plan("openai", 24, 8, 1, 6)
-DIRECT = Plan("openai-compatible", 18, 3, 1, 3, days=2)
+SMALL = Plan("openai", 16, 4, 1, 6)
+DIRECT = Plan("openai-compatible", 12, 2, 1, 3, days=2)
 
 
 @pytest.fixture(scope="module")

@@ -130,7 +130,8 @@ def test_the_speed_of_a_day_is_printed_by_size_and_stage(signals, monkeypatch):
         }  # fmt: skip
         return {
             "parameters": {"seed": 0}, "days": [day], "baselines": [day | {"workers": 1}],
-            "exponents": [{"stage": "all", "all sizes": 0.9}], "ui": {"seconds": None, "processor_seconds": None, "note": "no extra `ui`"},
+            "exponents": [{"stage": "all", "all sizes": 0.9}],
+            "ui": {"seconds": None, "processor_seconds": None, "note": "no extra `ui`"},
             "import": {"seconds": 1.2, "processor_seconds": 1.1, "megabytes": 99.0},
             "gates": [{"gate": "seconds of the day", "measured": 700, "at most": 600, "holds": False}],
         }  # fmt: skip
@@ -144,7 +145,19 @@ def test_the_speed_of_a_day_is_printed_by_size_and_stage(signals, monkeypatch):
     assert metrics == ["metrics", "1", "2", "300"]
 
 
-def test_the_benchmark_of_the_loop_prints_every_set_of_words(signals):
-    output = signals("benchmark", "loop", "--quick").output
+def test_the_benchmark_of_the_loop_prints_every_set_of_words(signals, monkeypatch):
+    """Worlds of the other parts take their time and have tests of their own."""
+    from signals_assets.benchmarks import loop_diagnosis, loop_fixes, loop_thresholds
+
+    share = {"share": 0.9, "low": 0.8, "high": 0.95, "worlds": 10}
+    planted = [{"plant": "a slow tool", "right": "component", "named": {"component": 9, "none": 1}}]
+    diagnosed = {"lever_right": share, "cannot_say_right": share, "by_plant": planted, "gates": []}
+    sorts = [{"does": "harms", "verdicts": {"regressed": 3}}]
+    monkeypatch.setattr(loop_diagnosis, "diagnosis", lambda *_: diagnosed)
+    monkeypatch.setattr(loop_fixes, "fixes", lambda *_: {"wrong": 0, "by_sort": sorts, "gates": []})
+    monkeypatch.setattr(loop_thresholds, "thresholds", lambda *_: {"rises": 0, "gates": []})
+    output = " ".join(signals("benchmark", "loop", "--quick").output.split())
     assert "words of tuning" in output
     assert "fresh words" in output
+    assert "component 9, none 1" in output
+    assert "regressed 3" in output
