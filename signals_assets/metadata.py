@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import dagster as dg
 
 from signals_assets.core.coverage import Coverage
+from signals_assets.resources.stored_rows import SpooledRows
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.tables import Row, to_arrow
 from signals_assets.zones import Abstracted
@@ -135,7 +136,7 @@ def store(
     warehouse: Warehouse,
     model: type[Row],
     day: date,
-    rows: "Iterable[Row] | pa.Table",
+    rows: "Iterable[Row] | pa.Table | SpooledRows",
     coverage: Coverage | None = None,
     **more: int | float | str | bool | None,
 ) -> int:

@@ -8,9 +8,9 @@ Thinking: core/abstractions.py, core/barrier/, core/agreement_band.py, core/rere
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -18,7 +18,6 @@ from signals_assets.automation import daily_asset, daily_assets, materialized
 from signals_assets.checks import share
 from signals_assets.core.abstractions import (
     AbstractionChunk,
-    Abstractions,
     Cases,
     SessionCalls,
     abstract_chunk,
@@ -37,6 +36,7 @@ from signals_assets.resources.compute import Compute
 from signals_assets.resources.cross_check import reader_agreement as readers_agree
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.stored_rows import row_by_row, spooled
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
@@ -51,22 +51,25 @@ from signals_assets.tables import (
     FrictionEvent,
     RawSession,
     ReaderAgreement,
+    Row,
     UnmetNeed,
     WordSupport,
 )
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 ROWS_PER_BATCH = 64
+ANSWER_COLUMNS = ["session_id", "known_on", "state", "analyst", "model", "prompt", "inclusion_weight", "answer"]
 SUPPORT_WINDOW = 14
 """Trailing days of word support: as long as raw text is kept."""
 
 
+TABLES_OF_A_PASS = (AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed)
+
+
 @daily_assets(
-    AbstractedSummary,
-    Facet,
-    FrictionEvent,
-    DelightEvent,
-    UnmetNeed,
+    *TABLES_OF_A_PASS,
     name="abstractions",
     deps=["raw_sessions", "detections", "analyses", "word_support"],
 )
@@ -81,18 +84,27 @@ def abstractions(
     """One pass: every text of every answer goes through the barrier; a refused one is counted under its rule."""
     for day in days_of(context):
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
-        support = Support.from_rows(warehouse.read(WordSupport, window(day, SUPPORT_WINDOW)).to_pylist())
-        found = Abstractions()
+        support = Support.from_rows(row_by_row(warehouse.read(WordSupport, window(day, SUPPORT_WINDOW))))
+        coverage, refused = Coverage(), Counter[str]()
         chunks = _chunks(warehouse, day, support, taxonomy, settings, pseudonym_key.bytes())
-        for part in compute.map(abstract_chunk, chunks):
-            found += part
-        rejected = {f"rejected/{rule}": count for rule, count in found.rejected_by_rule.items()}
-        store(context, warehouse, AbstractedSummary, day, found.summaries, found.coverage, **rejected)
-        store(context, warehouse, Facet, day, found.facets, found.coverage)
-        store(context, warehouse, FrictionEvent, day, found.friction, found.coverage)
-        store(context, warehouse, DelightEvent, day, found.delight, found.coverage)
-        store(context, warehouse, UnmetNeed, day, found.unmet_needs, found.coverage)
-    yield from materialized(context, AbstractedSummary, Facet, FrictionEvent, DelightEvent, UnmetNeed)
+        with spooled(settings.restricted, *TABLES_OF_A_PASS) as spools:
+            for part in compute.map(abstract_chunk, chunks):
+                made: tuple[Sequence[Row], ...] = (
+                    part.summaries,
+                    part.facets,
+                    part.friction,
+                    part.delight,
+                    part.unmet_needs,
+                )
+                for spool, rows in zip(spools, made, strict=True):
+                    spool.add(rows)
+                coverage += part.coverage
+                refused.update(part.rejected_by_rule)
+            rejected = {f"rejected/{rule}": count for rule, count in sorted(refused.items())}
+            for spool in spools:
+                more = rejected if spool.model is AbstractedSummary else {}
+                store(context, warehouse, spool.model, day, spool, coverage, **more)
+    yield from materialized(context, *TABLES_OF_A_PASS)
 
 
 def _chunks(
@@ -103,15 +115,16 @@ def _chunks(
     settings: Settings,
     key: bytes,
 ) -> Iterator[AbstractionChunk]:
-    analysed = {row["session_id"]: row for row in warehouse.read(Analysis, day).to_pylist()}
-    detected: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in warehouse.read(Detection, day).to_pylist():
-        detected[row["session_id"]].append(row)
+    analyses = _BySession(warehouse.read(Analysis, day, columns=ANSWER_COLUMNS))
+    detections = _BySession(warehouse.read(Detection, day))
     for raw in warehouse.chunks(RawSession, day):
-        here = set(raw.column("session_id"))
+        here = sorted(raw.column("session_id"))
+        detected: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in detections.of(here):
+            detected[row["session_id"]].append(row)
         yield AbstractionChunk(
             day=day,
-            rows=Cases(raw, _only(analysed, here), _only(detected, here)),
+            rows=Cases(raw, {row["session_id"]: row for row in analyses.of(here)}, dict(detected)),
             support=support,
             taxonomy_version=taxonomy.version,
             friction_types=taxonomy.slugs("friction"),
@@ -121,8 +134,22 @@ def _chunks(
         )
 
 
-def _only(by_session: Mapping[str, T], sessions: set[str]) -> dict[str, T]:
-    return {session: by_session[session] for session in sorted(sessions & by_session.keys())}
+class _BySession:
+    """Rows of a table by session, which are Python objects for the sessions that are asked for only."""
+
+    def __init__(self, table: "pa.Table") -> None:
+        self._table = table
+        self._places: dict[str, list[int]] = defaultdict(list)
+        for place, session in enumerate(table.column("session_id").to_pylist()):
+            self._places[session].append(place)
+
+    def of(self, sessions: Iterable[str]) -> list[dict[str, Any]]:
+        """The rows of these sessions, session by session in the order given, each one's in stored order."""
+        import pyarrow as pa
+
+        places = [place for session in sessions for place in self._places.get(session, ())]
+        rows: list[dict[str, Any]] = self._table.take(pa.array(places, pa.int64())).to_pylist()
+        return rows
 
 
 @daily_asset(Agreement, deps=["detections", "analyses", "friction_events", "delight_events"])
@@ -138,21 +165,22 @@ def agreement(
     some sessions read twice.
     """
     for day in days_of(context):
-        answered = warehouse.read(Analysis, day, columns=["day", "session_id", "state"]).to_pylist()
-        sessions = {row["session_id"] for row in answered if row["state"] == "answered"}
+        answered = warehouse.read(Analysis, day, columns=["session_id", "state"])
+        sessions = {row["session_id"] for row in row_by_row(answered) if row["state"] == "answered"}
+        said = ["session_id", "type", "source"]
         events = {
-            "friction": warehouse.read(FrictionEvent, day).to_pylist(),
-            "delight": warehouse.read(DelightEvent, day).to_pylist(),
+            "friction": row_by_row(warehouse.read(FrictionEvent, day, columns=said)),
+            "delight": row_by_row(warehouse.read(DelightEvent, day, columns=said)),
         }
         rows = agreement_of(
             day,
-            warehouse.read(Detection, day).to_pylist(),
+            row_by_row(warehouse.read(Detection, day, columns=["session_id", "kind", "type", "confidence"])),
             events,  # type: ignore[arg-type]  # the keys are the literals
             sessions,
             min_confidence=settings.min_confidence,
         )
-        store(context, warehouse, Agreement, day, rows, Coverage(asked=len(answered), answered=len(sessions),
-              skipped={"not_answered": len(answered) - len(sessions)}))  # fmt: skip
+        store(context, warehouse, Agreement, day, rows, Coverage(asked=answered.num_rows, answered=len(sessions),
+              skipped={"not_answered": answered.num_rows - len(sessions)}))  # fmt: skip
         if any(item.outside for item in _judged(warehouse, ledger, day)):
             ledger.append(DRIFT_KIND, day.isoformat(), {"day": day.isoformat()})
 
@@ -218,7 +246,7 @@ def feedback_links(
         }
         intents = {
             row["session_id"]: row["value"]
-            for row in warehouse.read(Facet, day).to_pylist()
+            for row in row_by_row(warehouse.read(Facet, day, columns=["session_id", "facet", "value"]))
             if row["facet"] == "primary_intent"
         }
         rows = links_of(day, thumbs, calls, intents)

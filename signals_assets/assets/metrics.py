@@ -11,10 +11,11 @@ import dagster as dg
 
 from signals_assets.automation import daily_assets, materialized
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.metrics import MetricsChunk, MetricsResult, measure_chunk
+from signals_assets.core.metrics import MetricsChunk, measure_chunk
 from signals_assets.metadata import store
 from signals_assets.partitions import days_of
 from signals_assets.resources.compute import Compute
+from signals_assets.resources.stored_rows import spooled
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import Detection, RawSession, SessionMetrics
@@ -33,9 +34,12 @@ def session_metrics_and_detections(
             MetricsChunk(day=day, rows=rows, components=settings.components)
             for rows in warehouse.chunks(RawSession, day)
         )
-        measured = MetricsResult([], [], Coverage())
-        for part in compute.map(measure_chunk, chunks):
-            measured += part
-        store(context, warehouse, SessionMetrics, day, measured.metrics, measured.coverage)
-        store(context, warehouse, Detection, day, measured.detections, measured.coverage)
+        coverage = Coverage()
+        with spooled(settings.restricted, SessionMetrics, Detection) as (metrics, detections):
+            for part in compute.map(measure_chunk, chunks):
+                metrics.add(part.metrics)
+                detections.add(part.detections)
+                coverage += part.coverage
+            store(context, warehouse, SessionMetrics, day, metrics, coverage)
+            store(context, warehouse, Detection, day, detections, coverage)
     yield from materialized(context, SessionMetrics, Detection)

@@ -127,7 +127,7 @@ class AbstractionChunk:
 
 @dataclass(frozen=True, slots=True)
 class Abstractions:
-    """The rows of a chunk (or of several, added), what it covered and what the barrier refused, by rule."""
+    """The rows of a chunk, what it covered and what the barrier refused, by rule."""
 
     summaries: list[AbstractedSummary] = field(default_factory=list)
     facets: list[Facet] = field(default_factory=list)
@@ -136,18 +136,6 @@ class Abstractions:
     unmet_needs: list[UnmetNeed] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
     rejected_by_rule: dict[str, int] = field(default_factory=dict)
-
-    def __add__(self, other: "Abstractions") -> "Abstractions":
-        """Chunks of one day, in the order of the chunks."""
-        return Abstractions(
-            self.summaries + other.summaries,
-            self.facets + other.facets,
-            self.friction + other.friction,
-            self.delight + other.delight,
-            self.unmet_needs + other.unmet_needs,
-            self.coverage + other.coverage,
-            dict(sorted((Counter(self.rejected_by_rule) + Counter(other.rejected_by_rule)).items())),
-        )
 
 
 def answer_texts(answer: Answer) -> list[str]:
@@ -183,7 +171,7 @@ def abstract_chunk(chunk: AbstractionChunk) -> Abstractions:
 
 
 def _extended(total: Abstractions, one: Abstractions) -> Abstractions:
-    """Like `+`, without copying the rows gathered so far."""
+    """With one session's rows and counts more, without copying the rows gathered so far."""
     for name in ("summaries", "facets", "friction", "delight", "unmet_needs"):
         getattr(total, name).extend(getattr(one, name))
     rejected = dict(sorted((Counter(total.rejected_by_rule) + Counter(one.rejected_by_rule)).items()))

@@ -44,12 +44,6 @@ class MetricsResult:
     detections: list[Detection]
     coverage: Coverage
 
-    def __add__(self, other: "MetricsResult") -> "MetricsResult":
-        """Join the results of two chunks of one day."""
-        return MetricsResult(
-            self.metrics + other.metrics, self.detections + other.detections, self.coverage + other.coverage
-        )
-
 
 def measure_chunk(chunk: MetricsChunk) -> MetricsResult:
     """Measure every session of the chunk; one that cannot be read or examined is counted failed, the rest goes on."""

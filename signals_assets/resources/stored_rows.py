@@ -1,15 +1,20 @@
 """Rows on their way into a warehouse and out of it: what every implementation checks in the same way.
 
-Put here: `checked_batches` (the contract of a write), conforming to a model's schema, what a rewrite may do.
+Put here: `checked_batches` (the contract of a write), rows that wait on disk until they are written, rows as dicts a
+few at a time, conforming to a model's schema, what a rewrite may do.
 Not here: where rows are stored (see `warehouse.py`, `bigquery.py`), row models (see `tables.py`).
 """
 
+import contextlib
 import hashlib
 import itertools
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from signals_assets.resources.folders import private_folder
 from signals_assets.tables import Row, admitted_columns, arrow_schema, to_arrow
 
 if TYPE_CHECKING:
@@ -18,6 +23,8 @@ if TYPE_CHECKING:
 GROUP_ROWS: Final = 8_192
 GROUP_BYTES: Final = 8 * 2**20
 """A row group holds at most so much: bounds the memory of writers and of streaming readers (sessions are big)."""
+DICT_ROWS: Final = 1_024
+"""Rows of a table that are dicts at a time."""
 
 
 class WarehouseError(RuntimeError):
@@ -39,6 +46,60 @@ def checked_batches(
         checked = _checked(batch, model, schema, day, where)
         keys.add(checked)
         yield checked
+
+
+class SpooledRows:
+    """Rows of one model that wait in a file without a name until `replace` takes them, once, in place of the rows.
+
+    For a pass that makes several tables: each is written when the pass has ended well, and none is in memory till then.
+    Arrow cannot show who admitted its text, so nothing comes out that `add` did not check as `replace` checks rows.
+    """
+
+    def __init__(self, model: type[Row], folder: Path) -> None:
+        """`folder`: of the restricted zone, made where it is not there."""
+        import pyarrow as pa
+
+        self.model = model
+        self._file = tempfile.TemporaryFile(dir=private_folder(folder))  # noqa: SIM115 - `close` closes it
+        self._writer = pa.ipc.new_stream(self._file, arrow_schema(model))
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Rows behind those that were added before. Raises `WarehouseError` as `Warehouse.replace` does."""
+        for batch in _row_batches(self.model, rows, self.model.table):
+            self._writer.write_batch(batch)
+
+    def __iter__(self) -> "Iterator[pa.RecordBatch]":
+        """What was added, in batches that fit a row group whatever the sizes of the additions were."""
+        import pyarrow as pa
+
+        self._writer.close()
+        self._file.seek(0)
+        waiting: list[pa.RecordBatch] = []
+        for batch in pa.ipc.open_stream(self._file):
+            waiting.append(batch)
+            if sum(one.num_rows for one in waiting) >= GROUP_ROWS:
+                *whole, rest = _cut(pa.Table.from_batches(waiting).combine_chunks())
+                yield from whole
+                waiting = [rest]
+        if waiting:
+            yield from _cut(pa.Table.from_batches(waiting).combine_chunks())
+
+    def close(self) -> None:
+        """The file is gone with this, or with the process."""
+        self._file.close()
+
+
+@contextlib.contextmanager
+def spooled(folder: Path, *models: type[Row]) -> Iterator[list[SpooledRows]]:
+    """A spool for each of the models, in their order, until the block ends."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(contextlib.closing(SpooledRows(model, folder))) for model in models]
+
+
+def row_by_row(table: "pa.Table") -> Iterator[dict[str, Any]]:
+    """The rows as dicts, of which a few are there at a time: a row as a dict is ten times what it is as columns."""
+    for batch in table.to_batches(max_chunksize=DICT_ROWS):
+        yield from batch.to_pylist()
 
 
 def selected(model: type[Row], columns: Sequence[str] | None) -> "pa.Schema":
@@ -98,6 +159,11 @@ def _as_batches(
     """Whatever came as record batches that fit a row group."""
     import pyarrow as pa
 
+    if isinstance(rows, SpooledRows):
+        if rows.model is not model:
+            raise WarehouseError(f"{where}: got a spool of {rows.model.__name__}, not {model.__name__}")
+        yield from rows
+        return
     if isinstance(rows, pa.Table):
         _refuse_arrow(model, where)
         yield from _cut(rows)
@@ -112,7 +178,14 @@ def _as_batches(
         for batch in every:
             yield from _cut(pa.Table.from_batches([batch]))
         return
-    for group in _grouped(model, every, where):
+    yield from _row_batches(model, every, where)
+
+
+def _row_batches(model: type[Row], rows: Iterable[Any], where: str) -> "Iterator[pa.RecordBatch]":
+    """Rows of the model as record batches; refuses others, and text that the barrier did not admit."""
+    import pyarrow as pa
+
+    for group in _grouped(model, rows, where):
         try:
             table = to_arrow(model, group)
         except (TypeError, pa.ArrowInvalid):  # Arrow's words quote the value

@@ -86,7 +86,10 @@ def test_a_session_that_cannot_be_measured_is_counted_and_the_rest_goes_on(spoke
 def test_chunks_add_up_to_the_same_as_the_whole(spoken):
     rows = [row(spoken, session_id=f"s_{n}") for n in range(4)]
     whole = measure_chunk(MetricsChunk(DAY, rows))
-    assert measure_chunk(MetricsChunk(DAY, rows[:1])) + measure_chunk(MetricsChunk(DAY, rows[1:])) == whole
+    parts = [measure_chunk(MetricsChunk(DAY, rows[:1])), measure_chunk(MetricsChunk(DAY, rows[1:]))]
+    assert parts[0].metrics + parts[1].metrics == whole.metrics
+    assert parts[0].detections + parts[1].detections == whole.detections
+    assert parts[0].coverage + parts[1].coverage == whole.coverage
 
 
 def test_chunk_and_result_can_be_pickled(spoken):
