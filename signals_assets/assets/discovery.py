@@ -6,8 +6,9 @@ Reads   abstracted_summaries, facets, friction_events, delight_events, unmet_nee
 Thinking: core/discovery.py, core/taxonomy.py      Doors: embedder, analyst (one question for a name)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -21,6 +22,7 @@ from signals_assets.core.discovery import (
     WINDOW_DAYS,
     Item,
     MapResult,
+    StoredVectors,
     Window,
     cluster_map,
     content_hash,
@@ -42,6 +44,7 @@ from signals_assets.partitions import days_of, window
 from signals_assets.resources.analyst import Analyst, AnalystError
 from signals_assets.resources.embedder import Embedder
 from signals_assets.resources.ledger import Ledger
+from signals_assets.resources.stored_rows import row_by_row
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Audience, Settings
 from signals_assets.tables import (
@@ -64,50 +67,76 @@ QUESTION_KIND = "naming"
 SOURCES = ["abstracted_summaries", "friction_events", "delight_events", "unmet_needs", "facets"]
 
 
+_OF_SESSION = ("day", "known_on", "session_id", "user_id")
+_EVENT = (*_OF_SESSION, "event_id", "citation", "organization_id", "type", "confidence", "source")
+_TOLD: tuple[tuple[type[Row], tuple[str, ...]], ...] = (
+    (AbstractedSummary, (*_OF_SESSION, "summary")),
+    (FrictionEvent, _EVENT),
+    (DelightEvent, _EVENT),
+    (UnmetNeed, (*_OF_SESSION, "number", "need")),
+    (Facet, (*_OF_SESSION, "facet", "value")),
+)
+"""What items are made of, in the order in which `items_of` takes it."""
+_FACTS = ("primary_intent", "outcome")
+_ON_MAP = {"day", "item_id", "kind", "session_id", "user_id", "about_day", "pattern_id", "theme_id"}
+"""What the picture of the map needs of a member."""
+
+
 def _items(warehouse: Warehouse, days: Sequence[date]) -> list[Item]:
-    tables = (AbstractedSummary, FrictionEvent, DelightEvent, UnmetNeed, Facet)
-    return items_of(*(warehouse.read(table, days).to_pylist() for table in tables))
+    return items_of(*(row_by_row(warehouse.read(table, days, columns=columns)) for table, columns in _TOLD))
 
 
-def _vectors(warehouse: Warehouse, days: Sequence[date], column: str, embedder: str) -> dict[str, Any]:
+def _vectors(warehouse: Warehouse, days: Sequence[date], column: str, embedder: str) -> StoredVectors:
     """Vectors of the window by `item_id` or `content_hash`, of one embedder only."""
+    import pyarrow.compute as pc
+
     table = warehouse.read(Embedding, days, columns=[column, "embedder", "vector"])
-    if not table.num_rows:
-        return {}
-    flat = table.column("vector").combine_chunks().values.to_numpy(zero_copy_only=False)
-    vectors = flat.reshape(table.num_rows, -1).astype(np.float32)
-    names = zip(table.column(column).to_pylist(), table.column("embedder").to_pylist(), vectors, strict=True)
-    return {key: vector for key, made_by, vector in names if made_by == embedder}
+    its_own = pc.equal(table.column("embedder"), embedder)
+    if not pc.all(its_own).as_py():  # another embedder's vectors may have another length; copied only then
+        table = table.filter(its_own)
+    places = {key: row for row, key in enumerate(table.column(column).to_pylist())}
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table.column("vector").chunks]
+    dimensions = sum(map(len, chunks)) // max(table.num_rows, 1)
+    rows = np.empty((table.num_rows, dimensions), dtype=np.float32)
+    if rows.size:
+        np.concatenate(chunks, out=rows.reshape(-1))
+    return StoredVectors(places, rows)
 
 
 class _Windows:
     """The trailing windows of a range of days: everything is read once, each day sees its own four weeks."""
 
     def __init__(self, warehouse: Warehouse, days: Sequence[date], embedder: str) -> None:
-        back = window(days[-1], (days[-1] - days[0]).days + WINDOW_DAYS)
-        self.items = _items(warehouse, back)
-        self.vectors = _vectors(warehouse, back, "item_id", embedder)
-        self._facets = [
-            row
-            for row in warehouse.read(
-                Facet, back, columns=["day", "known_on", "session_id", "facet", "value"]
-            ).to_pylist()
-            if row["facet"] in ("primary_intent", "outcome")
-        ]
+        self._back, self._last = window(days[-1], (days[-1] - days[0]).days + WINDOW_DAYS), days[-1]
+        self._warehouse = warehouse
+        self.items = _items(warehouse, self._back)
+        self._vectors: Mapping[str, Any] = _vectors(warehouse, self._back, "item_id", embedder)
+
+    @cached_property
+    def _facets(self) -> list[tuple[date, date, str, str, str]]:
+        """Day, day on which it became known, session, facet and value of what `facts` tells."""
+        stored = self._warehouse.read(Facet, self._back, columns=["day", "known_on", "session_id", "facet", "value"])
+        return [tuple(row.values()) for row in row_by_row(stored) if row["facet"] in _FACTS]
 
     def of(self, day: date) -> Window:
-        """The items of the four weeks that end with `day`, as known on it."""
+        """The items of the four weeks that end with `day`, as known on it. Ask for the range's last day last.
+
+        A window has vectors of its own: with the last one those of the range are let go.
+        """
         first = day - timedelta(days=WINDOW_DAYS - 1)
         seen = [item for item in self.items if first <= item.day <= day and item.known_on <= day]
-        return window_of(seen, self.vectors)
+        vectors = self._vectors
+        if day == self._last:
+            self._vectors = {}
+        return window_of(seen, vectors)
 
     def facts(self, day: date) -> dict[str, tuple[str, str]]:
         """Primary intent and outcome of the sessions of the four weeks that end with `day`, as known on it."""
         first = day - timedelta(days=WINDOW_DAYS - 1)
         found: dict[str, dict[str, str]] = {}
-        for row in self._facets:
-            if first <= row["day"] <= day and row["known_on"] <= day:
-                found.setdefault(row["session_id"], {})[row["facet"]] = row["value"]
+        for about, known_on, session, facet, value in self._facets:
+            if first <= about <= day and known_on <= day:
+                found.setdefault(session, {})[facet] = value
         return {
             session: (facets.get("primary_intent", ""), facets["outcome"])
             for session, facets in found.items()
@@ -137,13 +166,13 @@ def embeddings(
     """Each distinct text of four weeks is embedded once; equal texts share a vector."""
     days = days_of(context)
     earlier = window(days[0] - timedelta(days=1), WINDOW_DAYS)
-    known = _vectors(warehouse, earlier, "content_hash", embedder.name)
+    known: dict[str, Any] = dict(_vectors(warehouse, earlier, "content_hash", embedder.name))
     items = {day: _items(warehouse, [day]) for day in days}
     asked = texts_to_embed((item for found in items.values() for item in found), known)
     made = dict(zip(asked, embedder.embed(asked), strict=True))  # one call for all days: batches are of fixed shape
     for day in days:
         rows, coverage = embedding_rows(
-            day, items[day], lambda texts: np.stack([made[text] for text in texts]), known, embedder.name
+            day, items[day], lambda texts: [made[text] for text in texts], known, embedder.name
         )
         store(context, warehouse, Embedding, day, rows, coverage)
         hashes = {content_hash(item.text): item.text for item in items[day]}
@@ -181,7 +210,7 @@ def _map_picture(
     day: date, seen: Window, before: Sequence[dict[str, Any]], found: MapResult, audience: Audience
 ) -> bytes:
     """The map of the day as an image, of what enough people are behind."""
-    members = landscape.newest_members([*before, *(row.model_dump() for row in found.members)])
+    members = landscape.newest_members([*before, *(row.model_dump(include=_ON_MAP) for row in found.members)])
     organizations = {item.session_id: item.organization_id for item in seen.items}
     behind = landscape.standings(members, until=day, audience=audience, organizations=organizations)
     rows = [row.model_dump() for row in found.clusters]

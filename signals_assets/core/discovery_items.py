@@ -78,6 +78,28 @@ class Window:
         return np.array([row for row, item in enumerate(self.items) if item.item_id in wanted], dtype=np.int64)
 
 
+class StoredVectors(Mapping[str, Vectors]):
+    """Vectors by key, one array for all of them: as an object each they take half as much again."""
+
+    def __init__(self, places: Mapping[str, int], rows: Vectors) -> None:
+        """`places`: row of each key; `rows`: float32."""
+        self._places, self._rows = places, rows
+
+    def __getitem__(self, key: str) -> Vectors:
+        row: Vectors = self._rows[self._places[key]]
+        return row
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def of(self, keys: Iterable[str]) -> Vectors:
+        """A new array with the vectors of the keys, in their order."""
+        return self._rows[[self._places[key] for key in keys]]
+
+
 def items_of(
     summaries: Iterable[Row],
     friction: Iterable[Row],
@@ -90,26 +112,24 @@ def items_of(
     What a user came for is told by the first sentence of the session's summary (that is its place), or by the primary
     intent alone where the barrier rejected the summary.
 
+    The rows may be made as they are asked for: only the items and the summaries are held.
+
     Left out by definition: summaries that the barrier rejected, and events without a citation or from a detector
     (its citation is a template and says no more than the type). Summaries and needs take their organisation from
     the events of the same session or user, since their tables have none.
     """
-    events: list[tuple[ItemKind, Row]] = [("friction", row) for row in friction]
-    events += [("delight", row) for row in delight]
+    events: tuple[tuple[ItemKind, Iterable[Row]], ...] = (("friction", friction), ("delight", delight))
     organizations: dict[str, str] = {}
-    for _, row in events:
+    same: dict[Any, Any] = {}
+    found: list[Item] = []
+    for kind, row in ((kind, row) for kind, rows in events for row in rows):
         if row.get("organization_id"):
             organizations.setdefault(row["session_id"], row["organization_id"])
             if row.get("user_id"):
                 organizations.setdefault(row["user_id"], row["organization_id"])
-    found = [
-        replace(
-            _item(row["event_id"], kind, row, row.get("citation"), row.get("organization_id"), row["type"]),
-            confidence=float(row["confidence"]),
-        )
-        for kind, row in events
-        if row["source"] == "analyst"
-    ]
+        if row["source"] == "analyst":
+            item = _item(row["event_id"], kind, row, row.get("citation"), row.get("organization_id"), row["type"])
+            found.append(_shared(replace(item, confidence=float(row["confidence"])), same))
     told = {row["session_id"]: row for row in summaries}
     found += [
         _item(f"{row['session_id']}:summary", "summary", row, row.get("summary"), _organization(row, organizations))
@@ -137,7 +157,7 @@ def items_of(
         )
         for row in unmet_needs
     ]
-    unique = {item.item_id: item for item in found if item.text}
+    unique = {item.item_id: _shared(item, same) for item in found if item.text}
     return sorted(unique.values(), key=lambda item: (item.day, item.item_id))
 
 
@@ -154,7 +174,7 @@ def need_id(session_id: str, number: int) -> str:
 def embedding_rows(
     day: date,
     items: Sequence[Item],
-    embed: Callable[[Sequence[str]], npt.NDArray[np.float32]],
+    embed: Callable[[Sequence[str]], Iterable[npt.NDArray[np.float32]]],
     known: Mapping[str, Sequence[float]],
     embedder_name: str,
 ) -> tuple[Iterator[Embedding], Coverage]:
@@ -236,8 +256,14 @@ def window_of(items: Iterable[Item], vectors: Mapping[str, npt.ArrayLike]) -> Wi
     """The items with their vectors, given by item id (of one embedder); items without one are counted as missing."""
     ordered = sorted(items, key=lambda item: (item.day, content_hash(item.text), item.item_id))
     kept = [item for item in ordered if item.item_id in vectors]
-    array = np.array([vectors[item.item_id] for item in kept], dtype=np.float32) if kept else np.zeros((0, 0))
-    return Window(tuple(kept), unit(array), tuple(item for item in ordered if item.item_id not in vectors))
+    ids = [item.item_id for item in kept]
+    array = (
+        vectors.of(ids) if isinstance(vectors, StoredVectors) else np.array([vectors[key] for key in ids], np.float32)
+    )
+    array = array if kept else np.zeros((0, 0), np.float32)
+    return Window(
+        tuple(kept), unit(array, in_place=True), tuple(item for item in ordered if item.item_id not in vectors)
+    )
 
 
 def _item(item_id: str, kind: ItemKind, row: Row, text: Any, organization_id: str | None, type_: str = "") -> Item:
@@ -253,6 +279,11 @@ def _item(item_id: str, kind: ItemKind, row: Row, text: Any, organization_id: st
         text=_plain(text).strip(),
         type=type_,
     )
+
+
+def _shared(item: Item, same: dict[Any, Any]) -> Item:
+    """The item with the values that other items have too held once: a stored row brings copies of its own."""
+    return Item(*(same.setdefault(value, value) for value in (getattr(item, name) for name in Item.__slots__)))
 
 
 def _plain(text: Any) -> str:

@@ -9,7 +9,7 @@ along, so that the levels are a tree. Equal texts are one point of the graph, el
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Literal
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from signals_assets.core.coverage import Coverage
-from signals_assets.core.discovery_items import ITEM_KINDS, Row, Window, content_hash
+from signals_assets.core.discovery_items import ITEM_KINDS, Item, Row, Window, content_hash
 from signals_assets.core.discovery_vectors import (
     Floats,
     best_matches,
@@ -80,6 +80,50 @@ Level = Literal["theme", "pattern"]
 Change = Literal["kept", "split", "merged", "new", "gone"]
 
 
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Items of a kind on the map, a row each: its pattern (-1: none), similarity to it, position."""
+
+    kind: ItemKind
+    items: Sequence[Item]
+    patterns: Sequence["_Group"]
+    own: npt.NDArray[np.int64]
+    similar: Floats
+    places: Floats
+
+    def rows(self, day: date) -> Iterator[ClusterMember]:
+        """Rows of `cluster_members`."""
+        for item, own, similar, place in zip(self.items, self.own.tolist(), self.similar, self.places, strict=True):
+            group = self.patterns[own] if own >= 0 else None
+            yield ClusterMember(
+                day=day,
+                item_id=item.item_id,
+                kind=item.kind,
+                session_id=item.session_id,
+                user_id=item.user_id,
+                about_day=item.day,
+                pattern_id=group.cluster_id if group else None,
+                theme_id=group.parent.cluster_id if group and group.parent else None,
+                similarity=round(float(similar), 4) if group else None,
+                x=round(float(place[0]), 4) if self.patterns else None,
+                y=round(float(place[1]), 4) if self.patterns else None,
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Members:
+    """Rows of `cluster_members`, made anew each time they are iterated: there are more of them than sessions."""
+
+    day: date
+    placed: Sequence[_Placed]
+
+    def __len__(self) -> int:
+        return sum(len(one.items) for one in self.placed)
+
+    def __iter__(self) -> Iterator[ClusterMember]:
+        return (row for one in self.placed for row in one.rows(self.day))
+
+
 @dataclass(frozen=True)
 class MapResult:
     """The map as of a day.
@@ -89,7 +133,7 @@ class MapResult:
     """
 
     clusters: list[Cluster]
-    members: list[ClusterMember]
+    members: Members
     coverage: Coverage
 
 
@@ -148,7 +192,7 @@ def cluster_map(
     if any(one.fresh for one in maps):
         _place(maps, before)
     clusters = [row for one in maps for row in _cluster_rows(day, one)]
-    members = [row for one in maps for row in _member_rows(day, one)]
+    members = Members(day, [_placed(one) for one in maps])
     return MapResult(clusters, members, _coverage(members, clusters, window.missing))
 
 
@@ -389,31 +433,16 @@ def _gone_row(day: date, row: Row, outliers: float | None) -> Cluster:
     )
 
 
-def _member_rows(day: date, one: _Kind) -> list[ClusterMember]:
-    """Rows of `cluster_members` for the items that are written today."""
-    pattern_of = {int(row): group for group in one.patterns for row in group.rows}
-    number_of = {id(group): number for number, group in enumerate(one.patterns)}
-    own = np.array([number_of[id(pattern_of[row])] if row in pattern_of else 0 for row in one.written.tolist()])
-    similar, places = _seen_from_patterns(one, own)
-    members = []
-    for position, row in enumerate(one.written.tolist()):
-        item, group = one.window.items[row], pattern_of.get(row)
-        members.append(
-            ClusterMember(
-                day=day,
-                item_id=item.item_id,
-                kind=item.kind,
-                session_id=item.session_id,
-                user_id=item.user_id,
-                about_day=item.day,
-                pattern_id=group.cluster_id if group else None,
-                theme_id=group.parent.cluster_id if group and group.parent else None,
-                similarity=round(float(similar[position]), 4) if group else None,
-                x=round(float(places[position, 0]), 4) if one.patterns else None,
-                y=round(float(places[position, 1]), 4) if one.patterns else None,
-            )
-        )
-    return members
+def _placed(one: _Kind) -> _Placed:
+    """Where the items of a kind are that are written today."""
+    pattern = np.full(len(one.window.items), -1, dtype=np.int64)
+    for number, group in enumerate(one.patterns):
+        pattern[group.rows] = number
+    own = pattern[one.written]
+    similar, places = _seen_from_patterns(one, np.maximum(own, 0))
+    return _Placed(
+        one.kind, [one.window.items[row] for row in one.written.tolist()], one.patterns, own, similar, places
+    )
 
 
 def _seen_from_patterns(one: _Kind, own: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
@@ -438,10 +467,10 @@ def _between(similar: Floats, places: Floats) -> Floats:
     return amid
 
 
-def _coverage(members: Sequence[ClusterMember], clusters: Sequence[Cluster], missing: int) -> Coverage:
+def _coverage(members: Members, clusters: Sequence[Cluster], missing: int) -> Coverage:
     mapped = {cluster.kind for cluster in clusters if cluster.change != "gone"}
-    claimed = sum(1 for member in members if member.pattern_id is not None)
-    few = sum(1 for member in members if member.kind not in mapped)
+    claimed = sum(int((one.own >= 0).sum()) for one in members.placed)
+    few = sum(len(one.items) for one in members.placed if one.kind not in mapped)
     skipped = {"too_few_items": few, "no_pattern_claims_it": len(members) - claimed - few, "no_vector": missing}
     return Coverage(
         asked=len(members) + missing,

@@ -46,11 +46,14 @@ please using used use dont don't doesn't can't didn't
 _STOP: Final = frozenset(_STOP_WORDS.split())
 
 
-def unit(vectors: npt.ArrayLike) -> Vectors:
-    """Rows scaled to length 1, float32; a zero row stays zero."""
+def unit(vectors: npt.ArrayLike, *, in_place: bool = False) -> Vectors:
+    """Rows scaled to length 1, float32; a zero row stays zero. `in_place` for a float32 array of the caller's own."""
     array = np.asarray(vectors, dtype=np.float32)
-    norms = np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-12)
-    scaled: Vectors = array / norms
+    scaled = array if in_place else np.empty_like(array)
+    for start in range(0, len(array), _CHUNK):  # a window's vectors are most of what a day holds in memory
+        part = array[start : start + _CHUNK]
+        norms = np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+        np.divide(part, norms, out=scaled[start : start + _CHUNK])
     return scaled
 
 
@@ -191,7 +194,9 @@ def tight_groups(vectors: Vectors, min_size: int, cosine: float) -> Labels:
     from scipy.spatial.distance import squareform
 
     rows = vectors.astype(np.float64)
-    distances = np.maximum(1 - rows @ rows.T, 0)
+    distances = rows @ rows.T
+    np.subtract(1, distances, out=distances)
+    np.maximum(distances, 0, out=distances)
     np.fill_diagonal(distances, 0)
     tree = linkage(squareform(distances, checks=False), "average")
     cut = np.asarray(fcluster(tree, 1 - cosine, "distance"))

@@ -50,7 +50,8 @@ def test_a_first_map_is_new_and_its_terms_are_those_of_its_texts(monday) -> None
 
 def test_the_same_seed_gives_the_same_map(monday) -> None:
     again = cluster_map(MONDAY, window(*three_blobs()), recluster=True)
-    assert again == monday
+    assert (again.clusters, again.coverage) == (monday.clusters, monday.coverage)
+    assert list(again.members) == list(monday.members)
 
 
 def test_the_same_texts_under_other_pseudonyms_give_the_same_map(monday) -> None:
@@ -74,7 +75,7 @@ def test_too_few_items_make_no_clusters_and_it_is_said() -> None:
 
 def test_an_empty_window_gives_an_empty_map() -> None:
     result = cluster_map(MONDAY, window(), recluster=True)
-    assert (result.clusters, result.members, result.coverage.asked) == ([], [], 0)
+    assert (result.clusters, list(result.members), result.coverage.asked) == ([], [], 0)
 
 
 def test_equal_texts_are_one_point_and_still_all_mapped() -> None:
