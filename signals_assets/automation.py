@@ -189,6 +189,7 @@ def stays_inside(settings: Settings) -> bool:
     return (
         doors == ("rules", "files", "git", "files", "parquet")
         and settings.second_reader.analyst in ("none", "rules")
+        and settings.embedder != "openai"
         and settings.compute != "dask"
     )
 

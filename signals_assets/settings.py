@@ -317,6 +317,19 @@ class ModelSettings(BaseModel):
     cached_input_price: float | None = Field(None, ge=0, description="US dollars per million cached input tokens.")
 
 
+class EmbeddingServer(BaseModel):
+    """Where the embedder openai asks: OpenAI, or any server with its protocol. Admitted texts are sent there."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    base_url: str | None = Field(None, description="Where the server is; default: OpenAI (or OPENAI_BASE_URL).")
+    api_key: SecretStr | None = Field(None, description="Default: OPENAI_API_KEY.")
+    organization: str | None = Field(None, description="OpenAI's organisation id, where the key has several.")
+    project: str | None = Field(None, description="OpenAI's project id, where the key has several.")
+    dimensions: int | None = Field(None, ge=1, description="Shorter vectors, where the model can make them.")
+    timeout_seconds: float = Field(60, gt=0)
+
+
 class ReaderSettings(BaseModel):
     """A second reader, of another model family, against what two models of one family overlook together."""
 
@@ -388,7 +401,12 @@ class Settings(BaseSettings):
     )
     overlap_days: int = Field(2, ge=0, description="On so many days after the change.")
     embedder: Literal["sentence-transformers", "openai", "none"] = "sentence-transformers"
-    embedding_model: str = Field("all-MiniLM-L6-v2", description="Model name, or a folder with its weights.")
+    embedding_model: str | None = Field(
+        None,
+        description="Model name, or a folder with its weights; default: all-MiniLM-L6-v2, and text-embedding-3-small "
+        "for the embedder openai.",
+    )
+    embedding_server: EmbeddingServer = Field(default_factory=EmbeddingServer)
     compute: Literal["processes", "serial", "dask"] = "processes"
     workers: int = Field(0, ge=0, description="Worker processes; 0: one per core, at most 8.")
     dask_scheduler: str | None = Field(None, description="Address for compute = dask, e.g. tcp://scheduler:8786.")

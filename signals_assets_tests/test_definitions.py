@@ -19,7 +19,7 @@ from signals_assets.tables import STAGES, TABLES
 SNAPSHOT = Path(__file__).parent / "snapshots" / "assets.txt"
 OUTSIDE = [
     {"analyst": "openai"}, {"tracker": "linear"}, {"code_host": "github"}, {"notifier": "slack"},
-    {"warehouse": "bigquery"}, {"second_reader": {"analyst": "openai"}},
+    {"warehouse": "bigquery"}, {"second_reader": {"analyst": "openai"}}, {"embedder": "openai"},
 ]  # fmt: skip
 HEAVY = (
     "torch",
@@ -111,8 +111,8 @@ def test_nothing_runs_by_default_where_a_door_leads_outside(outside: dict[str, s
     assert {module.sensor_for(settings).default_status for module in SENSORS} == {dg.DefaultSensorStatus.STOPPED}
 
 
-def test_a_door_that_this_version_lacks_is_an_error_that_names_the_setting():
-    with pytest.raises(DoorError, match="warehouse = 'bigquery' is not part of this version; use parquet"):
+def test_a_door_that_cannot_be_opened_is_an_error_that_names_the_setting():
+    with pytest.raises(DoorError, match="warehouse = 'bigquery' needs a project: set SIGNALS_BIGQUERY__PROJECT"):
         build_defs(Settings(warehouse="bigquery"))
 
 

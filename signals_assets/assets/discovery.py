@@ -163,18 +163,24 @@ def embeddings(
     warehouse: dg.ResourceParam[Warehouse],
     embedder: dg.ResourceParam[Embedder],
 ) -> None:
-    """Each distinct text of four weeks is embedded once; equal texts share a vector."""
+    """Each distinct text of four weeks is embedded once; equal texts share a vector.
+
+    All texts are admitted ones, read from the abstracted tables, since the embedder may be a service outside; what that
+    service has counted for the whole run stands in the metadata of each of its days.
+    """
     days = days_of(context)
     earlier = window(days[0] - timedelta(days=1), WINDOW_DAYS)
     known: dict[str, Any] = dict(_vectors(warehouse, earlier, "content_hash", embedder.name))
     items = {day: _items(warehouse, [day]) for day in days}
     asked = texts_to_embed((item for found in items.values() for item in found), known)
+    before = embedder.tokens
     made = dict(zip(asked, embedder.embed(asked), strict=True))  # one call for all days: batches are of fixed shape
+    billed = {"tokens_of_the_run": embedder.tokens - before} if embedder.outside else {}
     for day in days:
         rows, coverage = embedding_rows(
             day, items[day], lambda texts: [made[text] for text in texts], known, embedder.name
         )
-        store(context, warehouse, Embedding, day, rows, coverage)
+        store(context, warehouse, Embedding, day, rows, coverage, **billed)
         hashes = {content_hash(item.text): item.text for item in items[day]}
         known |= {digest: made[embedded(text)] for digest, text in hashes.items() if digest not in known}
 

@@ -29,7 +29,11 @@ OTHERS = (
         "a folder, github, cloudwatch, sentry, bigquery",
         "SIGNALS_RECORDS=folder with releases.jsonl, ...; SIGNALS_RECORDS_FROM__RELEASES=github, __ERROR_LOGS=sentry",
     ),
-    ("warehouse", "parquet, bigquery", "bigquery: not part of this version"),
+    (
+        "warehouse",
+        "parquet, bigquery",
+        "pip install 'signals-assets[bigquery]'; SIGNALS_WAREHOUSE=bigquery, SIGNALS_BIGQUERY__PROJECT",
+    ),
     ("ledger", "SQLite, PostgreSQL", "SIGNALS_LEDGER_URL=postgresql://..., pip install 'signals-assets[postgres]'"),
     (
         "analyst",
@@ -41,7 +45,11 @@ OTHERS = (
         "none, rules, openai, openai-compatible",
         "SIGNALS_SECOND_READER__ANALYST=openai-compatible, SIGNALS_SECOND_READER__LANGUAGE_MODEL__BASE_URL, ...__MODEL",
     ),
-    ("embedder", "sentence-transformers, none, openai", "openai: not part of this version"),
+    (
+        "embedder",
+        "sentence-transformers, none, openai",
+        "pip install 'signals-assets[openai]'; SIGNALS_EMBEDDER=openai, OPENAI_API_KEY or SIGNALS_EMBEDDING_SERVER__*",
+    ),
     (
         "compute",
         "processes, serial, dask",

@@ -42,10 +42,6 @@ def doors_or_reasons(settings: Settings) -> dict[str, Any]:
 Doors = dict[str, Any]
 
 
-def _unknown(setting: str, value: str, hint: str) -> DoorError:
-    return DoorError(f"{setting} = {value!r} is not part of this version; {hint}")
-
-
 def _pseudonym_key(settings: Settings, _: Doors) -> Any:
     from signals_assets.resources.keys import PseudonymKey
 
@@ -363,13 +359,41 @@ def ledger_url(settings: Settings) -> str:
 
 
 def _embedder(settings: Settings, _: Doors) -> Any:
-    from signals_assets.resources.embedder import NoEmbedder, SentenceTransformerEmbedder
+    from signals_assets.resources.embedder import PACKAGED, NoEmbedder, SentenceTransformerEmbedder
 
     if settings.embedder == "none":
         return NoEmbedder()
-    if settings.embedder == "sentence-transformers":
-        return SentenceTransformerEmbedder(settings.embedding_model)
-    raise _unknown("embedder", settings.embedder, "use sentence-transformers or none")
+    if settings.embedder == "openai":
+        return _openai_embedder(settings)
+    return SentenceTransformerEmbedder(settings.embedding_model or PACKAGED)
+
+
+def _openai_embedder(settings: Settings) -> Any:
+    from signals_assets.resources.batches import Server
+    from signals_assets.resources.http import address
+    from signals_assets.resources.openai_embedder import MODEL, OpenAIEmbedder
+
+    asked = settings.embedding_server
+    base_url = asked.base_url or os.environ.get("OPENAI_BASE_URL") or None
+    key = asked.api_key.get_secret_value() if asked.api_key else os.environ.get("OPENAI_API_KEY", "")
+    if importlib.util.find_spec("openai") is None:
+        raise DoorError("embedder = 'openai' needs its client: pip install 'signals-assets[openai]'")
+    if not key and not base_url:
+        raise DoorError(
+            "embedder = 'openai' needs a key: set OPENAI_API_KEY or SIGNALS_EMBEDDING_SERVER__API_KEY, or "
+            "SIGNALS_EMBEDDER=sentence-transformers"
+        )
+    try:
+        server = Server(
+            api_key=key or "none",  # servers of the house ask for none, the client for some
+            base_url=address(base_url, "embedding_server.base_url") if base_url else None,
+            organization=asked.organization,
+            project=asked.project,
+            timeout=asked.timeout_seconds,
+        )
+    except ValueError as error:
+        raise DoorError(f"embedder = 'openai': {error}") from None
+    return OpenAIEmbedder(server, settings.embedding_model or MODEL, dimensions=asked.dimensions)
 
 
 def _tracker(settings: Settings, _: Doors) -> Any:

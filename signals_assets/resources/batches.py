@@ -206,6 +206,19 @@ class Server:
         """The client of this process; raises `BatchError` when the library is not installed."""
         return _client(self, os.getpid())
 
+    def post(self, doing: str, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON answer to a request without side effects, which the client may repeat. Raises `BatchError`.
+
+        `doing` is what an error says was tried.
+        """
+
+        def sent() -> Any:
+            import httpx2
+
+            return orjson.loads(self.client().post(path, body=dict(body), cast_to=httpx2.Response).content)
+
+        return _ask(doing, sent)
+
 
 @functools.lru_cache(maxsize=8)
 def _client(server: Server, process: int) -> "openai.OpenAI":  # noqa: ARG001 - connections do not survive a fork

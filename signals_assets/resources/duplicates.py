@@ -41,16 +41,16 @@ def weighed(
     """How people's open tickets and all changes in flight compare with a cause, and from where on they are the same.
 
     Our own tickets are known by their fingerprints, and only those that the cause's keys name are looked at; branches
-    that we drafted are nobody's work yet. Without an embedder trigrams are compared. Nothing is embedded where there
-    is nothing to compare. Raises what the doors raise.
+    that we drafted are nobody's work yet. Without an embedder trigrams are compared, and with one that leads outside,
+    too: no barrier has seen what people wrote, and the bounds are those of the model on this machine. Nothing is
+    embedded where there is nothing to compare. Raises what the doors raise.
     """
     tickets = [ticket for ticket in tracker.open_tickets() if not ticket.ours or ticket.key in concern.keys]
     changes = [change for change in code_host.pull_requests_in_flight() if not change.branch.startswith(PREFIX)]
+    bounds = VECTORS if not embedder.outside and embedder.dimensions else TRIGRAMS
     if not (tickets or changes):
-        return [], TRIGRAMS if embedder.dimensions == 0 else VECTORS
+        return [], bounds
     said = to_embed(concern, tickets, changes, types=types, components=components)
-    bounds, vectors = TRIGRAMS, by_trigrams(said)
-    if embedder.dimensions:
-        bounds, vectors = VECTORS, dict(zip(said, embedder.embed(said), strict=True))
+    vectors = dict(zip(said, embedder.embed(said), strict=True)) if bounds is VECTORS else by_trigrams(said)
     topics = learnt(types, vectors, bounds)
     return weigh(concern, tickets, changes, components=components, topics=topics, bounds=bounds), bounds

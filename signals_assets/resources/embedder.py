@@ -1,7 +1,7 @@
 """Door: the embedder.
 
 Put here: `Embedder` and the sentence-transformers implementation on the CPU.
-Not here: what is embedded and why (see `core/discovery.py`).
+Not here: what is embedded and why (see `core/discovery.py`), OpenAI's embeddings (see `openai_embedder.py`).
 
 torch and sentence-transformers are imported when the first text is embedded, never with this module.
 """
@@ -37,11 +37,16 @@ LENGTHS: Final[tuple[int, ...]] = (16, 32, 48, 64, 96, 128, 192, 256)
 
 
 class EmbedderError(RuntimeError):
-    """The embedder cannot be opened: names the model and what to install or set; holds no text."""
+    """The embedder cannot be opened or does not answer: names the model and what to do; holds no text."""
 
 
 class Embedder(ABC):
     """Texts to unit vectors."""
+
+    outside: bool = False
+    """Whether texts are sent to a service: such an embedder gets admitted texts only."""
+    tokens: int = 0
+    """Tokens that a service has counted since the door was opened."""
 
     @property
     @abstractmethod

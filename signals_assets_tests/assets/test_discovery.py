@@ -4,10 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from signals_assets.resources.batches import Server
 from signals_assets.resources.embedder import NoEmbedder
-from signals_assets.tables import Cluster, ClusterMember, Embedding, EventLabel, FrictionEvent
+from signals_assets.resources.openai_embedder import OpenAIEmbedder
+from signals_assets.tables import (
+    AbstractedSummary,
+    Cluster,
+    ClusterMember,
+    DelightEvent,
+    Embedding,
+    EventLabel,
+    Facet,
+    FrictionEvent,
+    UnmetNeed,
+)
 from signals_assets_tests.conftest import FIRST_DAY, LAST_DAY
 from signals_assets_tests.fakes.embedder import HashEmbedder
+from signals_assets_tests.fakes.openai_server import OpenAIServer
 from signals_assets_tests.home import Home
 
 STAGE = ("embeddings", "clusters", "cluster_members", "event_labels", "taxonomy_proposals")
@@ -72,3 +85,25 @@ def test_without_an_embedder_the_days_are_stored_empty_and_coverage_says_so(live
         shown = home.metadata("embeddings", LAST_DAY)
         assert shown["coverage/asked"] > 0
         assert "coverage/answered" not in shown
+
+
+ADMITTED = ((AbstractedSummary, "summary"), (FrictionEvent, "citation"), (DelightEvent, "citation"),
+            (UnmetNeed, "need"), (Facet, "value"))  # fmt: skip
+
+
+def test_a_day_goes_on_with_openais_embeddings_which_are_sent_admitted_texts_only(lived: Home, tmp_path: Path):
+    with OpenAIServer() as server:
+        openai = OpenAIEmbedder(Server("sk-none", server.url), dimensions=96)
+        with lived.copy(tmp_path / "home", {"embedder": openai}) as home:
+            home.materialize(LAST_DAY, only=[*STAGE, "taxonomy_reviews"])
+            rows = home.rows(Embedding, LAST_DAY)
+            shown = home.metadata("embeddings", LAST_DAY)
+            on_map = {row["item_id"] for row in home.rows(ClusterMember, LAST_DAY)}
+    (sent,) = server.state.embedded
+    assert len(sent) == len({row["content_hash"] for row in rows}) > 0
+    admitted = [row[column] or "" for model, column in ADMITTED for row in lived.rows(model, LAST_DAY)]
+    assert [text for text in sent if not any(text in whole for whole in admitted)] == []
+    assert {(row["embedder"], len(row["vector"])) for row in rows} == {(openai.name, 96)}
+    assert {len(row["vector"]) for row in lived.rows(Embedding, LAST_DAY)} == {HashEmbedder.dimensions}
+    assert on_map <= {row["item_id"] for row in rows}  # vectors of the former embedder are not compared with these
+    assert shown["tokens_of_the_run"] == sum(charge.input_tokens for charge in server.state.charges) > 0

@@ -36,6 +36,21 @@ def test_a_closed_door_is_named_with_its_reason_and_the_others_are_still_called(
     assert "tracker = 'linear' needs a team: set SIGNALS_LINEAR__TEAM" in closed[0]["answer"]
 
 
+def test_openais_embeddings_answer_with_one_word_and_say_that_texts_are_sent(
+    signals, empty_home, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SIGNALS_EMBEDDER", "openai")
+    monkeypatch.setenv("SIGNALS_EMBEDDING_SERVER__API_KEY", KEY)
+    with OpenAIServer(api_key=KEY) as server:
+        monkeypatch.setenv("SIGNALS_EMBEDDING_SERVER__BASE_URL", server.url)
+        found, output = told(signals, tmp_path)
+    (row,) = [row for row in found["doors"] if row["door"] == "embedder"]
+    assert row["state"] == "open"
+    assert "1536 dimensions; admitted texts are sent there" in row["answer"]
+    assert server.state.embedded == [["check"]]
+    assert KEY not in output
+
+
 def test_without_a_warehouse_there_is_no_volume_but_an_answer(signals, empty_home, tmp_path, monkeypatch):
     monkeypatch.setenv("SIGNALS_WAREHOUSE", "bigquery")
     found, _ = told(signals, tmp_path, code=1)

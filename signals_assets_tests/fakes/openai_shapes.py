@@ -10,7 +10,7 @@ import random
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from signals_assets_tests.fakes.openai_answers import Question, hash_of
 
@@ -113,15 +113,37 @@ def chat(asked: Question, given: Reply, *, number: str, now: int, model: str, ti
     }
 
 
-def embeddings(body: Mapping[str, Any], *, model: str) -> dict[str, Any]:
-    """The body of `/v1/embeddings`: unit vectors that depend on nothing but the text."""
+DIMENSIONS = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072}
+"""Lengths of vectors; of any other model 64."""
+
+Oddity = Literal["", "shuffled", "numbers", "short", "twice", "shorter", "nan", "zero", "garbled", "none"]
+"""What an answer with vectors has that the service's own never have: another order, no packing and another length than
+1, a vector that is missing, there twice, of too few dimensions, of what is no number, of zeros, not packed, null."""
+
+
+def embeddings(body: Mapping[str, Any], *, model: str, odd: Oddity = "") -> dict[str, Any]:
+    """The body of `/v1/embeddings`: vectors that depend on nothing but the text."""
     texts = [body["input"]] if isinstance(body["input"], str) else list(body["input"])
-    size = body.get("dimensions") or 64
+    size = body.get("dimensions") or DIMENSIONS.get(model, 64)
     tokens = sum(len(str(text)) // 4 + 1 for text in texts)
-    data = [
-        {"object": "embedding", "index": index, "embedding": _vector(str(text), size, body.get("encoding_format"))}
+    encoding = None if odd == "numbers" else body.get("encoding_format")
+    data: list[dict[str, Any]] = [
+        {"object": "embedding", "index": index, "embedding": _vector(str(text), size, encoding)}
         for index, text in enumerate(texts)
     ]
+    if odd == "shuffled":
+        data.reverse()
+    elif odd == "short":
+        data.pop()
+    elif odd == "twice":
+        data[-1] = data[0]
+    elif odd == "numbers":
+        data = [item | {"embedding": [3 * value for value in item["embedding"]]} for item in data]
+    elif odd:
+        data[-1]["embedding"] = {
+            "shorter": _packed([1.0] * (size - 1)), "nan": _packed([math.nan] * size), "zero": _packed([0.0] * size),
+            "garbled": "no base64!", "none": None,
+        }[odd]  # fmt: skip
     return {
         "object": "list",
         "model": model,
@@ -135,7 +157,11 @@ def _vector(text: str, size: int, encoding: str | None) -> list[float] | str:
     values = [rng.uniform(-1, 1) for _ in range(size)]
     norm = math.sqrt(sum(value * value for value in values))
     values = [value / norm for value in values]
-    return base64.b64encode(struct.pack(f"<{size}f", *values)).decode() if encoding == "base64" else values
+    return _packed(values) if encoding == "base64" else values
+
+
+def _packed(values: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
 
 
 def batch_usage(tokens: Mapping[str, int]) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class Faults:
     # What the account has.
     models: Collection[str] = ("gpt-5.2", "gpt-5", "gpt-5-mini", "gpt-5-nano", "gpt-4.1-mini", "open-weights")
     embedding_models: Collection[str] = ("text-embedding-3-small", "text-embedding-3-large")
+    odd_vectors: shapes.Oddity = ""
+    """What is odd about answers with vectors."""
     snapshot: str = ""
     """What the model's name in answers ends with: the real service answers with a dated name."""
     chat_only: bool = False
@@ -194,6 +196,8 @@ class State:
         self.files: dict[str, _File] = {}
         self.batches: dict[str, _Batch] = {}
         self.charges: list[Charge] = []
+        self.embedded: list[list[str]] = []
+        """The texts of each request for vectors."""
         self.requests: list[tuple[str, str]] = []
         self.spec_violations: list[str] = []
         """Answers of this server that the specification forbids; always empty, which tests assert."""
@@ -617,9 +621,17 @@ class State:
         return shape(asked, given, number=self._id(""), now=int(self.now()), model=model, tier=tier)
 
     def _embed(self, body: Mapping[str, Any], custom_id: str | None, batch: _Batch | None) -> dict[str, Any]:
-        view = shapes.embeddings(body, model=body["model"])
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        if "" in texts:
+            raise ApiError(400, "invalid_request", "'input' cannot be an empty string.", "input")
+        tokens = [len(str(text).encode()) for text in texts]  # at most: each has a byte
+        if max(tokens) > 8_192 or sum(tokens) > 300_000:
+            raise ApiError(400, "max_tokens_per_request", "Too many tokens of one input, or of all.", "input")
+        view = shapes.embeddings(body, model=body["model"], odd=self.faults.odd_vectors)
+        view["model"] += self.faults.snapshot
         given = shapes.Reply("", None, "", view["usage"]["prompt_tokens"], 0, 0, 0)
         with self.lock:
+            self.embedded.append(list(texts))
             self._bill(custom_id, answers.hash_of(repr(body["input"])), batch, body["model"], given, usable=True)
         return view
 

@@ -16,7 +16,7 @@ DOORS = [
 OPENS = {
     "session_source": {"files", "bigquery"}, "warehouse": {"parquet", "bigquery"},
     "analyst": {"rules", "openai", "openai-compatible"},
-    "compute": {"processes", "serial", "dask"}, "embedder": {"sentence-transformers", "none"},
+    "compute": {"processes", "serial", "dask"}, "embedder": {"sentence-transformers", "openai", "none"},
     "tracker": {"files", "linear"}, "code_host": {"git", "github"}, "notifier": {"files", "slack"},
 }  # fmt: skip
 CHOICES = [
@@ -53,7 +53,9 @@ def test_a_named_door_that_is_part_of_this_version_opens(name, choice, tmp_path)
     model = {"base_url": "http://localhost:9/v1", "api_key": "sk-none"}
     linear = {"team": "ENG", "api_key": "lin_api_none"}
     dask = {"dask_scheduler": "tcp://127.0.0.1:9"}
-    settings = Settings(home=tmp_path, language_model=model, linear=linear, **dask, **{name: choice})
+    settings = Settings(
+        home=tmp_path, language_model=model, linear=linear, embedding_server=model, **dask, **{name: choice}
+    )
     assert resources_for(settings)[name] is not None
 
 
@@ -151,15 +153,32 @@ def test_openai_is_asked_in_batches_and_for_a_few_sessions_directly_in_the_flexi
     assert (direct.name, direct.tier, direct.endpoint) == ("openai", "flex", "/v1/responses")
 
 
-@pytest.mark.parametrize(("name", "choice"), [pair for pair in CHOICES if pair[1] not in OPENS[pair[0]]])
-def test_any_other_named_door_is_refused_with_what_to_use(name, choice, tmp_path):
-    settings = Settings(home=tmp_path, **{name: choice})
-    with pytest.raises(DoorError, match=f"^{name} = '{choice}' is not part of this version; use ") as refused:
+def test_a_door_that_cannot_be_opened_stands_with_its_reason_among_the_others(tmp_path, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    settings = Settings(home=tmp_path, embedder="openai")
+    with pytest.raises(DoorError, match="embedder = 'openai' needs a key: set OPENAI_API_KEY or SIGNALS_") as refused:
         resources_for(settings)
-    assert any(known in str(refused.value) for known in OPENS[name])
     doors = doors_or_reasons(settings)
-    assert str(doors[name]) == str(refused.value)
-    assert [found for found, door in doors.items() if isinstance(door, DoorError)] == [name]
+    assert str(doors["embedder"]) == str(refused.value)
+    assert [found for found, door in doors.items() if isinstance(door, DoorError)] == ["embedder"]
+
+
+def test_embeddings_come_from_openai_or_a_server_of_ones_own_with_a_model_of_their_own(tmp_path, monkeypatch):
+    def named(**server):
+        return resources_for(Settings(home=tmp_path, embedder="openai", embedding_server=server))["embedder"].name
+
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
+    assert named() == "text-embedding-3-small"
+    assert named(dimensions=256) == "text-embedding-3-small/256"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://proxy/v1")
+    assert named() == "text-embedding-3-small@proxy"
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.setenv("SIGNALS_EMBEDDING_MODEL", "house")
+    assert named(base_url="http://house:8000/v1/") == "house@house:8000"
+    with pytest.raises(DoorError, match=r"embedder = 'openai': embedding_server\.base_url must begin with https"):
+        named(base_url="house:8000")
 
 
 def test_the_settings_choose_the_implementation(tmp_path):

