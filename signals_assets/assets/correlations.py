@@ -62,6 +62,8 @@ COUNTED_WINDOW = 56
 """Days of counts that a comparison may reach back: an open release and the baseline before it."""
 WITHIN_WINDOW = 28
 PICTURE_DAYS = 28
+ANSWER_COLUMNS = ["session_id", "day", "known_on", "state", "inclusion_weight"]
+"""What is counted of an answer: its text is most of its table."""
 LOG_ROWS = 10_000
 """Log lines that are in memory as text at a time."""
 
@@ -95,7 +97,7 @@ def user_days(
     for day in days_of(context):
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         labels = warehouse.read(EventLabel, window(day, WITHIN_WINDOW))
-        changed = {row["about_day"] for row in warehouse.read(EventLabel, day).to_pylist()}
+        changed = set(warehouse.read(EventLabel, day, columns=["about_day"]).column("about_day").unique().to_pylist())
         about = sorted({day} | changed | _late_days(warehouse, day))
         rows = counts_of(
             day,
@@ -103,7 +105,7 @@ def user_days(
             friction=warehouse.read(FrictionEvent, about),
             delight=warehouse.read(DelightEvent, about),
             facets=warehouse.read(Facet, about),
-            analyses=warehouse.read(Analysis, about),
+            analyses=warehouse.read(Analysis, about, columns=ANSWER_COLUMNS),
             unmet_needs=warehouse.read(UnmetNeed, about),
             labels=labels,
             about_days=about,
@@ -111,8 +113,7 @@ def user_days(
             min_confidence=settings.min_confidence,
             taxonomy_version=taxonomy.version,
         )
-        exposed = sum(row.sessions for row in rows if row.kind == "session" and row.source == "detector")
-        store(context, warehouse, UserDay, day, rows, Coverage(asked=exposed, answered=exposed),
+        store(context, warehouse, UserDay, day, rows, Coverage(asked=rows.exposed, answered=rows.exposed),
               restated_days=len(about) - 1)  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def _late_days(warehouse: Warehouse, day: date) -> set[date]:
     late: set[date] = set()
     for earlier in window(day - timedelta(days=1), WITHIN_WINDOW - 1):
         known = warehouse.read(SessionMetrics, earlier, columns=["known_on"]).column("known_on")
-        if day in set(known.to_pylist()):
+        if day in known.unique().to_pylist():
             late.add(earlier)
     return late
 

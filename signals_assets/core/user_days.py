@@ -6,7 +6,7 @@ Not here: rates, tests and thresholds (see `correlations.py`, `statistics.py`).
 Days are whole numbers inside (days since 1970-01-01), so that arrays of them stay small and fast.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -33,6 +33,8 @@ OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
 SEVERAL: Final = "several"
 """Language of a session that uses more than one: each session belongs to one slice."""
+AT_A_TIME: Final = 4_096
+"""Rows of a table that are Python objects at a time."""
 _EPOCH: Final = date(1970, 1, 1)
 _EPOCH_TIME: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SEVERITY: Final = {"low": 1, "medium": 2, "high": 3}
@@ -70,21 +72,29 @@ def types_counted(taxonomy: Taxonomy, kinds: Sequence[Kind] = ("friction", "deli
     return [item for kind in kinds for item in counted_types({kind: taxonomy.slugs(kind)}, seed().slugs(kind))]
 
 
-def records(rows: Rows, names: Sequence[str]) -> list[tuple[Any, ...]]:
+def records(rows: Rows, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """The named columns of a table or of dict rows as tuples, in stored order; a column that is missing is None.
 
-    Times come as microseconds since 1970: making datetime objects of a table's column costs more than all else.
+    Of a table some thousands are there at a time. Times come as microseconds since 1970: making datetime objects of a
+    table's column costs more than all else.
     """
     column_names = getattr(rows, "column_names", None)
     if column_names is None:
-        return [tuple(_plain(row.get(name)) for name in names) for row in rows]
+        yield from (tuple(_plain(row.get(name)) for name in names) for row in rows)
+        return
+    for start in range(0, len(rows), AT_A_TIME):
+        part = rows.slice(start, AT_A_TIME)
+        yield from zip(
+            *(_values(part, name) if name in column_names else [None] * len(part) for name in names), strict=True
+        )
+
+
+def _values(rows: Rows, name: str) -> list[Any]:
     import pyarrow as pa
 
-    columns = []
-    for name in names:
-        column = rows.column(name) if name in column_names else pa.nulls(len(rows))
-        columns.append((column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist())
-    return list(zip(*columns, strict=True))
+    column = rows.column(name)
+    values: list[Any] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -147,6 +157,25 @@ class _Total:
         self.known_on = max(self.known_on, session.known_on)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class UserDays:
+    """Rows of `user_days`, made anew each time they are iterated: there are several for every session."""
+
+    day: date
+    taxonomy_version: int
+    _totals: Mapping[tuple[Any, ...], _Total] = field(repr=False)
+
+    @property
+    def exposed(self) -> int:
+        """Sessions that were counted."""
+        return sum(total.sessions for key, total in self._totals.items() if key[-3:] == ("detector", "session", ANY))
+
+    def __iter__(self) -> Iterator[UserDay]:
+        return (
+            _row(self.day, key, self._totals[key], self.taxonomy_version) for key in sorted(self._totals, key=_order)
+        )
+
+
 def user_days(
     day: date,
     *,
@@ -161,7 +190,7 @@ def user_days(
     publishable_intents: Collection[str],
     min_confidence: float,
     taxonomy_version: int,
-) -> list[UserDay]:
+) -> UserDays:
     """Count the sessions of `about_days` as they are known on `day`: the rows of partition `day`.
 
     Inputs are stored rows (tables of the same names; `friction` and `delight` are the event tables); rows of other
@@ -191,7 +220,7 @@ def user_days(
     for (session_id, source, kind, type_), (events, worst) in found.items():
         session = sessions[session_id]
         totals.setdefault((*session.cell(), source, kind, type_), _Total()).add(session, source, events, worst)
-    return [_row(day, key, totals[key], taxonomy_version) for key in sorted(totals, key=_order)]
+    return UserDays(day, taxonomy_version, totals)
 
 
 def _order(key: tuple[Any, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 
+from signals_assets.core import user_days as user_days_module
 from signals_assets.core.user_days import Counts, as_of, counted_types, records, source_of, user_days
 from signals_assets.tables import UserDay, to_arrow
 
@@ -67,6 +68,7 @@ def test_every_session_is_exposure_and_sessions_without_a_user_stay_apart():
     exposure = found(rows, "detector", "session", "all")
     assert {row.user_id: row.sessions for row in exposure} == {"u1": 2, "anonymous:c": 1, "anonymous:d": 1}
     assert not found(rows, "analyst", "session", "all")
+    assert rows.exposed == 4
 
 
 def test_a_session_with_three_events_counts_once_with_its_worst_severity():
@@ -193,7 +195,7 @@ def test_outcomes_and_unmet_needs_are_counted_for_analysed_sessions():
 
 def test_what_became_known_later_is_left_out_of_the_day():
     late = session("late", known_on=NEXT)
-    assert not counted(metrics=[late])
+    assert not list(counted(metrics=[late]))
     [row] = counted(day=NEXT, metrics=[late])
     assert (row.day, row.about_day, row.known_on) == (NEXT, DAY, NEXT)
 
@@ -202,9 +204,17 @@ def test_the_order_of_inputs_does_not_matter_and_tables_read_like_dicts():
     metrics = [session("a"), session("b", "u2"), session("c")]
     events = [event("a"), event("c", "correction")]
     rows = counted(metrics=metrics, friction=events)
-    assert rows == counted(metrics=metrics[::-1], friction=events[::-1])
+    assert list(rows) == list(counted(metrics=metrics[::-1], friction=events[::-1]))
     table = to_arrow(UserDay, rows)
-    assert records(table, ("user_id", "missing")) == [(row.user_id, None) for row in rows]
+    assert list(records(table, ("user_id", "missing"))) == [(row.user_id, None) for row in rows]
+
+
+def test_a_table_is_read_whole_however_many_rows_are_there_at_a_time(monkeypatch):
+    table = to_arrow(UserDay, counted(metrics=[session(str(n), f"u{n}") for n in range(5)]))
+    whole = list(records(table, ("user_id", "day", "missing")))
+    monkeypatch.setattr(user_days_module, "AT_A_TIME", 2)
+    assert list(records(table, ("user_id", "day", "missing"))) == whole
+    assert [row[0] for row in whole] == [f"u{n}" for n in range(5)]
 
 
 def test_the_newest_partition_up_to_the_day_counts_for_each_about_day():
