@@ -339,6 +339,7 @@ def test_the_doors_table_names_exactly_the_doors_their_settings_and_what_opens_t
         "LINEAR_API_KEY": "lin_api_none", "SIGNALS_LINEAR__TEAM": "ENG",
         "SIGNALS_DASK_SCHEDULER": "tcp://127.0.0.1:1", "SIGNALS_BIGQUERY__PROJECT": "project",
         "SIGNALS_BIGQUERY_SESSIONS__TABLE": "project.dataset.sessions",
+        "OPENAI_API_KEY": "sk-none", "SIGNALS_LANGUAGE_MODEL__BASE_URL": "http://localhost:9/v1",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     rows = rows_of("| door |")

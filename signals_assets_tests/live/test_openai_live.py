@@ -1,11 +1,12 @@
-"""Smoke test against the real service: two made-up sessions, asked directly and, where wanted, through a batch.
+"""Smoke test against the real service: two made-up sessions, asked directly and, where wanted, in a batch; vectors.
 
     SIGNALS_LIVE_OPENAI_KEY=... pytest -m live signals_assets_tests/live
 
 Deselected by default; without the key it is skipped. SIGNALS_LIVE_OPENAI_MODEL and SIGNALS_LIVE_OPENAI_URL choose
-another model and another server. SIGNALS_LIVE_OPENAI_BATCH=MINUTES sends a batch, too, and waits for it so long; what
-has not come by then is deleted at the provider when the batch has ended and the test is run again. It costs money: the
-price of each test is printed (`pytest -s`).
+another model and another server, SIGNALS_LIVE_OPENAI_EMBEDDINGS another model of vectors.
+SIGNALS_LIVE_OPENAI_BATCH=MINUTES sends a batch, too, and waits for it so long; what has not come by then is deleted at
+the provider when the batch has ended and the test is run again. It costs money: the price of each test is printed
+(`pytest -s`).
 """
 
 import os
@@ -19,6 +20,8 @@ from signals_assets.prompts import pinned
 from signals_assets.resources.batches import DirectBatches, OpenAIBatches, Server
 from signals_assets.resources.compute import SerialCompute
 from signals_assets.resources.language_model import LanguageModelAnalyst, Limits
+from signals_assets.resources.openai_embedder import MODEL as MODEL_OF_VECTORS
+from signals_assets.resources.openai_embedder import OpenAIEmbedder
 from signals_assets.resources.requests import RequestLog
 from signals_assets_tests.core.detectors.script import agent, edit, session, shell, user
 
@@ -95,6 +98,14 @@ def test_two_sessions_are_answered_directly(server, tmp_path, endpoint):
     reader = analyst(backend, tmp_path)
     assert reader.submit("live", requests()).next == "done"
     check(reader)
+
+
+def test_texts_have_vectors_of_the_length_that_the_model_is_known_for(server):
+    embedder = OpenAIEmbedder(server, os.environ.get("SIGNALS_LIVE_OPENAI_EMBEDDINGS", MODEL_OF_VECTORS))
+    expected = embedder.dimensions
+    assert embedder.embed(["undo that change", "dates were off by a time zone", ""]).shape == (3, expected)
+    assert embedder.tokens > 0
+    print(f"{embedder.check()}; {embedder.tokens} tokens")  # noqa: T201
 
 
 def test_two_sessions_are_answered_in_a_batch_and_nothing_stays_there(server, tmp_path):

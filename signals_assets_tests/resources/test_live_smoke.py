@@ -23,13 +23,13 @@ def smoke(*arguments, **environment):
 
 def test_it_is_no_part_of_a_plain_run():
     said = smoke()
-    assert "4 deselected" in said
+    assert "5 deselected" in said
     assert "skipped" not in said
 
 
 def test_without_a_key_it_says_what_to_set():
     said = smoke("-m", "live")
-    assert "4 skipped" in said
+    assert "5 skipped" in said
     assert "set SIGNALS_LIVE_OPENAI_KEY" in said
 
 
@@ -40,8 +40,8 @@ def test_with_a_key_it_asks_directly_and_through_a_batch():
             "-m", "live", SIGNALS_LIVE_OPENAI_KEY="sk-live", SIGNALS_LIVE_OPENAI_URL=server.url,
             SIGNALS_LIVE_OPENAI_BATCH="0.2",
         )  # fmt: skip
-        assert "4 passed" in said, said
+        assert "5 passed" in said, said
         assert server.state.files == {}
         assert {path.split("?")[0] for _, path in server.state.requests} >= {
-            "/v1/responses", "/v1/chat/completions", "/v1/batches", "/v1/models",
+            "/v1/responses", "/v1/chat/completions", "/v1/batches", "/v1/models", "/v1/embeddings",
         }  # fmt: skip
