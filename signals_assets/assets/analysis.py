@@ -46,6 +46,7 @@ from signals_assets.resources.analyst import Analyst, AnalystError, Progress, al
 from signals_assets.resources.compute import Compute
 from signals_assets.resources.keys import PseudonymKey
 from signals_assets.resources.ledger import Entry, Ledger
+from signals_assets.resources.stored_rows import row_by_row
 from signals_assets.resources.warehouse import Warehouse
 from signals_assets.settings import Settings
 from signals_assets.tables import (
@@ -60,6 +61,10 @@ from signals_assets.tables import (
 
 PROMPT = pinned("analyze_session", 2)
 ROWS_PER_CHUNK = 32
+METRIC_COLUMNS = ["session_id", "user_id", "known_on", "characters", "steps", "agentic_steps"]
+DETECTION_COLUMNS = ["session_id", "type", "severity", "confidence"]
+SAMPLED_COLUMNS = {"day", "known_on", "session_id", "selected", "stratum", "inclusion_weight", "request_id"}
+"""What choosing sessions to be read again needs of the selected rows."""
 
 
 @daily_asset(
@@ -83,10 +88,10 @@ def analysis_batches(
     for day in days_of(context):
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         question = thinking.Question(day, analyst.name, analyst.model, PROMPT.id, taxonomy)
-        metrics = warehouse.read(SessionMetrics, day).to_pylist()
+        metrics = warehouse.read(SessionMetrics, day, columns=METRIC_COLUMNS).to_pylist()
         selections = select(
             metrics,
-            warehouse.read(Detection, day).to_pylist(),
+            row_by_row(warehouse.read(Detection, day, columns=DETECTION_COLUMNS)),
             min_steps=settings.selection.min_steps,
             daily_token_budget=settings.selection.daily_token_budget,
             seed=settings.selection.seed,
@@ -97,7 +102,7 @@ def analysis_batches(
         progress = analyst.submit(_label(day), _Questions(warehouse, asked, question)) if asked else None
         batch_of = analyst.batches(_label(day)) if asked else {}
         rows = thinking.batch_rows(metrics, selections, question, batch_of)
-        dumped = [row.model_dump() for row in rows]
+        dumped = [row.model_dump(include=SAMPLED_COLUMNS) for row in rows if row.selected]
         wanted = _readings_again(question, dumped, ledger, second_reader, settings)
         again, unread = _submit_again(wanted, dumped, question, warehouse, analyst, second_reader)
         sent = {"day": day.isoformat(), "requests": len(asked), "rereadings": [item.payload for item in again]}
@@ -225,7 +230,7 @@ def analyses(
         _refuse_early(day, all_labels(sent.payload, analyst, second_reader))
         taxonomy = fold(ledger.entries(["taxonomy"], before=day))
         rows, coverage = thinking.analysis_rows(
-            warehouse.read(AnalysisRequestRow, day).to_pylist(),
+            row_by_row(warehouse.read(AnalysisRequestRow, day)),
             analyst.collect(_label(day)) if asked else (),
             taxonomy_version=taxonomy.version,
         )
@@ -298,18 +303,20 @@ def word_support(
     """Distinct users per word of the day's sessions. Not needed, and not counted, where one user suffices."""
     key = pseudonym_key.bytes()
     for day in days_of(context):
-        answers = [parsed_answer(row) for row in warehouse.read(Analysis, day).to_pylist()]
+        analyses = warehouse.read(Analysis, day, columns=["state", "answer"])
+        asked = analyses.num_rows
         if SHOWN[settings.audience].users <= 1:
-            skipped = Coverage(asked=len(answers), skipped={"one_user_suffices": len(answers)})
+            skipped = Coverage(asked=asked, skipped={"one_user_suffices": asked})
             store(context, warehouse, WordSupport, day, [], skipped)
             continue
+        answers = map(parsed_answer, row_by_row(analyses))
         vocabulary = day_vocabulary(text for answer in answers if answer is not None for text in answer_texts(answer))
         chunks = (
             SupportChunk(Spoken(rows), vocabulary, key)
             for rows in warehouse.chunks(RawSession, day, columns=["user_id", "session"])
         )
         rows = support_rows(day, compute.map(count_chunk, chunks), key)
-        store(context, warehouse, WordSupport, day, rows, Coverage(asked=len(answers), answered=len(answers)))
+        store(context, warehouse, WordSupport, day, rows, Coverage(asked=asked, answered=asked))
 
 
 sessions_are_answered = share(
