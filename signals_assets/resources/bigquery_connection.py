@@ -23,6 +23,7 @@ from google.api_core import exceptions as google
 from google.api_core.retry import Retry
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import bigquery as bq
+from pydantic import ConfigDict
 
 from signals_assets.resources.stored_rows import WarehouseError
 
@@ -58,6 +59,8 @@ _LONGEST_WAIT: Final = 20.0
 
 class BigQueryConnection(BigQueryResource):
     """dagster-gcp's resource, and where another endpoint than Google's is spoken to without credentials."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     endpoint: str | None = None
 

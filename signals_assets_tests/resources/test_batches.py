@@ -749,7 +749,8 @@ def test_a_filter_on_the_way_that_refuses_one_text_refuses_one_line(tmp_path):
     assert {line.status_code for line in found.values()} == {200}
 
 
-def test_throttling_slows_a_batch_down_and_costs_no_line(server, direct, tmp_path):
+def test_throttling_slows_a_batch_down_and_costs_no_line(server, direct, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(direct), "attempts", 30)  # threads take turns as they like: no line may meet only refusals
     server.switch(too_many={"POST /chat/completions": 0.3}, server_errors={"POST /chat/completions": 0.1})
     server.switch(retry_after_ms=1)
     found = list(direct.results(run(server, direct, tmp_path, 40)))
