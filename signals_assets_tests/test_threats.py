@@ -293,7 +293,7 @@ def fail_everywhere(home: Home) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("methods", [("days",), ("replace",), ("read", "stream")], ids=str)
+@pytest.mark.parametrize("methods", [("days",), ("replace",)], ids=str)
 def test_nothing_of_any_failing_step_reaches_the_event_log_the_runs_or_the_streams(
     broken_home: Callable[..., Home], methods: tuple[str, ...], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):

@@ -27,10 +27,10 @@ def test_memory_counts_a_process_and_its_children():
 
 @needs_proc
 def test_processor_time_counts_children_that_ended():
-    work = "import time\nwhile time.process_time() < 0.3: pass"
+    work = "import time\nwhile time.process_time() < 0.6: pass"
     with Usage(os.getpid()) as usage:
         subprocess.run([sys.executable, "-c", work], check=True)
-    assert usage.processor_seconds_between(0.0, float("inf")) >= 0.25
+    assert usage.processor_seconds_between(0.0, float("inf")) > 0.3  # looks are apart: what came last may be missed
 
 
 def test_what_was_used_between_two_moments_lies_on_lines_between_the_looks():

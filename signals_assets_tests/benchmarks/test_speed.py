@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from signals_assets.benchmarks import speed
 from signals_assets.benchmarks.speed import BASELINES, DAY, PRODUCT, day_of, run
 from signals_assets_tests.core.detectors.script import agent, session, shell, user
 
@@ -31,11 +32,12 @@ def test_a_day_is_made_of_the_given_sessions_no_two_of_which_are_alike():
 
 
 @pytest.mark.slow
-def test_a_small_day_goes_through_the_real_path_in_every_way():
+def test_a_small_day_goes_through_the_real_path_in_every_way(monkeypatch):
     pytest.importorskip("openai")
+    monkeypatch.setattr(speed, "BASELINES", BASELINES[1:])
     result = run(some(), wanted=6)
     json.dumps(result)
-    assert [way["way"] for way in result["ways"]] == [way.name for way in (PRODUCT, *BASELINES)]
+    assert [way["way"] for way in result["ways"]] == [way.name for way in (PRODUCT, *BASELINES[1:])]
     for way in result["ways"]:
         assert way["answered"] == way["cost"]["sessions"] == 6
         assert way["seconds"] > 0
